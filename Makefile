@@ -1,32 +1,30 @@
-# Gantry's workshop. `make run` and `make test` are all that a newcomer needs, as root on Debian 12.
+# The targets for building, testing and installing Gantry. A newcomer needs `make run` and `make test`, as root on
+# Debian 12.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 CARGO_TARGET_DIR ?= $(CURDIR)/target
 export CARGO_TARGET_DIR
-# Where rustup puts cargo, also for a shell that was there before.
+# The folder of rustup's cargo, for shells that were started before rustup was installed.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
-# There is one package manager and one cargo: steps at once would wait for each other, or fail.
+# Steps are not run in parallel: apt and cargo lock out a second instance.
 .NOTPARALLEL:
-# Where `make run` keeps its state.
+# The state directory of `make run`.
 ROOT ?= /tmp/gantry
 BIN := $(CARGO_TARGET_DIR)/release
-# What `make run` compiles for a first look: it does all that the other does, slower.
-QUICK := $(CARGO_TARGET_DIR)/quick
-MACHINE := $(shell uname -m)
+# The binaries of `make run` and of the tests. They do everything that the release does, but slower.
+QUICK := $(CARGO_TARGET_DIR)/debug
 # The crate that C names, in full or without its prefix.
 CRATE = $(if $(filter gantry%,$(C)),$(C),gantry-$(or $(C),$(error name a crate, as in C=engine)))
-# The shim, static: it has no library to load in the root of a container, whose init it may be.
-SHIM = LIBSECCOMP_LINK_TYPE=static LIBSECCOMP_LIB_PATH=/usr/lib/$(MACHINE)-linux-gnu \
-  RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked -p gantry-shim --target $(MACHINE)-unknown-linux-gnu
-SHIM_OPTIMIZED = $(SHIM) --profile shim --target-dir $(CARGO_TARGET_DIR)/static
-# The binaries that the tests run have points at which they can be made to fail (gantry-failpoint); no others have. Lint and
-# unit tests take the same, so that nothing is compiled twice.
+# The tests' binaries contain failpoints (gantry-failpoint), at which tests make them fail; no others do. Lint and
+# unit tests use the same features, so that nothing is compiled twice.
 FAILPOINTS = --features gantryd/failpoints,gantry-shim/failpoints
-SHIM_BUILT = $(CARGO_TARGET_DIR)/static/$(MACHINE)-unknown-linux-gnu/shim/containerd-shim-gantry-v2
-SHIM_INSTALL = install -Dm755 -t $(BIN) $(SHIM_BUILT)
+# Static and small, because each container has a shim. deploy/rustc-static makes it static, its profile makes it
+# small.
+SHIM = cargo build --profile shim --locked -p gantry-shim
+SHIM_INSTALL = install -Dm755 -t $(BIN) $(CARGO_TARGET_DIR)/shim/containerd-shim-gantry-v2
 PREFIX ?= /usr/local
-# Where `make install` has systemd find the units, and `make package` leaves its package.
+# The folder into which `make install` puts the units, and the one into which `make package` puts its package.
 UNITS ?= /etc/systemd/system
 PACKAGES ?= $(CARGO_TARGET_DIR)/packages
 
@@ -39,31 +37,28 @@ help: ## Lists the targets
 setup: ## Installs what building needs from the distribution's packages
 	@deploy/setup build
 
-setup-test: ## Installs what the tests need: clients that nobody here wrote, a registry
+setup-test: ## Installs what the tests need: Docker's and containerd's clients, a registry
 	@deploy/setup build test
 
 build: setup ## Builds everything, optimized
 	@# The shim shares nothing with the rest, whose profile is another, and its last step has one thread only: both at once.
-	$(SHIM_OPTIMIZED) & shim=$$!; \
+	$(SHIM) & shim=$$!; \
 	cargo build --release --locked -p gantryd -p gantry-ctl || { kill $$shim; exit 1; }; \
 	wait $$shim
 	$(SHIM_INSTALL)
 
 shim: setup ## Builds the shim: static and small, one is resident per container
-	$(SHIM_OPTIMIZED)
+	$(SHIM)
 	$(SHIM_INSTALL)
 
 run: setup ## Builds quickly and starts Gantry, makes an image from the machine's busybox, runs a container
-	@# What runs at compile time is the same for both, and compiled once.
-	cargo build --profile quick --locked -p gantryd -p gantry-ctl
-	$(SHIM) --profile quick --config 'profile.quick.panic="abort"'
-	install -Dm755 -t $(QUICK) $(CARGO_TARGET_DIR)/$(MACHINE)-unknown-linux-gnu/quick/containerd-shim-gantry-v2
+	cargo build --locked -p gantryd -p gantry-ctl -p gantry-shim
 	@deploy/try "$(QUICK)" "$(ROOT)"
 
 stop: ## Stops what `make run` started
 	"$(QUICK)/gantry" down --all --root "$(ROOT)"
 
-check: ## Says in seconds whether what was changed is formatted and compiles
+check: ## Checks in seconds that the changed crates are formatted and compile
 	cargo fmt --all --check
 	cargo check --locked --all-targets $$(deploy/changed)
 
@@ -78,11 +73,10 @@ test-unit: setup ## Runs the tests that need no client
 	cargo test --workspace --exclude gantry-tests --locked $(FAILPOINTS)
 
 test-binaries: setup-test
-	$(SHIM_OPTIMIZED) --features failpoints
 	cargo build --locked --workspace $(FAILPOINTS)
 	mkdir -p $(CARGO_TARGET_DIR)/e2e
-	install $(CARGO_TARGET_DIR)/debug/gantry $(CARGO_TARGET_DIR)/debug/gantryd \
-	  $(CARGO_TARGET_DIR)/debug/gantry-volume-dir $(SHIM_BUILT) $(CARGO_TARGET_DIR)/e2e
+	install $(addprefix $(CARGO_TARGET_DIR)/debug/,gantry gantryd gantry-volume-dir gantry-log-otlp containerd-shim-gantry-v2) \
+	  $(CARGO_TARGET_DIR)/e2e
 
 test-e2e: test-binaries ## Runs the end-to-end, fault and architecture tests with real clients
 	GANTRY_BIN=$(CARGO_TARGET_DIR)/e2e cargo test --locked -p gantry-tests -- --test-threads=2
@@ -91,7 +85,7 @@ test-vm: test-binaries ## Checks an installation on a stock machine, emulated: s
 	@deploy/setup vm
 	tests/vm/test "$(CARGO_TARGET_DIR)/e2e" "$(CARGO_TARGET_DIR)/clients" "$(CARGO_TARGET_DIR)/vm"
 
-fuzz: setup ## Gives what reads bytes from outside those that coverage leads to: make fuzz [T=tar] [FOR=60]
+fuzz: setup ## Fuzzes what parses bytes from outside, for FOR seconds a target: make fuzz [T=tar] [FOR=60]
 	tests/fuzz/run $(or $(FOR),60) $(T)
 
 lint: ## Refuses unformatted code and warnings
@@ -108,7 +102,7 @@ bench: setup-test build ## Measures, beside dockerd where one is installed
 	@deploy/setup bench
 	tests/perf/bench $(BIN)
 
-package: build package-files ## Makes a Debian package of it, in PACKAGES
+package: build package-files ## Builds everything and makes a Debian package of it, in PACKAGES
 
 package-files:
 	deploy/package "$(BIN)" "$(PACKAGES)"

@@ -31,65 +31,65 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Starts all services and watches over them.
+    /// Starts all services and restarts those that fail.
     Up(Up),
     /// Stops the services; containers go on running.
     Down {
-        /// Stops the containers too, and takes bridges and packet filter away.
+        /// Also stops the containers, and removes bridges and packet filter rules.
         #[arg(long)]
         all: bool,
-        /// Stops the containers, and nothing else: those with a restart policy come back with the services.
+        /// Only stops the containers; those with a restart policy start again with the services.
         #[arg(long, conflicts_with = "all")]
         containers: bool,
     },
     /// Shows each service: pid, health, memory, uptime.
     Status,
-    /// Prints what the services count, as Prometheus reads it.
+    /// Prints the services' metrics, in the format of Prometheus.
     Metrics {
-        /// One service's alone.
+        /// Only this service's metrics.
         service: Option<String>,
     },
-    /// Makes a container from an image, and starts it.
+    /// Creates a container from an image, and starts it.
     #[command(disable_help_flag = true)]
     Run(Box<Run>),
-    /// Makes a container, and prints its id.
+    /// Creates a container, and prints its id.
     #[command(disable_help_flag = true)]
     Create(Box<ContainerOptions>),
     /// Starts containers.
     Start(Start),
     /// Stops containers.
     Stop(Stop),
-    /// Stops containers and starts them again.
+    /// Restarts containers.
     Restart(Stop),
     /// Sends a signal to containers.
     Kill(Kill),
-    /// Freezes containers.
+    /// Pauses containers.
     Pause {
         #[arg(required = true)]
         containers: Vec<String>,
     },
-    /// Lets frozen containers go on.
+    /// Resumes paused containers.
     Unpause {
         #[arg(required = true)]
         containers: Vec<String>,
     },
-    /// Waits for containers to end, and prints their exit codes.
+    /// Waits until containers end, and prints their exit codes.
     Wait {
         #[arg(required = true)]
         containers: Vec<String>,
     },
-    /// Gives a container another name.
+    /// Renames a container.
     Rename { container: String, name: String },
-    /// Changes limits and restart policies.
+    /// Changes the limits and restart policies of containers.
     Update(Update),
     /// Removes containers.
     Rm {
         #[arg(required = true)]
         containers: Vec<String>,
-        /// Kills a running one first. One that is not there is no error then.
+        /// Kills a running container first; a missing one is no error.
         #[arg(short, long)]
         force: bool,
-        /// Its anonymous volumes too.
+        /// Also removes its anonymous volumes.
         #[arg(short, long)]
         volumes: bool,
     },
@@ -97,16 +97,16 @@ pub enum Command {
     Ps(Ps),
     /// Prints a container's output.
     Logs(Logs),
-    /// Runs a further process in a container.
+    /// Runs another process in a container.
     Exec(Exec),
-    /// Copies files between a container and here.
+    /// Copies files between a container and the local file system.
     Cp(Cp),
-    /// Shows what containers use.
+    /// Shows the resource usage of containers.
     Stats(Stats),
     /// Lists the processes of a container.
     Top {
         container: String,
-        /// Arguments of ps(1) that choose columns.
+        /// Arguments for ps(1) that choose columns.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         ps: Vec<String>,
     },
@@ -116,70 +116,70 @@ pub enum Command {
     Pull(Pull),
     /// Pushes an image to a registry.
     Push(Push),
-    /// Gives an image a further name.
+    /// Gives an image another name.
     Tag { source: String, target: String },
     /// Removes images.
     Rmi {
         #[arg(required = true)]
         references: Vec<String>,
-        /// Even when several names or stopped containers use it.
+        /// Also if several names or stopped containers use it.
         #[arg(short, long)]
         force: bool,
     },
     /// Writes images into a tar.
     Save(Save),
-    /// Reads images from a tar.
+    /// Loads images from a tar.
     Load(Load),
-    /// Keeps credentials for a registry, once it has accepted them.
+    /// Checks credentials for a registry, and stores them.
     Login(Login),
-    /// Forgets them.
+    /// Removes the stored credentials for a registry.
     Logout {
-        /// Docker's, if none is named.
+        /// The registry [default: Docker Hub].
         server: Option<String>,
     },
-    /// Images as files of a root, and unused ones.
+    /// Imports and prunes images.
     Image {
         #[command(subcommand)]
         command: Image,
     },
-    /// Volumes.
+    /// Manages volumes.
     Volume {
         #[command(subcommand)]
         command: Volume,
     },
-    /// Networks.
+    /// Manages networks.
     #[command(visible_alias = "network")]
     Net {
         #[command(subcommand)]
         command: Net,
     },
-    /// Shows all about a container, an image, a volume or a network.
+    /// Shows details of a container, an image, a volume or a network.
     Inspect {
         #[arg(required = true)]
         names: Vec<String>,
     },
-    /// Prints what happens, as it happens.
+    /// Prints events as they happen.
     Events(Events),
-    /// Shows the machine and what is on it.
+    /// Shows facts about the machine and counts of its objects.
     Info,
-    /// Shows what takes room on the disk.
+    /// Shows the use of disk space.
     Df {
-        /// Every object.
+        /// Lists every object.
         #[arg(short, long)]
         verbose: bool,
     },
-    /// Removes what nobody uses: containers that have ended, networks, images without a name.
+    /// Removes unused objects: ended containers, networks, images without a name.
     Prune(SystemPrune),
     /// Compares records with the disk and the kernel.
     Fsck {
-        /// Puts right what can be without loss, and lets services go on that have lost records. Never removes volumes.
+        /// Repairs what it can without loss, and lets services start that have lost records. Never removes volumes.
         #[arg(long)]
         repair: bool,
         /// Does not read the blobs.
         #[arg(long)]
         quick: bool,
     },
-    /// Copies of all records, of one moment.
+    /// Backs up and restores the records of all services.
     Backup {
         #[command(subcommand)]
         command: Backup,
@@ -191,7 +191,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether it can do nothing without the services.
+    /// Whether the command can do nothing without the services.
     pub fn needs_services(&self) -> bool {
         !matches!(
             self,
@@ -205,7 +205,7 @@ impl Command {
         )
     }
 
-    /// Whether it prints objects, as JSON if asked to.
+    /// Whether the command prints objects, as JSON with `--json`.
     pub fn prints_objects(&self) -> bool {
         match self {
             Self::Status
@@ -225,7 +225,7 @@ impl Command {
         }
     }
 
-    /// The exit code when it fails before a container has one: Docker's where Docker has the command.
+    /// The exit code of a failure before a container has an exit code: Docker's, for commands that Docker has, too.
     pub fn failure(&self) -> u8 {
         match self {
             Self::Run(_)
@@ -241,7 +241,7 @@ impl Command {
     }
 }
 
-/// The exit code of a command line that makes no sense, and of what fails in Gantry rather than in a container.
+/// The exit code of a wrong command line, and of a failure of Gantry rather than of a container.
 pub const USAGE: u8 = 125;
 
 #[derive(Args)]
@@ -249,7 +249,7 @@ pub struct Up {
     /// Returns when everything is ready.
     #[arg(short, long)]
     pub detach: bool,
-    /// What the services log, as in `info,gantry_content=debug`.
+    /// The services' log level, as in `info,gantry_content=debug`.
     #[arg(long)]
     pub log: Option<String>,
     /// The services' settings: DIR/SERVICE.toml, each optional [default: /etc/gantry].
@@ -258,7 +258,7 @@ pub struct Up {
 }
 
 impl Up {
-    /// What the services are told of it; the rest they find in the environment.
+    /// The arguments for the services; they find the rest in their environment.
     pub fn options(&self) -> Vec<OsString> {
         let mut options = Vec::new();
         for (name, value) in [
@@ -273,18 +273,18 @@ impl Up {
 
 #[derive(Subcommand)]
 pub enum Backup {
-    /// Writes one while everything runs: into a new directory, or into a file if the name ends with `.tar`.
+    /// Writes a backup while the services run: into a new directory, or into a file if the name ends with `.tar`.
     Create {
         destination: PathBuf,
-        /// With the bytes that records refer to: blobs, layers, containers' roots and logs, volumes. Into a directory
-        /// only. What is written meanwhile may be in it or not.
+        /// Also copies the bytes that records refer to: blobs, layers, containers' roots and logs, volumes. Into a directory
+        /// only. The backup may or may not have what is written meanwhile.
         #[arg(long)]
         data: bool,
     },
-    /// Brings one back, while nothing runs.
+    /// Restores a backup, while nothing runs.
     Restore {
         source: PathBuf,
-        /// In place of what is there, which is set aside.
+        /// Replaces the state that is there; it is moved aside.
         #[arg(long)]
         force: bool,
     },

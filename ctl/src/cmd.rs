@@ -38,8 +38,9 @@ use std::fmt;
 
 use anyhow::{Result, bail};
 use gantry_api::Peers;
+use gantry_api::engine::system::{Inspect as _, Publish as _};
+use gantry_api::engine::{Event, Info, containers, execs, system};
 use gantry_daemon::Roots;
-use gantry_proto::gantry::engine::v1::Event;
 use gantry_types::Namespace;
 use tonic::Status;
 
@@ -48,7 +49,7 @@ use crate::cli::{Backup, Cli, Command};
 use crate::output::{self, Format};
 use crate::presence;
 
-/// What every command works with.
+/// What every command needs.
 pub struct Session {
     pub roots: Roots,
     pub peers: Peers,
@@ -61,20 +62,45 @@ impl Session {
         "moby".parse().expect("an identifier")
     }
 
-    /// A request in that namespace.
-    pub fn request<T>(&self, message: T) -> tonic::Request<T> {
-        gantry_rpc::context::with_namespace(message, &self.namespace())
+    /// Containers.
+    pub fn containers(&self) -> containers::Client {
+        containers::Client::new(&self.peers)
     }
 
-    /// Tells the engine's event log of what happened outside the engine. What happened stays true without it.
+    /// Further processes in containers.
+    pub fn execs(&self) -> execs::Client {
+        execs::Client::new(&self.peers)
+    }
+
+    /// Images, which are in that namespace.
+    pub fn images(&self) -> gantry_api::images::Client {
+        gantry_api::images::Client::new(&self.peers)
+    }
+
+    /// Networks.
+    pub fn networks(&self) -> gantry_api::network::Client {
+        gantry_api::network::Client::new(&self.peers)
+    }
+
+    /// Counts and settings of the engine.
+    pub async fn info(&self) -> Result<Info, Status> {
+        self.system().info().await.map_err(said)
+    }
+
+    /// The engine as a whole.
+    pub fn system(&self) -> system::Client {
+        system::Client::new(&self.peers)
+    }
+
+    /// Adds an event of another service to the engine's event log. A failure is ignored, because the event's cause is done in any case.
     pub async fn tell(&self, event: Event) {
-        if let Err(status) = self.peers.system().publish(event).await {
-            output::note(format_args!("the event is not recorded: {}", status.message()));
+        if let Err(failure) = self.system().publish(event).await {
+            output::note(format_args!("the event is not recorded: {}", failure.status.message()));
         }
     }
 }
 
-/// What a service has answered: its words are for the user.
+/// A service's refusal; its message is for the user.
 pub fn said(failure: gantry_api::Failure) -> Status {
     *failure.status
 }
@@ -94,17 +120,17 @@ impl fmt::Display for Coded {
 
 impl std::error::Error for Coded {}
 
-/// The exit code that a failure asks for.
+/// The exit code of a failure.
 pub fn code_of(error: &anyhow::Error) -> Option<u8> {
     error.downcast_ref::<Coded>().map(|coded| coded.code)
 }
 
-/// What became of several objects: each that failed has been told of, and the command fails in the end.
+/// The results of a command on several objects: it prints each failure, and the command fails at the end.
 #[derive(Debug, Default)]
 pub struct Outcome(u8);
 
 impl Outcome {
-    /// Prints the name, or why it went wrong.
+    /// Prints the name, or the failure.
     pub fn report<T>(&mut self, name: &str, result: Result<T, Status>) -> Result<()> {
         match self.succeeded(result) {
             Some(_) => output::line(name),
@@ -112,12 +138,12 @@ impl Outcome {
         }
     }
 
-    /// What there is, or says why it went wrong.
+    /// Returns the value, or prints the failure.
     pub fn succeeded<T>(&mut self, result: Result<T, Status>) -> Option<T> {
         result.map_err(|status| self.failed(output::explain(&status.into()))).ok()
     }
 
-    /// Says why something went wrong.
+    /// Prints a failure.
     pub fn failed(&mut self, words: impl fmt::Display) {
         output::note(words);
         self.0 = 1;
@@ -129,7 +155,7 @@ impl Outcome {
     }
 }
 
-/// Runs a command; its exit code.
+/// Runs a command and returns its exit code.
 pub async fn run(cli: Cli) -> Result<u8> {
     let roots = cli.roots.resolve()?;
     let session = Session {
@@ -158,7 +184,7 @@ pub async fn run(cli: Cli) -> Result<u8> {
         Command::Pause { containers } => return lifecycle::pause(&session, &containers).await,
         Command::Unpause { containers } => return lifecycle::unpause(&session, &containers).await,
         Command::Wait { containers } => return lifecycle::wait(&session, &containers).await,
-        Command::Rename { container, name } => lifecycle::rename(&session, container, name).await?,
+        Command::Rename { container, name } => lifecycle::rename(&session, &container, &name).await?,
         Command::Update(arguments) => return update::run(&session, &arguments).await,
         Command::Rm { containers, force, volumes } => {
             return lifecycle::remove(&session, &containers, force, volumes).await;
@@ -168,11 +194,11 @@ pub async fn run(cli: Cli) -> Result<u8> {
         Command::Exec(arguments) => return exec::run(&session, arguments).await,
         Command::Cp(arguments) => cp::run(&session, &arguments).await?,
         Command::Stats(arguments) => return stats::run(&session, &arguments).await,
-        Command::Top { container, ps } => top::run(&session, container, &ps).await?,
+        Command::Top { container, ps } => top::run(&session, &container, &ps).await?,
         Command::Images(arguments) => images::list(&session, &arguments).await?,
         Command::Pull(arguments) => pull::run(&session, &arguments).await?,
         Command::Push(arguments) => push::run(&session, &arguments).await?,
-        Command::Tag { source, target } => images::tag(&session, source, &target).await?,
+        Command::Tag { source, target } => images::tag(&session, &source, &target).await?,
         Command::Rmi { references, force } => {
             return images::remove(&session, &references, force).await;
         }

@@ -1,6 +1,8 @@
 //! `gantry`: the operator's tool. It starts and watches the services of one
 //! machine, and is a client of all of them; it owns nothing.
 
+#![allow(clippy::disallowed_methods, reason = "the work of a command ends with it")]
+
 mod cli;
 mod cmd;
 mod options;
@@ -21,10 +23,13 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return misunderstood(&error),
     };
-    // Before there is a second thread.
+    // Do this while the process has one thread.
     if let cli::Command::Up(_) = cli.command
-        && let Err(error) =
-            cli.roots.resolve().map_err(Into::into).and_then(|roots| supervisor::mounts::adopt(&roots))
+        && let Err(error) = cli
+            .roots
+            .resolve()
+            .map_err(Into::into)
+            .and_then(|roots| supervisor::mounts::join_ancestors(&roots))
     {
         output::note(output::explain(&error));
         return ExitCode::from(cli::USAGE);
@@ -38,7 +43,7 @@ fn main() -> ExitCode {
     };
     let failure = cli.command.failure();
     let result = runtime.block_on(cmd::run(cli));
-    // A read of standard input may still wait for what the user types; nobody wants it any more.
+    // A read of standard input may still block; its result is of no use now.
     runtime.shutdown_background();
     match result {
         Ok(code) => ExitCode::from(code),
@@ -50,11 +55,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints the help that was asked for, or in one line why a command line makes no sense.
+/// Prints the help, or in one line why the command line is wrong.
 fn misunderstood(error: &Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // Nobody has to read it.
+            // Standard output may be closed.
             let _ = error.print();
             ExitCode::SUCCESS
         }

@@ -1,5 +1,5 @@
-//! The options of `run` and `create`, as the engine is asked: read as Docker's client reads them, so that the same words
-//! make the same container.
+//! Turns the options of `run` and `create` into the engine's request, as Docker's client does, so that the same options
+//! create the same container.
 
 pub mod environment;
 mod mounts;
@@ -10,19 +10,19 @@ pub mod value;
 use std::collections::HashMap;
 
 use anyhow::{Context, Result, bail};
-use gantry_proto::gantry::engine::v1::{
-    ContainerConfig, CreateRequest, DeviceMapping, HealthConfig, HostConfig, LogConfig, Resources,
-    RestartPolicy, StringList, ThrottleDevice, Ulimit,
+use gantry_api::engine::{
+    ContainerConfig, CreateSpec, DeviceMapping, HealthConfig, HostConfig, LogConfig, Resources,
+    RestartPolicy, ThrottleDevice, Ulimit,
 };
 
 use crate::cli::container::{ContainerOptions, Health, Limits};
 use value::{bytes, pair, pairs};
 
-/// Whose defaults the engine takes.
+/// The client whose defaults the engine applies.
 const API_VERSION: &str = "1.51";
 
-/// The request; `attached` tells whether somebody looks at its output.
-pub fn request(options: &ContainerOptions, attached: bool) -> Result<CreateRequest> {
+/// The request; `attached` says whether the tool shows the output.
+pub fn request(options: &ContainerOptions, attached: bool) -> Result<CreateSpec> {
     let (network_mode, networks) = networks::endpoints(&options.network)?;
     let mut config = config(options, attached)?;
     let mut host = host(options)?;
@@ -38,11 +38,11 @@ pub fn request(options: &ContainerOptions, attached: bool) -> Result<CreateReque
     {
         bail!("conflicting options: cannot specify both --restart and --rm");
     }
-    Ok(CreateRequest {
+    Ok(CreateSpec {
         name: identity.name.clone().unwrap_or_default(),
         platform: identity.platform.clone().unwrap_or_default(),
-        config: Some(config),
-        host_config: Some(host),
+        config,
+        host,
         networks,
         api_version: API_VERSION.to_owned(),
     })
@@ -56,10 +56,10 @@ fn config(options: &ContainerOptions, attached: bool) -> Result<ContainerConfig>
             exposed.push(port);
         }
     }
-    let entrypoint = process.entrypoint.clone().map(|program| StringList { values: vec![program] });
+    let entrypoint = process.entrypoint.clone().map(|program| vec![program]);
     Ok(ContainerConfig {
         image: options.image.clone(),
-        cmd: (!options.command.is_empty()).then(|| StringList { values: options.command.clone() }),
+        cmd: (!options.command.is_empty()).then(|| options.command.clone()),
         entrypoint,
         env: environment::variables(&process.env_file, &process.env)?,
         user: process.user.clone().unwrap_or_default(),
@@ -136,7 +136,7 @@ fn host(options: &ContainerOptions) -> Result<HostConfig> {
     Ok(host)
 }
 
-/// What may be changed while a container runs.
+/// The changes of `update`.
 pub fn resources(limits: &Limits) -> Resources {
     Resources {
         memory: limits.memory.unwrap_or_default(),
@@ -189,7 +189,7 @@ fn rates(
     texts.iter().map(|text| rate(text).with_context(|| format!("--{option} {text}"))).collect()
 }
 
-/// A capability's whole name.
+/// A capability's full name.
 fn capability(name: &str) -> String {
     let name = name.trim().to_uppercase();
     if name == "ALL" || name.starts_with("CAP_") { name } else { format!("CAP_{name}") }
@@ -274,14 +274,14 @@ fn health(of: &Health) -> Result<Option<HealthConfig>> {
     Ok(wished.then_some(config))
 }
 
-/// Files that options name are read here: the engine takes what is in them.
+/// Reads files that options name, because the engine takes their contents.
 fn security_options(options: &[String], host: &mut HostConfig) -> Result<()> {
     for option in options {
         let (key, value) = option.split_once(['=', ':']).unwrap_or((option, ""));
         match (key, value) {
             ("systempaths", "unconfined") => {
-                host.masked_paths = Some(StringList::default());
-                host.readonly_paths = Some(StringList::default());
+                host.masked_paths = Some(Vec::new());
+                host.readonly_paths = Some(Vec::new());
             }
             ("seccomp", file) if !matches!(file, "unconfined" | "builtin" | "") => {
                 let profile = std::fs::read(file).with_context(|| format!("--security-opt {option}"))?;
@@ -295,7 +295,7 @@ fn security_options(options: &[String], host: &mut HostConfig) -> Result<()> {
     Ok(())
 }
 
-/// Labels as the services take them.
+/// Labels in the form of the services.
 pub fn label_map(options: &[String]) -> Result<HashMap<String, String>> {
     Ok(environment::labels(&[], options)?.into_iter().collect())
 }

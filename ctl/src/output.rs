@@ -1,4 +1,4 @@
-//! What people and scripts read: tables, JSON, errors.
+//! Prints what people and scripts read: tables, JSON, errors.
 
 pub mod listing;
 
@@ -8,12 +8,12 @@ use std::io::{self, Write};
 use anyhow::Error;
 use serde::Serialize;
 
-/// Whoever read standard output has left, as `head` does: the program ends, and says nothing of it.
+/// The reader of standard output is gone, as after `head`: the program ends silently.
 #[derive(Debug)]
 pub struct Closed;
 
 impl Closed {
-    /// What a shell shows of a program that SIGPIPE has ended.
+    /// The exit code of a program that SIGPIPE has ended, as a shell shows it.
     pub const CODE: u8 = 141;
 }
 
@@ -40,7 +40,7 @@ pub fn line(text: impl Display) -> anyhow::Result<()> {
     write(format!("{text}\n").as_bytes())
 }
 
-/// How a list is printed.
+/// How to print a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     Table,
@@ -58,12 +58,12 @@ pub fn explain(error: &Error) -> String {
     one_line(&text)
 }
 
-/// Words without line ends.
+/// A text without line ends.
 pub fn one_line(text: &str) -> String {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// Tells of something on standard error. Nobody has to hear it.
+/// Prints a message on standard error. Standard error may be closed.
 pub fn note(text: impl Display) {
     let _ = writeln!(io::stderr(), "gantry: {text}");
 }
@@ -150,7 +150,7 @@ pub fn binary_bytes(count: u64) -> String {
     format!("{text}{unit}")
 }
 
-/// A point in time for programs; none for one that never came.
+/// A point in time for programs; `None` for one that has not come.
 pub fn time(time: Option<&prost_types::Timestamp>) -> Option<String> {
     time.filter(|time| time.seconds != 0 || time.nanos != 0)
         .map(|time| gantry_docker::moment::rfc3339_nano(Some(time)))
@@ -165,7 +165,7 @@ pub fn ago(time: Option<&prost_types::Timestamp>) -> String {
     format!("{} ago", gantry_docker::moment::in_words(now.seconds - time.seconds))
 }
 
-/// The beginning of a text that is longer than so many letters.
+/// The first letters of a longer text.
 pub fn shorten(text: &str, letters: usize) -> String {
     if text.chars().count() <= letters {
         return text.to_owned();
@@ -173,7 +173,7 @@ pub fn shorten(text: &str, letters: usize) -> String {
     text.chars().take(letters - 1).chain(['…']).collect()
 }
 
-/// A name that was made up, by its beginning.
+/// A random name, shortened.
 pub fn short_name(name: &str) -> &str {
     let made_up = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
     if made_up { short(name) } else { name }
@@ -186,7 +186,7 @@ pub fn pairs<'a>(pairs: impl IntoIterator<Item = (&'a String, &'a String)>) -> S
     pairs.join(",")
 }
 
-/// Asks before something is removed. Where there is nobody to ask, the answer is no.
+/// Asks before something is removed. Without a terminal, the answer is no.
 pub fn confirm(warning: &str) -> anyhow::Result<bool> {
     let mut error = io::stderr();
     let _ = write!(error, "{warning}\nGo on? [y/N] ");

@@ -1,4 +1,4 @@
-//! Whether there is anybody to talk to, and what to do when there is not.
+//! Finds out whether the services run, and says what to do if they do not.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -9,23 +9,23 @@ use gantry_descriptor::ENGINE;
 
 use crate::supervisor::{self, process};
 
-/// Where systemd finds the units.
+/// The folder of systemd's units.
 const UNITS: [&str; 3] = ["/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system"];
 const TARGET: &str = "gantry.target";
-/// Where everything is unless somebody says otherwise.
+/// Gantry's root, if the user names none.
 const DEFAULT: (&str, &str) = ("/var/lib/gantry", "/run/gantry");
 
-/// Fails, with what to do, when no service of a root answers. One that is away while others serve is told of by who needs it.
+/// Fails, with what to do, if no service of a root answers. If only one is away, the command that needs it says so.
 pub async fn require(roots: &Roots) -> Result<()> {
     let mut refused = None;
-    // The one that most commands need.
+    // The service that most commands need.
     for service in [ENGINE.name].into_iter().chain(gantry_descriptor::names()) {
         let socket = roots.socket(service);
         match process::serving(&socket).await {
             Ok(Some(_)) => return Ok(()),
             Ok(None) => {}
             Err(error) if error.kind() == ErrorKind::PermissionDenied => refused = Some(socket),
-            // It may be slow; who calls it will see.
+            // The service may be slow; the command itself will see that.
             Err(_) => return Ok(()),
         }
     }
@@ -35,7 +35,7 @@ pub async fn require(roots: &Roots) -> Result<()> {
     }
 }
 
-/// What to say where no service runs.
+/// What to say if no service runs.
 pub fn absent(roots: &Roots) -> String {
     let run = roots.run.display();
     match supervisor::holder(roots) {

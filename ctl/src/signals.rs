@@ -6,11 +6,11 @@ use std::task::Poll;
 use anyhow::{Context, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Signals that do not end this process any more, once they are listened for.
+/// Signals that no longer end this process, once it listens for them.
 pub struct Signals(Vec<(&'static str, Signal)>);
 
 impl Signals {
-    /// Begins to listen. What comes before [`Signals::next`] is not lost.
+    /// Starts listening. Signals before [`Signals::next`] are not lost.
     pub fn listen() -> Result<Self> {
         let kinds = [
             ("INT", SignalKind::interrupt()),

@@ -1,29 +1,21 @@
-//! The terminal and the standard streams, joined to a process in a container
+//! Joins the terminal and the standard streams to a process in a container
 //! through its shim's attach socket.
 
 use std::io::{IsTerminal, Write};
 
 use anyhow::{Context, Result, bail};
-use gantry_proto::gantry::engine::v1::AttachPoint;
-use gantry_proto::gantry::shim::v1::AttachRequest;
-use gantry_rpc::data;
+use gantry_api::engine::{AttachPoint, Streams};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
+use crate::cmd::said;
 use crate::output;
 
-/// Connects to a process, before it is started.
+/// Connects to a process before its start.
 pub async fn connect(point: &AttachPoint, stdin: bool) -> Result<UnixStream> {
-    let request = AttachRequest {
-        exec_id: point.exec_id.clone(),
-        stdin,
-        stdout: true,
-        stderr: true,
-        stdin_once: point.stdin_once,
-    };
-    let (stream, _, _) = data::call(std::path::Path::new(&point.socket), &request).await?;
-    Ok(stream)
+    let streams = Streams { stdin, stdout: true, stderr: true, stdin_once: point.stdin_once };
+    Ok(point.connect(streams).await.map_err(said)?)
 }
 
 /// Copies both ways until the process's output has ended.
@@ -38,13 +30,13 @@ pub async fn copy(stream: UnixStream, tty: bool, stdin: bool) -> Result<()> {
     result
 }
 
-/// The size of our own terminal: rows and columns.
+/// The size of this process's terminal: rows and columns.
 pub fn size() -> Option<(u32, u32)> {
     let size = tcgetwinsize(std::io::stdout()).ok()?;
     Some((size.ws_row.into(), size.ws_col.into()))
 }
 
-/// Tells each new size of our terminal. Never returns.
+/// Reports each new size of this process's terminal. Never returns.
 pub async fn resized<F: Future<Output = ()>>(tty: bool, tell: impl Fn(u32, u32) -> F) -> ! {
     let signals = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::window_change());
     if let (true, Ok(mut signals)) = (tty, signals) {
@@ -58,7 +50,7 @@ pub async fn resized<F: Future<Output = ()>>(tty: bool, tell: impl Fn(u32, u32) 
 }
 
 async fn feed(mut writer: tokio::net::unix::OwnedWriteHalf) {
-    // Either side may end this: the process's exit decides, not the input.
+    // Only the output's end ends this, not the input's.
     let _ = tokio::io::copy(&mut tokio::io::stdin(), &mut writer).await;
     let _ = writer.shutdown().await;
 }
@@ -95,7 +87,7 @@ pub async fn print_frames(mut reader: impl tokio::io::AsyncRead + Unpin) -> Resu
     }
 }
 
-/// Our terminal in raw mode, until it is dropped.
+/// Keeps this process's terminal in raw mode until it is dropped.
 struct Raw(Option<Termios>);
 
 impl Raw {
@@ -115,7 +107,7 @@ impl Raw {
 impl Drop for Raw {
     fn drop(&mut self) {
         if let Some(before) = &self.0 {
-            // Nothing more can be done for a terminal that is gone.
+            // The terminal is gone, so nothing more can be done.
             let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, before);
         }
     }

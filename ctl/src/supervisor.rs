@@ -1,9 +1,10 @@
 //! The local supervisor: what `gantry up` is while it runs.
 //!
-//! It starts `gantryd SERVICE` for each service, appends what they print to
-//! `<state>/log/<service>.log` ([`log`]), and starts again what dies, with backoff.
-//! It holds `<run>/supervisor.lock` ([`mod@lock`]). When it is killed the services go on; the next one takes over by ending them first ([`replace`]):
-//! containers do not notice, for no service is on their data path. The sockets that outlive their services stay the same over all this ([`door`]).
+//! It starts `gantryd SERVICE` for each service, appends its output to
+//! `<state>/log/<service>.log` ([`log`]), and restarts a service that ends, with backoff.
+//! It holds `<run>/supervisor.lock` ([`mod@lock`]). When it is killed the services go on; the next supervisor takes over by ending
+//! them first ([`replace`]). Containers do not notice, because no service is on their data path. Sockets that outlive their services
+//! stay the same through all this ([`door`]).
 
 mod child;
 mod door;
@@ -35,7 +36,7 @@ use lock::Lock;
 /// How long a service may take to end after SIGTERM.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long what does not change is not about to.
+/// How long a state must last to count as stable.
 pub const SETTLED: Duration = Duration::from_millis(500);
 
 /// Runs the services with `options` until SIGTERM or SIGINT. `ready` is called once, when all
@@ -43,7 +44,7 @@ pub const SETTLED: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 ///
-/// When one of them does not start: all are ended then.
+/// A service does not start: then all of them are ended.
 pub async fn run(roots: &Roots, options: &[OsString], ready: impl FnOnce()) -> Result<()> {
     let mut lock = Lock::take(roots)?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -59,7 +60,7 @@ pub async fn run(roots: &Roots, options: &[OsString], ready: impl FnOnce()) -> R
     }
     for service in names() {
         replace(roots, service).await?;
-        // Of an earlier start.
+        // The file of an earlier start.
         let _ = std::fs::remove_file(roots.refusal(service));
     }
 
@@ -111,8 +112,8 @@ pub async fn run(roots: &Roots, options: &[OsString], ready: impl FnOnce()) -> R
     outcome
 }
 
-/// A service that does not start, for a reason that only a person can change. While another one has said that it waits for
-/// a person to decide, those that need it may fail: what there is serves.
+/// A service that does not start, for a reason that only a person can remove. While one service waits for a person's decision, the
+/// services that need it may fail: the others work.
 async fn hopeless(roots: &Roots, failed: &mut mpsc::Receiver<Failure>) -> Failure {
     while let Some(failure) = failed.recv().await {
         tokio::time::sleep(SETTLED).await;
@@ -123,7 +124,7 @@ async fn hopeless(roots: &Roots, failed: &mut mpsc::Receiver<Failure>) -> Failur
     std::future::pending().await
 }
 
-/// Why services do not start, as long as only a person can change that.
+/// Why services do not start, while only a person can change that.
 pub fn refusals(roots: &Roots) -> Vec<String> {
     let text = |service| std::fs::read_to_string(roots.refusal(service)).ok();
     names().filter_map(|service| Some(format!("{service} does not start: {}", text(service)?))).collect()
@@ -138,11 +139,11 @@ async fn healthy(roots: &Roots) {
     }
 }
 
-/// Fails when systemd runs services of this root: it would start again what is ended here.
+/// Fails if systemd runs services of this root: it would restart what is ended here.
 pub async fn refuse_units(roots: &Roots) -> Result<()> {
     let mut units = Vec::new();
     for service in names() {
-        // One that may not be asked may not be ended either.
+        // A service that this user may not ask, this user may not end either.
         let serving = process::serving(&roots.socket(service)).await.ok().flatten();
         units
             .extend(serving.filter(|pid| process::is_unit(*pid)).map(|pid| format!("{service} (pid {pid})")));

@@ -1,5 +1,5 @@
-//! What one container costs: milliseconds for each step, the shim's memory, and how
-//! fast output reaches the log. `GANTRY_SHIM` names another binary to measure.
+//! The cost of one container: milliseconds for each step, the shim's memory, and how fast output reaches the log.
+//! `GANTRY_SHIM` names another binary to measure.
 
 #[path = "../tests/it/shim.rs"]
 #[allow(dead_code)]
@@ -38,7 +38,8 @@ impl Samples {
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let mut samples = Samples::default();
-    // As on a real machine, where only the first container compiles its filter.
+    // The directory of compiled filters is shared: on a real machine too, only the first container compiles its
+    // filter.
     let filters = tempfile::tempdir_in("/dev/shm").expect("a directory");
     for _ in 0..ROUNDS {
         let mut place = Place::new(&["true"]);

@@ -13,7 +13,7 @@ pub fn watch(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     watch_for(descriptor, Interest::READABLE | Interest::WRITABLE)
 }
 
-/// Makes `descriptor` non-blocking and watches it for what is of `interest` only.
+/// Makes `descriptor` non-blocking and watches it for `interest` only.
 pub fn watch_for(descriptor: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     rustix::io::ioctl_fionbio(&descriptor, true)?;
     // SAFETY: an `OwnedFd` keeps its descriptor open, and the same one, as long as it lives.

@@ -1,6 +1,6 @@
-//! containerd's shim-v2 command line: `-namespace NS -address SOCK -publish-binary BIN
-//! -id ID [-bundle DIR] [-debug] start|delete`, `-v`, `-info`; the bundle is the working
-//! directory. Answers go to stdout; on success nothing else is written anywhere.
+//! containerd's shim-v2 command line: `-namespace NS -address SOCK -publish-binary BIN -id ID [-bundle DIR] [-debug]
+//! start|delete`, `-v`, `-info`. The working directory is the bundle. The program prints its answer to stdout, and on
+//! success writes nothing else.
 
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
@@ -17,7 +17,7 @@ mod start;
 
 pub use start::socket_directory;
 
-/// The name that containerd knows this runtime by.
+/// The name of this runtime in containerd.
 const NAME: &str = "io.containerd.gantry.v2";
 
 /// The command line.
@@ -32,7 +32,7 @@ pub struct Flags {
 }
 
 impl Flags {
-    /// Reads Go's style of flags: one dash or two, the value behind `=` or in the next word.
+    /// Parses Go's style of flags: one dash or two, the value behind `=` or in the next word.
     pub fn parse(words: &[String]) -> Result<Self> {
         let mut flags = Self::default();
         let mut words = words.iter();
@@ -70,7 +70,7 @@ impl Flags {
     }
 }
 
-/// Does what the command line says.
+/// Runs the command that the words name.
 pub fn run(words: &[String]) -> ExitCode {
     match Flags::parse(words).and_then(|flags| act(&flags)) {
         Ok(answer) => {
@@ -117,7 +117,7 @@ fn act(flags: &Flags) -> Result<Vec<u8>> {
     }
 }
 
-/// What the daemon wrote to stdin; nothing when it is a terminal or closed.
+/// What the daemon has written to stdin; empty when stdin is a terminal or closed.
 fn input() -> Vec<u8> {
     let mut bytes = Vec::new();
     let stdin = std::io::stdin();

@@ -1,22 +1,23 @@
-//! One container of the shim: its init, its execs, its cgroup and its root.
+//! One container of the shim: the init, the execs, the cgroup and the root.
 //!
 //! ```text
-//! <bundle>/config.json       the spec; user, HOME and cgroup path are settled in it
+//! <bundle>/config.json       the spec, with the user, HOME and the cgroup path resolved
 //! <bundle>/rootfs            the root, mounted in the shim's namespace only
-//! <bundle>/runtime.json      which runtime made it
+//! <bundle>/runtime.json      the runtime that made the container
 //! <bundle>/runtime/          the runtime's state
-//! <bundle>/attach.sock       for clients of its output and input
-//! <bundle>/execs/<id>.json   what an announced exec is to run
+//! <bundle>/attach.sock       where clients attach to output and input
+//! <bundle>/execs/<id>.json   the process of an exec that was added
 //! <bundle>/init.json, exit.json    see `exit`
 //! ```
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use gantry_cgroup::Cgroup;
 use gantry_failpoint::failpoint;
 use gantry_proto::containerd::types::Mount;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::task::AbortHandle;
 
 use crate::control::{Created, Order, Reply};
@@ -37,7 +38,7 @@ mod end;
 mod exec;
 mod tell;
 
-/// What containers need of the shim.
+/// What all containers of the shim share.
 #[derive(Clone)]
 pub struct Tools {
     pub namespace: String,
@@ -46,7 +47,7 @@ pub struct Tools {
     pub events: Publisher,
 }
 
-/// What a client asks for.
+/// The request to create a container.
 pub struct Request {
     pub id: String,
     pub bundle: PathBuf,
@@ -63,7 +64,7 @@ pub struct Container {
     choice: Choice,
     init: Arc<Process>,
     made: OnceLock<Made>,
-    /// One change of state at a time: start, pause, exec's start, delete.
+    /// Serializes changes of state: start, pause, an exec's start, delete.
     turn: tokio::sync::Mutex<Turn>,
     // Guards the map; never held across an await.
     execs: Mutex<HashMap<String, ExecEntry>>,
@@ -79,24 +80,24 @@ struct Made {
 }
 
 struct Turn {
-    /// The helper that waits to start the program.
+    /// The runtime helper that waits to start the program.
     waiting: Option<Helper>,
     paused: bool,
 }
 
 struct ExecEntry {
     process: Arc<Process>,
-    /// What its start needs; taken by it.
+    /// The file with the exec's process; its start takes it.
     planned: Option<PathBuf>,
 }
 
 impl Container {
-    /// Makes a container up to its start. What a failure left is cleaned up.
+    /// Creates a container up to its start. Cleans up after a failure.
     pub async fn create(tools: Tools, request: Request) -> Result<Arc<Self>> {
         let bundle = request.bundle;
         let root = bundle.join("rootfs");
         let mut choice = request.choice;
-        // As runc's shim has it: ids are of a namespace.
+        // As with runc's shim, ids are unique within a namespace only.
         choice.root = choice.root.map(|root| root.join(&tools.namespace));
         let path = Choice::path(&bundle);
         let bytes = serde_json::to_vec(&choice).expect("plain records always serialize");
@@ -175,7 +176,7 @@ impl Container {
         tokio::spawn(async move {
             if let (Ok(exit), Some(container)) = (ended.await, container.upgrade()) {
                 container.init_ended(exit);
-                // After a start that is under way.
+                // Waits for a start under way.
                 let _turn = container.turn.lock().await;
                 container.tell_exited(&container.init, exit);
             }
@@ -198,12 +199,12 @@ impl Container {
         Ok(entry.process.clone())
     }
 
-    /// All execs' ids.
+    /// The ids of all execs.
     pub fn exec_ids(&self) -> Vec<String> {
         self.execs().keys().cloned().collect()
     }
 
-    /// Its cgroup.
+    /// The container's cgroup.
     pub fn cgroup(&self) -> Result<&Cgroup> {
         self.made().map(|made| &made.cgroup)
     }
@@ -212,7 +213,7 @@ impl Container {
         self.made.get().ok_or_else(|| Error::NotRunning(self.id.clone()))
     }
 
-    /// Runs the init's program.
+    /// Starts the init's program. Returns the pid.
     pub async fn start(&self) -> Result<i32> {
         let mut turn = self.turn.lock().await;
         let phase = self.init.phase();
@@ -230,7 +231,7 @@ impl Container {
         Ok(phase.pid())
     }
 
-    /// Sends a signal to a process, or to all of the container.
+    /// Sends a signal to a process, or to all processes of the container.
     pub fn kill(&self, exec: &str, signal: Signal, all: bool) -> Result<()> {
         let process = self.process(exec)?;
         if all && exec.is_empty() {
@@ -238,15 +239,18 @@ impl Container {
             if cgroup.pids().is_empty() {
                 return Err(Error::AlreadyFinished);
             }
-            cgroup.signal_all(|pid| {
-                let _ = signal.send_to(pid);
-            });
+            match signal {
+                Signal::KILL => cgroup.kill_all(),
+                signal => cgroup.signal_all(|pid| {
+                    let _ = signal.send_to(pid);
+                }),
+            }
         } else {
             process.signal(signal)?;
         }
-        // An exec of a paused container dies when that goes on.
+        // A killed exec of a frozen container dies when the container is thawed.
         if signal == Signal::KILL && exec.is_empty() {
-            // With cgroup v1 a frozen process does not even die.
+            // On cgroup v1 a frozen process does not die.
             let cgroup = self.cgroup()?.clone();
             if let Ok(mut turn) = self.turn.try_lock()
                 && turn.paused
@@ -274,7 +278,7 @@ impl Container {
         Ok(())
     }
 
-    /// Lets frozen processes go on.
+    /// Thaws frozen processes.
     pub async fn resume(&self) -> Result<()> {
         let mut turn = self.turn.lock().await;
         if !turn.paused {
@@ -286,12 +290,12 @@ impl Container {
         Ok(())
     }
 
-    /// Whether it is frozen.
+    /// Whether the container is frozen.
     pub async fn is_paused(&self) -> bool {
         matches!(self.init.phase(), Phase::Running { .. }) && self.turn.lock().await.paused
     }
 
-    /// Applies new limits, given as an OCI runtime spec's resources.
+    /// Sets new limits, given as the resources of an OCI runtime spec (JSON).
     pub async fn update(&self, resources: &[u8]) -> Result<()> {
         if !matches!(self.init.phase(), Phase::Created { .. } | Phase::Running { .. }) {
             return Err(Error::NotRunning(self.id.clone()));
@@ -313,7 +317,7 @@ impl Container {
     }
 
     fn execs(&self) -> MutexGuard<'_, HashMap<String, ExecEntry>> {
-        self.execs.lock().unwrap_or_else(PoisonError::into_inner)
+        self.execs.lock()
     }
 }
 
@@ -323,7 +327,7 @@ impl Processes for Container {
     }
 }
 
-/// What nobody waits for goes to the shim's log.
+/// Logs the failure of a step that no client waits for.
 fn report(done: Result<()>) {
     if let Err(error) = done {
         eprintln!("{error}");

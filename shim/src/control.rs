@@ -1,5 +1,5 @@
-//! The talk between the shim and its short-lived runtime helper: JSON messages
-//! over a SEQPACKET socket pair, one message a packet, descriptors beside them.
+//! The messages between the shim and its runtime helper: JSON over a SEQPACKET socket pair, one message a packet,
+//! with descriptors as ancillary data.
 //!
 //! ```text
 //! create:  helper → Created | Failed;  shim → Start;  helper → Started | Failed
@@ -7,8 +7,8 @@
 //! other:   helper → Done | Failed
 //! ```
 //!
-//! A helper whose shim is gone (end of file) ends the container that it has created and not
-//! started, and touches no other.
+//! A helper that reads end of file, because its shim is gone, ends the container that it has created and not started.
+//! It touches no other container.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -24,12 +24,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::runtime::failure::StartFailure;
 
-/// What the helper reports.
+/// A report of the helper.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Reply {
-    /// The container exists and waits for `Start`. A terminal's master comes beside it.
+    /// The container exists and waits for `Start`. The packet carries the master of its terminal.
     Created(Created),
-    /// The program runs. For an exec, a terminal's master comes beside it.
+    /// The program runs. For an exec, the packet carries the master of its terminal.
     Started {
         pid: i32,
     },
@@ -37,28 +37,28 @@ pub enum Reply {
     Failed(StartFailure),
 }
 
-/// A container that waits to be started.
+/// A created container.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Created {
     pub pid: i32,
     pub cgroups: Vec<PathBuf>,
-    /// The container has a PID namespace of its own: its processes die with its init.
+    /// The container has a PID namespace of its own: its processes die with the init.
     pub private_pids: bool,
-    /// The runtime itself must delete it: it has hooks, or is not ours.
+    /// Only the runtime can delete the container: the spec has hooks, or the runtime is a binary.
     pub delete_by_runtime: bool,
-    /// A terminal's first size: columns, rows.
+    /// The first size of the terminal: columns, rows.
     pub console_size: Option<(u16, u16)>,
-    /// Further groups of all processes, as the container's annotation has them.
+    /// Additional groups of all processes, from the container's annotation.
     pub groups: Option<String>,
 }
 
-/// What the shim tells a helper that has created a container.
+/// The shim's message to a helper that has created a container.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Order {
     Start,
 }
 
-/// The largest message; error texts are cut long before.
+/// The largest message in bytes; error texts are cut to a far shorter length.
 const LIMIT: usize = 32 * 1024;
 
 /// Sends one message, with a descriptor if there is one.
@@ -77,7 +77,7 @@ pub fn send<T: Serialize>(
     sendmsg(socket, &[IoSlice::new(&bytes)], &mut ancillary, SendFlags::NOSIGNAL).map(drop)
 }
 
-/// Receives one message; none at the other side's end.
+/// Receives one message; `None` when the other side has closed.
 pub fn receive<T: for<'a> Deserialize<'a>>(
     socket: impl AsFd,
 ) -> rustix::io::Result<Option<(T, Option<OwnedFd>)>> {
@@ -88,7 +88,7 @@ pub fn receive<T: for<'a> Deserialize<'a>>(
         let mut slices = [IoSliceMut::new(&mut bytes)];
         match recvmsg(&socket, &mut slices, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
             Err(Errno::INTR) => {}
-            // The other side may have died with unread messages.
+            // The other side may have died before it read every message.
             Err(Errno::CONNRESET) => return Ok(None),
             other => break other?,
         }
@@ -101,7 +101,7 @@ pub fn receive<T: for<'a> Deserialize<'a>>(
     Ok(Some((message, descriptor)))
 }
 
-/// Receives a descriptor that comes with a message of no interest (a console socket).
+/// Receives a descriptor and ignores the message with it (a console socket).
 pub fn receive_console(socket: impl AsFd) -> rustix::io::Result<Option<OwnedFd>> {
     let mut bytes = [0; 4096];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];

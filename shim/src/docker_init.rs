@@ -1,11 +1,10 @@
-//! The `docker-init` applet: a first process for containers whose program does
-//! not reap. It starts the program, forwards signals to it, reaps every orphan,
-//! and ends with the program's status.
+//! The `docker-init` applet: a first process for containers whose program does not reap children. It starts the
+//! program, forwards signals to it, reaps every orphan, and exits with the program's status.
 //!
-//! The program has a process group of its own, and the terminal: what is typed there
-//! (control-C) is a signal to it alone, and is not forwarded to it a second time.
+//! The program has a process group of its own, in the foreground of the terminal: the kernel sends the signal of a
+//! typed control-C to the program alone, and the applet does not forward it a second time.
 //!
-//! The binary is static, so that it can be bind-mounted into any root.
+//! The binary is static, so that it runs in any root.
 
 #![allow(unsafe_code)]
 
@@ -15,7 +14,7 @@ use std::process::{Command, ExitCode};
 use nix::sys::signal::{SigSet, Signal};
 use rustix::process::{WaitOptions, wait};
 
-/// Runs `arguments` (a leading `--` is skipped) as the child of a tiny init.
+/// Runs `arguments`, without a leading `--`, as a child of this process.
 pub fn run(arguments: &[String]) -> ExitCode {
     let arguments = match arguments.first().map(String::as_str) {
         Some("--") => &arguments[1..],
@@ -69,15 +68,15 @@ pub fn run(arguments: &[String]) -> ExitCode {
     }
 }
 
-/// Makes the calling process's group the one in the foreground of its terminal, if it has one; then lets signals in,
-/// which a program inherits blocked as its parent has them.
+/// Puts the calling process's group into the foreground of its terminal, if it has one; then unblocks the signals,
+/// whose mask the program would inherit from its parent.
 fn become_child() -> std::io::Result<()> {
-    // With SIGTTOU blocked, as here: a group in the background would be stopped for it.
+    // SIGTTOU is blocked here: otherwise it would stop a group in the background for this call.
     let _ = rustix::termios::tcsetpgrp(rustix::stdio::stdin(), rustix::process::getpgrp());
     Ok(SigSet::empty().thread_set_mask()?)
 }
 
-/// Takes a signal of `set`, by its number: real-time ones have no name.
+/// Waits for a signal of `set`. Returns its number, because real-time signals have no name.
 fn wait_for_signal(set: &SigSet) -> i32 {
     let mut number = 0;
     // SAFETY: both point to what lives until the call is over. It fails for a bad set only, and this is none.
@@ -85,7 +84,7 @@ fn wait_for_signal(set: &SigSet) -> i32 {
     number
 }
 
-/// Collects what has ended; the status of `child` if it is among it.
+/// Reaps the children that have ended. Returns the status of `child` if it is among them.
 fn reap(child: i32) -> Option<u8> {
     while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
         if pid.as_raw_nonzero().get() == child {

@@ -1,4 +1,4 @@
-//! What can go wrong in the shim, as situations with their operands.
+//! The errors of the shim.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,10 +7,10 @@ use gantry_proto::gantry::shim::v1 as pb;
 
 use crate::runtime::failure::{Cause, StartFailure};
 
-/// The result of what the shim does.
+/// A result of the shim.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A failed operation of the shim.
+/// An error of the shim.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("container {0} not found")]
@@ -37,7 +37,7 @@ pub enum Error {
     Unsupported(&'static str),
     #[error("{0}")]
     InvalidArgument(String),
-    /// What the runtime reported; the phrases clients look for are in it.
+    /// The runtime's report, which contains the phrases that clients look for.
     #[error("{0}")]
     Runtime(StartFailure),
     #[error("stdio {uri}: {reason}")]
@@ -51,7 +51,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Names the operation and the path of a failed system call.
+    /// An I/O error with its operation and path.
     pub fn io(op: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { op, path, source }
@@ -63,7 +63,7 @@ impl Error {
         move |errno| Self::Io { op, path, source: errno.into() }
     }
 
-    /// What it comes to for a process that was to be made or started.
+    /// The cause, for a process that could not be made or started.
     pub fn cause(&self) -> Cause {
         match self {
             Self::Runtime(failure) => failure.cause,
@@ -71,11 +71,11 @@ impl Error {
         }
     }
 
-    /// What is told of it beside the words.
+    /// The detail of the status beside its message.
     fn detail(&self) -> Option<pb::StartFailure> {
         match self {
             Self::Runtime(failure) => Some(failure.detail()),
-            // Of the shim's own files, which are neither the program nor what it needs.
+            // A file of the shim itself is neither the program nor a path that the program needs.
             Self::Io { source, .. } => Some(pb::StartFailure {
                 errno: source.raw_os_error().unwrap_or_default(),
                 ..pb::StartFailure::default()
@@ -84,7 +84,7 @@ impl Error {
         }
     }
 
-    /// The gRPC code that containerd's clients act on.
+    /// The gRPC code of the status.
     pub fn code(&self) -> tonic::Code {
         match self {
             Self::NoContainer(_) | Self::NoExec { .. } | Self::NoSandbox(_) | Self::AlreadyFinished => {

@@ -1,11 +1,11 @@
-//! Events for the daemon, over ttrpc, in order, one at a time.
+//! Events for the daemon, over ttrpc, one at a time and in order.
 //!
-//! containerd gives an address in `TTRPC_ADDRESS` and learns from events alone what becomes of a task: it is told
-//! all. Gantry's own service sees the rest itself and gives one in `GANTRY_EVENTS` for what only a shim sees: want of
-//! memory.
+//! containerd passes an address in `TTRPC_ADDRESS` and knows a task's state by its events only: the shim publishes
+//! every event to it. Gantry's tasks service publishes the events itself, and passes an address in `GANTRY_EVENTS`
+//! for those that only the shim sees: kills for want of memory.
 //!
-//! An event that the daemon does not take is tried again for a while, then dropped: the daemon asks for states when it
-//! comes back.
+//! The shim sends an event again for a while when the daemon does not answer, then drops it: the daemon asks for the
+//! state when it comes back.
 
 use std::io;
 use std::path::PathBuf;
@@ -22,32 +22,32 @@ use client::Client;
 
 mod client;
 
-/// What may wait for a daemon that is away.
+/// How many events may wait for the daemon.
 const QUEUE: usize = 2048;
 /// How long the daemon may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How often an event is tried, with a pause between that doubles.
+/// How many times the shim sends an event; the pause between attempts doubles.
 const ATTEMPTS: u32 = 7;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Which events somebody wants.
+/// Which events the daemon wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scope {
     All,
     OutOfMemory,
 }
 
-/// The way to publish. Cheap to clone; never blocks.
+/// The publisher of events. Cheap to clone; never blocks.
 #[derive(Clone)]
 pub struct Publisher {
     namespace: String,
     to: Option<(Scope, mpsc::Sender<Envelope>)>,
-    /// How many events are on their way.
+    /// How many events are queued or being sent.
     pending: watch::Sender<usize>,
 }
 
 impl Publisher {
-    /// Publishes where the environment says, for containers of `namespace`.
+    /// A publisher to the address in the environment, for containers of `namespace`.
     pub fn start(namespace: String) -> Self {
         let given = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         let all = given("TTRPC_ADDRESS").map(|address| (Scope::All, address));
@@ -62,14 +62,14 @@ impl Publisher {
         Self { namespace, to, pending }
     }
 
-    /// Publishes an event, which is only made if somebody wants to hear of it.
+    /// Publishes an event; `event` makes it only if the daemon wants it.
     pub fn publish<M: Name>(&self, topic: &str, event: impl FnOnce() -> M) {
         if let Some((Scope::All, _)) = &self.to {
             self.send(topic, &event());
         }
     }
 
-    /// Publishes want of memory.
+    /// Publishes a kill for want of memory.
     pub fn publish_oom<M: Name>(&self, topic: &str, event: &M) {
         self.send(topic, event);
     }
@@ -89,9 +89,9 @@ impl Publisher {
         }
     }
 
-    /// Waits until all events have been delivered or dropped.
+    /// Waits until every event is delivered or dropped.
     pub async fn flushed(&self) {
-        // The sender lives as long as self.
+        // The sender lives as long as `self`.
         let _ = self.pending.subscribe().wait_for(|pending| *pending == 0).await;
     }
 }

@@ -1,5 +1,5 @@
-//! Exit statuses on disk: written before anyone is told, so that the status of a
-//! container that ended is known also when the shim and everything else died.
+//! Exits on disk. The shim writes an exit before it reports the exit, so that the daemon finds it also after the
+//! shim's death.
 //!
 //! ```text
 //! <bundle>/init.json          the init process while it lives
@@ -17,13 +17,13 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::reaper::Exit;
 
-/// The init process, to be found again after a dead shim.
+/// The init process, for `delete` after the shim's death.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct InitRecord {
     pub pid: i32,
-    /// Field 22 of `/proc/<pid>/stat`: tells a reused pid from the old one.
+    /// Field 22 of `/proc/<pid>/stat`: tells a process from an earlier one of the same pid.
     pub start_time: u64,
-    /// The container's directories in every cgroup hierarchy.
+    /// The directory of the container in every cgroup hierarchy.
     pub cgroups: Vec<PathBuf>,
 }
 
@@ -34,30 +34,30 @@ pub struct ExitRecord {
     pub exit_status: u32,
     /// Nanoseconds since the epoch.
     pub exited_at: u64,
-    /// A process of the container was killed for want of memory.
+    /// The kernel killed a process of the container for want of memory.
     #[serde(default)]
     pub oom: bool,
 }
 
 impl ExitRecord {
-    /// Describes the end of `pid`.
+    /// The record of the exit of `pid`.
     pub fn new(pid: i32, exit: Exit, oom: bool) -> Self {
         let since = exit.at.duration_since(SystemTime::UNIX_EPOCH);
         Self { pid, exit_status: exit.status, exited_at: since.unwrap_or_default().as_nanos() as u64, oom }
     }
 
-    /// The moment of the end.
+    /// The time of the exit.
     pub fn at(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_nanos(self.exited_at)
     }
 }
 
-/// Where the init's exit is recorded.
+/// The path of the record of the init's exit.
 pub fn init_path(bundle: &Path) -> PathBuf {
     bundle.join("exit.json")
 }
 
-/// Writes `record` so that it is there whole or not at all. For root only: environments hold secrets.
+/// Writes `record` atomically to a file that only root can read: environments hold secrets.
 pub fn write<T: Serialize>(path: &Path, record: &T) -> Result<()> {
     let temporary = path.with_extension("new");
     let bytes = serde_json::to_vec(record).expect("plain records always serialize");
@@ -70,20 +70,20 @@ pub fn write<T: Serialize>(path: &Path, record: &T) -> Result<()> {
     std::fs::rename(&temporary, path).map_err(Error::io("rename", path))
 }
 
-/// Makes a file that only root can read, empty.
+/// Creates an empty file that only root can read.
 pub fn private(path: &Path) -> std::io::Result<File> {
     File::options().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
-/// Reads a record; none when it is missing or unreadable.
+/// Reads a record; `None` when it is missing or unreadable.
 pub fn read<T: for<'a> Deserialize<'a>>(path: &Path) -> Option<T> {
     serde_json::from_slice(&std::fs::read(path).ok()?).ok()
 }
 
-/// When `pid` was started, in clock ticks since boot; none if there is no such process.
+/// The start time of `pid` in clock ticks since boot; `None` without such a process.
 pub fn start_time(pid: i32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The command name may hold spaces and parentheses: count from the last one.
+    // The command name may contain spaces and parentheses: the fields follow the last parenthesis.
     let (_, rest) = stat.rsplit_once(')')?;
     rest.split_ascii_whitespace().nth(19)?.parse().ok()
 }

@@ -1,8 +1,8 @@
-//! The shim's side of its runtime helper: a fresh, single-threaded copy of this
-//! binary for each create, exec and update.
+//! The shim's side of the runtime helper: a new, single-threaded process of this binary for each create, exec and
+//! update.
 //!
-//! Runtime libraries fork without exec and change the working directory, so they
-//! never run in the shim itself. The helper's stdio is the container's stdio.
+//! Runtime libraries fork without exec and change the working directory, so they never run in the shim itself. The
+//! helper's stdio is the container's stdio.
 
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -18,7 +18,7 @@ use crate::control::{self, Order, Reply};
 use crate::error::{Error, Result};
 use crate::reaper::{Exit, Reaper};
 
-/// The container's ends of its stdio; none is `/dev/null`.
+/// The container's ends of its stdio; `None` is `/dev/null`.
 #[derive(Default)]
 pub struct ChildStdio {
     pub stdin: Option<OwnedFd>,
@@ -26,7 +26,7 @@ pub struct ChildStdio {
     pub stderr: Option<OwnedFd>,
 }
 
-/// How to start helpers.
+/// Starts helpers.
 #[derive(Clone)]
 pub struct Helpers {
     binary: PathBuf,
@@ -40,12 +40,12 @@ pub struct Helper {
 }
 
 impl Helpers {
-    /// Helpers run `binary`, a protected copy of this program.
+    /// Starts helpers from `binary`, a protected copy of this program.
     pub fn new(binary: PathBuf, reaper: Reaper) -> Self {
         Self { binary, reaper }
     }
 
-    /// Starts a helper that does `verb`; `arguments` follow it on its command line.
+    /// Starts a helper for `verb`, with further `arguments` on its command line.
     pub fn start(&self, verb: &str, arguments: &[&str], stdio: ChildStdio) -> Result<Helper> {
         let failed = |errno: Errno| Error::Io {
             op: "start the runtime helper",
@@ -55,7 +55,7 @@ impl Helpers {
         let (ours, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
                 .map_err(failed)?;
-        // Inherited by this one child only: the shim has one thread, and `theirs` is closed below.
+        // Only this child inherits the descriptor: the shim has one thread, and closes `theirs` below.
         fcntl_setfd(&theirs, FdFlags::empty()).map_err(failed)?;
         let child = Command::new(&self.binary)
             .arg("runtime")
@@ -77,7 +77,7 @@ impl Helpers {
 }
 
 impl Helper {
-    /// Waits for the helper's next report; a failure it reports becomes an error.
+    /// Waits for the helper's next report. A reported failure becomes an error.
     pub async fn reply(&mut self) -> Result<(Reply, Option<OwnedFd>)> {
         loop {
             let mut ready = self.control.readable().await.map_err(Error::io("await", "control socket"))?;
@@ -97,19 +97,19 @@ impl Helper {
         }
     }
 
-    /// Lets a created container run.
+    /// Starts the program of a created container.
     pub fn order(&self, order: &Order) -> Result<()> {
         control::send(self.control.get_ref(), order, None).map_err(Error::errno("write", "control socket"))
     }
 
-    /// Waits until the helper process is gone: it holds the container's stdio till then.
+    /// Waits for the end of the helper process, which holds the container's stdio until then.
     pub async fn finish(self) {
         drop(self.control);
         let _ = self.ended.await;
     }
 }
 
-/// `/dev/null`, for what must not be inherited.
+/// `/dev/null`, for stdio that the helper must not inherit.
 pub fn dev_null() -> Result<OwnedFd> {
     File::options()
         .read(true)

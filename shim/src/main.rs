@@ -1,7 +1,7 @@
-//! `containerd-shim-gantry-v2`: one container's (or one pod's) processes, stdio, logs and
-//! exit statuses, held by a process that needs no service to be alive.
+//! `containerd-shim-gantry-v2`: holds the processes, stdio, logs and exit statuses of one container or one pod. It
+//! runs without any service.
 //!
-//! The binary is several small programs:
+//! The binary has several programs:
 //!
 //! ```text
 //! … start | delete | -v | -info     containerd's shim-v2 protocol, see `command`
@@ -10,8 +10,9 @@
 //! … init, or named docker-init      a first process that reaps, see `docker_init`
 //! ```
 //!
-//! Invariant: the shim has one thread. It starts other programs, and copies of itself, but
-//! never forks into code of its own.
+//! Invariant: the shim has one thread. It starts other programs and copies of itself, and never forks without exec.
+
+#![allow(clippy::disallowed_methods, reason = "a shim ends with its containers: nobody else tells it to")]
 
 use std::process::ExitCode;
 

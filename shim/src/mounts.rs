@@ -1,10 +1,9 @@
-//! The shim's own mount namespace, and the container's root inside it.
+//! The shim's own mount namespace, with the container's root in it.
 //!
-//! Invariant: nothing that is mounted here is seen in the host's mount table, and
-//! all of it is gone when the shim is. The bundle directory is bind-mounted on
-//! itself; so that this does not spread, the one mount that holds the bundle is
-//! made a slave in this namespace first. Every other mount keeps its propagation,
-//! so that `rshared` volumes work.
+//! Invariant: the host's mount table shows none of the mounts made here, and the kernel removes all of them with the
+//! shim. The bundle directory is bind-mounted onto itself. Before that, the one mount that holds the bundle is made a
+//! slave in this namespace, so that the bind mount does not propagate. Every other mount keeps its propagation, so
+//! that `rshared` volumes work.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -17,13 +16,13 @@ use rustix::mount::MountAttrFlags;
 use crate::error::{Error, Result};
 use crate::runtime::user_namespace;
 
-/// Puts the calling (single-threaded) process into a mount namespace of its own.
+/// Moves the calling (single-threaded) process into a new mount namespace.
 pub fn enter() -> Result<()> {
     nix::sched::unshare(CloneFlags::CLONE_NEWNS)
         .map_err(|errno| Error::Mount { what: "namespace".into(), reason: errno.to_string() })
 }
 
-/// Makes `bundle` a private mount, so that what is mounted below stays here.
+/// Makes `bundle` a private mount, so that mounts below it do not propagate.
 pub fn isolate(bundle: &Path) -> Result<()> {
     let failed = |reason: String| Error::Mount { what: bundle.display().to_string(), reason };
     let plain = |error: gantry_mount::Error| failed(reason(&error));
@@ -37,16 +36,16 @@ pub fn isolate(bundle: &Path) -> Result<()> {
     set_propagation(bundle, Propagation::Private, Recursive::No).map_err(plain)
 }
 
-/// The running binary as a mount of its own, to be put somewhere by [`pin_binary`].
-/// Taken before [`enter`]: after it, the binary belongs to another namespace.
+/// The running binary as a detached mount, for [`pin_binary`]. To be called before [`enter`]: afterwards the binary
+/// belongs to another namespace.
 pub fn take_binary() -> Result<OwnedFd> {
     let own = Path::new("/proc/self/exe");
     gantry_mount::clone_tree(own, Recursive::No)
         .map_err(|error| Error::Mount { what: own.display().to_string(), reason: reason(&error) })
 }
 
-/// Mounts the running binary read-only at `at`: started from there, a container
-/// that gets hold of `/proc/<pid>/exe` cannot open it for writing.
+/// Mounts the running binary read-only at `at`. A container that opens `/proc/<pid>/exe` of a process started from
+/// there cannot write to the binary.
 pub fn pin_binary(binary: &OwnedFd, at: &Path) -> Result<()> {
     const SEALED: Attributes = Attributes {
         set: MountAttrFlags::MOUNT_ATTR_RDONLY.union(MountAttrFlags::MOUNT_ATTR_NOSUID),
@@ -58,7 +57,7 @@ pub fn pin_binary(binary: &OwnedFd, at: &Path) -> Result<()> {
         .map_err(|error| Error::Mount { what: at.display().to_string(), reason: reason(&error) })
 }
 
-/// Mounts the container's root at `root`, one mount after the other.
+/// Mounts the container's root at `root`, in the order of the mounts.
 pub fn mount_root(mounts: &[Mount], root: &Path) -> Result<()> {
     if mounts.is_empty() {
         return Ok(());
@@ -77,12 +76,12 @@ pub fn mount_root(mounts: &[Mount], root: &Path) -> Result<()> {
     })
 }
 
-/// Takes everything off `root`; nothing to do is no error.
+/// Unmounts everything on `root`; without a mount, does nothing.
 pub fn unmount_root(root: &Path) {
     let _ = gantry_mount::detach_all(root);
 }
 
-/// The kernel's own word: what was mounted, [`Error::Mount`] says itself.
+/// The kernel's error alone, because [`Error::Mount`] names the mount.
 fn reason(error: &gantry_mount::Error) -> String {
     error.io().map_or_else(|| error.to_string(), ToString::to_string)
 }

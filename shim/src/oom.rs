@@ -1,4 +1,4 @@
-//! A container's kills for want of memory: counted, and each told when it happens.
+//! The kernel's kills of a container for want of memory: counts them and reports each.
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -10,20 +10,20 @@ use tokio::task::AbortHandle;
 
 use crate::async_fd;
 
-/// What is known of one cgroup's kills. The watch ends with it.
+/// The kills of one cgroup. Dropping it ends the watch.
 pub struct Oom {
     cgroup: Cgroup,
-    /// The most that the kernel has counted: the cgroup, and its count, may be gone before somebody asks.
+    /// The highest count that was read: the cgroup may be gone when a client asks.
     most: Arc<AtomicU64>,
     watching: Option<AbortHandle>,
 }
 
 impl Oom {
-    /// Begins to watch, and has `tell` called after each kill.
+    /// Begins to watch, and calls `tell` after each kill.
     ///
     /// # Errors
     ///
-    /// Nothing is told then; the kernel's count can still be asked for.
+    /// When the cgroup cannot be watched. [`Oom::count`] then still reads the kernel's count.
     pub fn watch(cgroup: &Cgroup, tell: impl Fn() + Send + 'static) -> (Self, std::io::Result<()>) {
         let most = Arc::new(AtomicU64::new(0));
         let begun = MemoryEvents::begin(cgroup).and_then(|events| {
@@ -32,7 +32,7 @@ impl Oom {
                 MemoryEvents::Counted(_) => Interest::PRIORITY,
                 MemoryEvents::Notified(..) => Interest::READABLE,
             };
-            // Of a descriptor of its own: the other one belongs to what reads it.
+            // A duplicate: the original descriptor belongs to the reader of the file.
             let descriptor = events.as_fd().try_clone_to_owned()?;
             let changes = async_fd::watch_for(descriptor, interest)?;
             let (most, before) = (most.clone(), cgroup.oom_kills());
@@ -62,13 +62,13 @@ impl Oom {
         (Self { cgroup: cgroup.clone(), most, watching }, outcome)
     }
 
-    /// How many there were.
+    /// The number of kills.
     pub fn count(&self) -> u64 {
         let now = self.cgroup.oom_kills();
         self.most.fetch_max(now, Ordering::Relaxed).max(now)
     }
 
-    /// Tells of nothing any more.
+    /// Ends the reports.
     pub fn end(&self) {
         if let Some(watching) = &self.watching {
             watching.abort();

@@ -1,16 +1,17 @@
-//! One process of a container, its init or an exec, and what it goes through.
+//! One process of a container, the init or an exec.
 //!
 //! ```text
 //! Added ──start──▶ Running ──exit──▶ Stopped          (an exec)
 //!        Created ──start──▶ Running ──exit──▶ Stopped  (the init)
 //! ```
 //!
-//! `Created` may also end without having run: killed, or given up.
+//! A process in `Created` may end without having run: killed, or because its creation was undone.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::sync::watch;
@@ -20,12 +21,12 @@ use crate::reaper::Exit;
 use crate::signal::Signal;
 use crate::stdio::{Stdio, Wanted};
 
-/// Where a process stands.
+/// The phase of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// An exec that was announced only.
+    /// An exec that was added and not started.
     Added,
-    /// An init that waits to be started.
+    /// An init that waits for its start.
     Created {
         pid: i32,
     },
@@ -39,7 +40,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// The process's id, 0 while it has none.
+    /// The pid; 0 without a process.
     pub fn pid(self) -> i32 {
         match self {
             Self::Added => 0,
@@ -47,7 +48,7 @@ impl Phase {
         }
     }
 
-    /// In a word, for errors.
+    /// The phase's name, for error messages.
     pub fn name(self) -> &'static str {
         match self {
             Self::Added | Self::Created { .. } => "created",
@@ -59,7 +60,7 @@ impl Phase {
 
 /// A process and its stdio.
 pub struct Process {
-    /// Its exec id; empty for the init.
+    /// The exec id; empty for the init.
     pub id: String,
     /// The stdio that the client asked for.
     pub wanted: Wanted,
@@ -72,7 +73,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// A process that does not exist yet.
+    /// A process that was not made yet.
     pub fn new(id: String, wanted: Wanted, stdio: Arc<Stdio>) -> Self {
         Self {
             id,
@@ -84,20 +85,20 @@ impl Process {
         }
     }
 
-    /// Where it stands.
+    /// The current phase.
     pub fn phase(&self) -> Phase {
         *self.phase.borrow()
     }
 
-    /// It exists now, as `pid`.
+    /// Records that the process was made, with its pid.
     pub fn exists(&self, pid: i32) {
-        // A process that is gone already has none; its exit is on its way.
+        // A process that is gone has no pidfd; its exit is on its way.
         let opened = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-        *self.pidfd.lock().unwrap_or_else(PoisonError::into_inner) = opened;
+        *self.pidfd.lock() = opened;
         self.phase.send_replace(Phase::Created { pid });
     }
 
-    /// Its program runs. No effect on a process that ended before this was known.
+    /// Records that the program runs. Does nothing when the process has ended meanwhile.
     pub fn runs(&self) {
         self.phase.send_if_modified(|phase| match *phase {
             Phase::Created { pid } => {
@@ -108,7 +109,7 @@ impl Process {
         });
     }
 
-    /// It has ended. What it has said is delivered all the same.
+    /// Records the exit. Output that was written before it is still delivered.
     pub fn ended(&self, exit: Exit) {
         self.stdio.hub().last();
         self.phase.send_if_modified(|phase| match *phase {
@@ -120,12 +121,12 @@ impl Process {
         });
     }
 
-    /// True for the one who is to tell of its end.
+    /// Returns true to exactly one caller, which reports the exit.
     pub fn claim_exit(&self) -> bool {
         !self.exit_told.swap(true, Ordering::Relaxed)
     }
 
-    /// Waits for its end.
+    /// Waits for the exit.
     pub async fn wait(&self) -> Exit {
         let mut phases = self.phase.subscribe();
         loop {
@@ -139,14 +140,14 @@ impl Process {
         }
     }
 
-    /// Sends it a signal; never to another process that got its pid.
+    /// Sends a signal to this process, and never to another one of the same pid.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         match self.phase() {
             Phase::Stopped { .. } => return Err(Error::AlreadyFinished),
             Phase::Added => return Err(Error::NotRunning(self.id.clone())),
             Phase::Created { .. } | Phase::Running { .. } => {}
         }
-        let pidfd = self.pidfd.lock().unwrap_or_else(PoisonError::into_inner);
+        let pidfd = self.pidfd.lock();
         let Some(pidfd) = pidfd.as_ref() else {
             return Err(Error::AlreadyFinished);
         };

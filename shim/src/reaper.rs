@@ -1,15 +1,15 @@
-//! Waits for every child of the shim: helpers, container inits, execs, loggers,
-//! and orphans that come to it because it is their subreaper.
+//! Waits for every child of the shim: helpers, inits, execs, loggers, and orphans, whose subreaper the shim is.
 //!
-//! Invariant: a watched pid is answered exactly once, also when it died before
-//! anyone watched (an init may be gone before its helper has reported its pid):
-//! statuses nobody asked for yet are kept for a while. Not longer: most are nobody's
-//! (each container's making leaves one), and their pids are given to others in time.
+//! Invariant: a watched pid is answered exactly once, also when the process died before the watch began (an init may
+//! die before its helper has reported its pid). For that, the reaper keeps statuses that no caller has watched for a
+//! while. It drops them later: the creation of each container leaves a status that no caller watches, and the kernel
+//! reuses pids.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use parking_lot::{Mutex, MutexGuard};
 use rustix::process::{WaitOptions, wait};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
@@ -23,12 +23,13 @@ pub struct Exit {
     pub at: SystemTime,
 }
 
-/// How many statuses of unknown pids are remembered.
+/// How many statuses without a watch are kept.
 const UNCLAIMED: usize = 256;
-/// And how long: no helper takes longer to report a pid, or its client has given up.
+/// How long a status without a watch is kept: after that, the client of a helper that has not reported a pid has
+/// given up.
 const CLAIM: Duration = Duration::from_secs(60);
 
-/// A cheap handle; all clones are the same reaper.
+/// The reaper. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Reaper {
     // Guards the two maps; never held across an await.
@@ -51,7 +52,7 @@ impl State {
 }
 
 impl Reaper {
-    /// Resolves when `pid`, a child of the shim, has ended.
+    /// Resolves when the child `pid` has ended.
     pub fn watch(&self, pid: i32) -> oneshot::Receiver<Exit> {
         let (sender, receiver) = oneshot::channel();
         let mut state = self.lock();
@@ -66,7 +67,7 @@ impl Reaper {
         receiver
     }
 
-    /// Collects all children that have ended so far.
+    /// Reaps every child that has ended.
     fn reap(&self) {
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
             let status = match (status.exit_status(), status.terminating_signal()) {
@@ -91,7 +92,7 @@ impl Reaper {
         }
     }
 
-    /// Reaps until the process ends.
+    /// Reaps until the shim ends.
     pub async fn run(self) -> std::io::Result<()> {
         let mut children = signal(SignalKind::child())?;
         loop {
@@ -103,7 +104,7 @@ impl Reaper {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

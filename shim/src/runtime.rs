@@ -1,9 +1,9 @@
-//! The runtime helper: a single-threaded process that creates and starts one
-//! container, or does one other thing, reports over its control socket, and ends.
+//! The runtime helper: a single-threaded process that creates and starts one container, or does one other task,
+//! reports over its control socket, and ends.
 //!
-//! Command line: `runtime <control fd> <verb> <bundle> <id> [argument…]`. Its stdio is
-//! what the container will have. [`Runtime`] is the border to whatever makes containers:
-//! [`libcontainer`], or any OCI runtime [`binary`].
+//! Command line: `runtime <control fd> <verb> <bundle> <id> [argument…]`. The helper's stdio is the container's
+//! stdio. The trait [`Runtime`] has two implementations: the built-in [`libcontainer`], and any OCI runtime's
+//! [`binary`].
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -32,16 +32,16 @@ pub mod subpath;
 pub mod user;
 pub mod user_namespace;
 
-/// Why a step could not be done, as one line for people. Whoever knows more makes a [`StartFailure`].
+/// Why a step failed, as one line for people. A step that knows the cause returns a [`StartFailure`] instead.
 pub type Failure = String;
 
-/// Which runtime makes a container, and how; kept at `<bundle>/runtime.json`.
+/// The runtime of a container, with its options; kept at `<bundle>/runtime.json`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Choice {
-    /// An OCI runtime's binary; none is the built-in runtime.
+    /// The binary of an OCI runtime; `None` is the built-in runtime.
     #[serde(default)]
     pub binary: Option<String>,
-    /// Where the runtime keeps its state of all containers of the namespace; none is inside the bundle.
+    /// The runtime's state directory for all containers of the namespace; `None` is a directory in the bundle.
     #[serde(default)]
     pub root: Option<PathBuf>,
     #[serde(default)]
@@ -53,22 +53,22 @@ pub struct Choice {
 }
 
 impl Choice {
-    /// Where it is kept.
+    /// The path of the file in a bundle.
     pub fn path(bundle: &Path) -> PathBuf {
         bundle.join("runtime.json")
     }
 
-    /// What was chosen for a bundle; the built-in runtime if that is not known.
+    /// The choice for a bundle; the built-in runtime when the file is missing.
     pub fn read(bundle: &Path) -> Self {
         crate::exit::read(&Self::path(bundle)).unwrap_or_default()
     }
 
-    /// The directory of the runtime's state of a bundle's container, and perhaps others'.
+    /// The directory of the runtime's state for a bundle's container; it may have the state of other containers too.
     pub fn state(&self, bundle: &Path) -> PathBuf {
         self.root.clone().unwrap_or_else(|| own_state(bundle))
     }
 
-    /// Removes what the runtime may have left of a container.
+    /// Removes the state that the runtime may have left of a container.
     pub fn remove_state(&self, bundle: &Path, id: &str) -> Done<()> {
         let shared = self.root.as_ref().map(|root| root.join(id));
         for directory in shared.into_iter().chain([own_state(bundle)]) {
@@ -83,7 +83,7 @@ impl Choice {
     }
 }
 
-/// One container, as the helper is told.
+/// The container that the helper works on.
 pub struct Subject {
     pub bundle: PathBuf,
     pub id: String,
@@ -97,55 +97,55 @@ impl Subject {
     }
 }
 
-/// What concerns no other container: gone with the bundle.
+/// A state directory for one container, removed with the bundle.
 pub fn own_state(bundle: &Path) -> PathBuf {
     bundle.join("runtime")
 }
 
-/// What makes and changes containers. Signals, freezing and figures go by the
-/// process and its cgroup, and need no runtime.
+/// Creates and changes containers. Signals, freezing and counters need no runtime: the shim uses the process and its
+/// cgroup.
 pub trait Runtime {
-    /// Makes the container up to the point where only its program is missing.
+    /// Creates the container, without starting its program.
     fn create(&mut self, spec: &spec::Prepared) -> Result<Made, StartFailure>;
-    /// Runs the program of the container that this helper has created.
+    /// Starts the program of the container that this helper has created.
     fn start(&mut self) -> Result<(), StartFailure>;
-    /// Runs a further process; `process` is the file of its description.
+    /// Runs an exec; `process` is the file of its description.
     fn exec(&mut self, request: &Exec) -> Result<Executed, StartFailure>;
-    /// Applies new limits.
+    /// Sets new limits.
     fn update(&mut self, resources: &oci_spec::runtime::LinuxResources) -> Result<(), Failure>;
-    /// Removes what is left of a container whose init is gone.
+    /// Removes what is left of a container whose init has ended.
     fn delete(&mut self) -> Result<(), Failure>;
 }
 
-/// A container that waits for its start.
+/// A created container that waits for its start.
 pub struct Made {
     pub pid: i32,
     pub console: Option<OwnedFd>,
 }
 
-/// A further process that runs.
+/// A running exec.
 pub struct Executed {
     pub pid: i32,
     pub console: Option<OwnedFd>,
 }
 
-/// A further process to be run, as the shim writes it to a file.
+/// An exec to run, as the shim writes it to a file.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Exec {
     pub process: oci_spec::runtime::Process,
-    /// A user as people write it, to be looked up in the container's root.
+    /// The user as a name or number, to be looked up in the container's root.
     #[serde(default)]
     pub user: Option<String>,
-    /// Further groups, as the container's annotation has them.
+    /// Additional groups, from the container's annotation.
     #[serde(default)]
     pub groups: Option<String>,
     pub init: i32,
-    /// When the init was started, so that no other process is taken for it.
+    /// The start time of the init: no other process of the same pid is taken for it.
     pub init_start: u64,
     pub cgroups: Vec<PathBuf>,
 }
 
-/// Runs the helper with the arguments that follow `runtime`.
+/// Runs the helper. `arguments` are those behind `runtime`.
 pub fn run(arguments: &[String]) -> ExitCode {
     let [descriptor, verb, bundle, id, rest @ ..] = arguments else {
         eprintln!("the runtime helper is started by the shim only");
@@ -201,7 +201,7 @@ fn create(control: &OwnedFd, subject: Subject) -> Result<(), StartFailure> {
     let foreign = subject.choice.binary.is_some();
     let mut runtime = choose(subject);
     let made = runtime.create(&prepared).map_err(|failure| failure.at(Stage::Make))?;
-    // Gone already: then its end is on its way to the shim.
+    // The init may have ended already; its exit is then on its way to the shim.
     let init = Pid::from_raw(made.pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
     let cgroups = gantry_cgroup::Cgroup::made_for(made.pid)
         .map(|cgroup| cgroup.directories().to_vec())
@@ -221,7 +221,7 @@ fn create(control: &OwnedFd, subject: Subject) -> Result<(), StartFailure> {
     drop(made.console);
     let ordered = told.is_ok() && matches!(control::receive::<Order>(control), Ok(Some((Order::Start, _))));
     if !ordered {
-        // The shim gave the container up, or is dead: nobody else might end what nobody can start.
+        // The shim has given up the container or is dead. The helper ends the init, which no client could start.
         if let Some(init) = init {
             let _ = pidfd_send_signal(&init, Signal::KILL);
         }

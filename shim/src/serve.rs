@@ -1,5 +1,5 @@
-//! The shim process: a session, a subreaper and a mount namespace of its own, one thread,
-//! and the gRPC services on the socket that it was started with.
+//! The shim process: it has a session, a mount namespace and one thread of its own, is a subreaper, and serves gRPC
+//! on the socket that it was started with.
 
 use std::ffi::CStr;
 use std::io;
@@ -23,13 +23,13 @@ use crate::reaper::Reaper;
 use crate::server::{Shim, ttrpc};
 use crate::stdio::attach;
 
-/// How long open calls may take to end once the shim is told to.
+/// How long calls may take to end once the shim is told to end.
 const GRACE: Duration = Duration::from_millis(500);
-/// The name (`/proc/<pid>/comm`) of a shim that has no container any more and only waits for clients that still read.
+/// The name (`/proc/<pid>/comm`) of a shim without a container that waits for clients to read its last output.
 const FAREWELL: &CStr = c"shim-farewell";
-/// How long the end waits for events to be taken.
+/// How long the shim waits at its end until its events are delivered.
 const FLUSH: Duration = Duration::from_secs(5);
-/// How long a shim stays that nobody gives a container to.
+/// How long a shim runs without getting a container.
 const IDLE: Duration = Duration::from_secs(60);
 
 /// Serves until a client shuts the shim down.
@@ -58,7 +58,7 @@ fn serve(words: &[String]) -> Result<()> {
     let own = mounts::take_binary()?;
     mounts::enter()?;
     mounts::isolate(&bundle)?;
-    // The working directory lies below the mount just made: step into it.
+    // The bundle's mount now covers the working directory: the shim enters it again.
     std::env::set_current_dir(&bundle).map_err(Error::io("enter", &bundle))?;
     let binary = bundle.join("shim");
     mounts::pin_binary(&own, &binary)?;
@@ -77,9 +77,9 @@ fn serve(words: &[String]) -> Result<()> {
         let tools = Tools { namespace: flags.namespace, helpers, reaper, events: events.clone() };
         let shim = Shim::new(tools);
         let served = listen(shim.clone(), listener, &socket).await;
-        // A daemon that is away learns the rest from `delete`.
+        // A daemon that does not answer learns the rest from `delete`.
         let _ = tokio::time::timeout(FLUSH, events.flushed()).await;
-        // Whoever is attached gets what was said last, however late: nobody else has it.
+        // Attached clients get the last output, however late they read it: the shim alone has it.
         if !shim.has_containers() {
             let _ = nix::sys::prctl::set_name(FAREWELL);
             attach::drained().await;
@@ -89,9 +89,9 @@ fn serve(words: &[String]) -> Result<()> {
     served.map_err(Error::io("serve", socket))
 }
 
-/// Serves until the shim is stopped; then nobody finds it any more.
+/// Serves until the shim is stopped, and removes its socket.
 async fn listen(shim: Shim, listener: UnixListener, socket: &Path) -> io::Result<()> {
-    // A shim ends when its client says so; whoever must end it otherwise has SIGKILL.
+    // A shim ends when its client shuts it down. SIGKILL ends it otherwise.
     let mut ignored = signal(SignalKind::terminate())?;
     tokio::spawn(async move { while ignored.recv().await.is_some() {} });
     tokio::spawn(shim.clone().end_when_idle(IDLE));
@@ -111,19 +111,19 @@ async fn listen(shim: Shim, listener: UnixListener, socket: &Path) -> io::Result
         served = serving => served.map_err(io::Error::other),
         () = overdue => Ok(()),
     };
-    // The name first: once the socket is closed, another shim may be given it.
+    // The path is removed first: once the socket is closed, a new shim may bind the path.
     remove_own(socket);
     accepting.abort();
     let _ = accepting.await;
     served
 }
 
-/// Gives each client to the protocol it speaks, by its first byte: gRPC's is the `P` of
-/// HTTP/2's preface, ttrpc's the highest of a length that is never that large.
+/// Serves each client in the protocol of its first byte: gRPC's is the `P` of the HTTP/2 preface, ttrpc's the highest
+/// byte of a length, which is never that large.
 async fn sort(listener: tokio::net::UnixListener, grpc: mpsc::Sender<io::Result<UnixStream>>, shim: Shim) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
-            // Out of descriptors, perhaps: others may end.
+            // The process may be out of descriptors; other connections may end.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
@@ -133,7 +133,7 @@ async fn sort(listener: tokio::net::UnixListener, grpc: mpsc::Sender<io::Result<
                 Ok(Some(b'P')) => {
                     let _ = grpc.send(Ok(stream)).await;
                 }
-                // Its end is the client's, or a frame that makes no sense: nobody to tell.
+                // The client has closed the connection, or has sent a frame that does not parse.
                 Ok(Some(_)) => drop(ttrpc::serve(stream, shim).await),
                 Ok(None) | Err(_) => {}
             }
@@ -141,7 +141,7 @@ async fn sort(listener: tokio::net::UnixListener, grpc: mpsc::Sender<io::Result<
     }
 }
 
-/// Looks at the first byte without taking it; none at the end.
+/// Reads the first byte and leaves it in the socket; `None` at the end.
 async fn first_byte(stream: &UnixStream) -> io::Result<Option<u8>> {
     loop {
         stream.readable().await?;
@@ -158,13 +158,14 @@ async fn first_byte(stream: &UnixStream) -> io::Result<Option<u8>> {
     }
 }
 
-/// The listener comes as stdin, which becomes `/dev/null`.
+/// Takes the listener from stdin, which becomes `/dev/null`.
 fn take_listener() -> Result<UnixListener> {
     let stdin = io::stdin();
     let listener = stdin.as_fd().try_clone_to_owned().map_err(Error::io("take", "listener"))?;
     rustix::stdio::dup2_stdin(dev_null()?).map_err(Error::errno("close", "stdin"))?;
     let listener = UnixListener::from(listener);
-    // Not the process that made it but this one is to be seen as the peer of clients.
+    // listen(2) makes the calling process the peer that clients see: this process, and not the one that bound the
+    // socket.
     rustix::net::listen(&listener, 128).map_err(Error::errno("listen", "socket"))?;
     listener.set_nonblocking(true).map_err(Error::io("watch", "listener"))?;
     Ok(listener)

@@ -2,9 +2,10 @@
 //! (the same messages under two names), its sandbox service and `gantry.shim.v1`.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use crate::container::{self, Container, Tools};
@@ -20,7 +21,7 @@ mod task;
 mod task_v2;
 pub mod ttrpc;
 
-/// All containers of this shim; a cheap handle.
+/// The containers of the shim. Cheap to clone.
 #[derive(Clone)]
 pub struct Shim {
     inner: Arc<Inner>,
@@ -28,9 +29,9 @@ pub struct Shim {
 
 struct Inner {
     tools: Tools,
-    // Guards the map; never held across an await. None: is being created.
+    // Guards the map; never held across an await. `None`: the container is being created.
     containers: Mutex<HashMap<String, Option<Arc<Container>>>>,
-    // Guards the handle.
+    // Guards the sandbox's handle.
     sandbox: Mutex<Option<Arc<Sandbox>>>,
     stop: watch::Sender<bool>,
 }
@@ -48,7 +49,7 @@ impl Shim {
         }
     }
 
-    /// The services, ready to be served.
+    /// The gRPC services.
     pub fn routes(&self) -> tonic::service::Routes {
         use gantry_proto::containerd::runtime::sandbox::v1::sandbox_server::SandboxServer;
         use gantry_proto::containerd::task::{v2, v3};
@@ -59,14 +60,14 @@ impl Shim {
             .add_service(ShimServer::new(self.clone()))
     }
 
-    /// Resolves when a client has ended the shim.
+    /// Resolves when a client has shut the shim down.
     pub async fn stopped(&self) {
         let mut stop = self.inner.stop.subscribe();
         let _ = stop.wait_for(|stop| *stop).await;
     }
 
-    /// Ends a shim that has had neither container nor sandbox all through `patience`: its daemon has died
-    /// between starting and using it.
+    /// Ends a shim that has had neither a container nor a sandbox for `patience`: its daemon has died between
+    /// starting and using it.
     pub async fn end_when_idle(self, patience: Duration) {
         let mut was_idle = false;
         loop {
@@ -79,7 +80,7 @@ impl Shim {
         }
     }
 
-    /// Makes the container whose id has been taken in the map; the pid of its init.
+    /// Creates the container whose id is reserved in the map. Returns the pid of the init.
     async fn make(&self, request: container::Request) -> Result<i32> {
         let id = request.id.clone();
         let own = std::env::current_dir().ok().zip(request.bundle.canonicalize().ok());
@@ -102,18 +103,18 @@ impl Shim {
         }
     }
 
-    /// Whether there is any container, or is about to be.
+    /// Whether the shim has a container, or is creating one.
     pub fn has_containers(&self) -> bool {
         !self.containers().is_empty()
     }
 
-    /// Whether nobody would miss the shim.
+    /// Whether the shim has neither a container nor a sandbox.
     fn is_unused(&self) -> bool {
         self.containers().is_empty() && self.sandbox().is_none()
     }
 
     fn sandbox(&self) -> MutexGuard<'_, Option<Arc<Sandbox>>> {
-        self.inner.sandbox.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.sandbox.lock()
     }
 
     fn stop(&self) {
@@ -126,6 +127,6 @@ impl Shim {
     }
 
     fn containers(&self) -> MutexGuard<'_, HashMap<String, Option<Arc<Container>>>> {
-        self.inner.containers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.containers.lock()
     }
 }

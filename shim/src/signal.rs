@@ -1,5 +1,5 @@
-//! Signals by number. Real-time ones have no name in any library here, and are needed:
-//! systemd, as a container's init, is stopped by `SIGRTMIN+3`.
+//! Signals by number. The libraries here have no names for real-time signals, and containers need them: `SIGRTMIN+3`
+//! stops systemd as a container's init.
 
 #![allow(unsafe_code)]
 
@@ -17,12 +17,12 @@ const LAST: i32 = 64;
 impl Signal {
     pub const KILL: Self = Self(libc::SIGKILL);
 
-    /// The signal of that number, if there is one.
+    /// The signal of a number, if the kernel has it.
     pub fn from_number(number: u32) -> Option<Self> {
         i32::try_from(number).ok().filter(|number| (1..=LAST).contains(number)).map(Self)
     }
 
-    /// Sends it to the process that a pidfd refers to: pidfd_send_signal(2), Linux 5.1.
+    /// Sends the signal to the process of a pidfd: pidfd_send_signal(2), Linux 5.1.
     pub fn send(self, process: BorrowedFd<'_>) -> rustix::io::Result<()> {
         let no_information = std::ptr::null::<libc::siginfo_t>();
         // SAFETY: the kernel reads no memory, for there is no siginfo.
@@ -32,7 +32,7 @@ impl Signal {
         outcome(done)
     }
 
-    /// Sends it to the process that has this pid now.
+    /// Sends the signal to the process that has this pid now.
     pub fn send_to(self, pid: rustix::process::Pid) -> rustix::io::Result<()> {
         // SAFETY: kill(2) touches no memory.
         outcome(unsafe { libc::kill(pid.as_raw_nonzero().get(), self.0) }.into())

@@ -1,14 +1,15 @@
-//! A process's stdio. The shim stands between the container's pipes (or terminal) and
-//! a log or FIFOs, so that clients and services come and go while the process runs.
+//! The stdio of a process. The shim stands between the container's pipes (or terminal) and a log or FIFOs, so that
+//! clients and services come and go while the process runs.
 //!
-//! Invariant: the container's ends are only held by the container once it runs, so the
-//! end of its output is seen; [`Stdio::drained`] resolves when all of it is delivered.
+//! Invariant: once the container runs, only the container holds its ends, so that the shim sees the end of the
+//! output. [`Stdio::drained`] resolves when all output is delivered.
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
@@ -32,7 +33,7 @@ pub mod pump;
 pub mod sink;
 pub mod target;
 
-/// What a client asked for.
+/// The stdio that the client asked for.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
     pub terminal: bool,
@@ -41,24 +42,24 @@ pub struct Wanted {
     pub stderr: String,
 }
 
-/// Who the stdio belongs to; loggers are told.
+/// The owner of the stdio, which loggers get as arguments.
 pub struct Owner<'a> {
     pub namespace: &'a str,
     pub container: &'a str,
 }
 
-/// The stdio of one process, from before it is started until after it has ended.
+/// The stdio of one process, from before its start until after its end.
 pub struct Stdio {
     wanted: Wanted,
     target: Target,
     hub: Hub,
     state: Mutex<State>,
     input: watch::Sender<Input>,
-    /// How many streams have not ended yet.
+    /// How many streams have not ended.
     open: watch::Sender<usize>,
 }
 
-/// Where a process's input stands: what is written before it can be taken waits.
+/// The state of a process's input. Input that arrives before the process can take it waits.
 #[derive(Clone)]
 enum Input {
     Later,
@@ -69,21 +70,21 @@ enum Input {
 #[derive(Default)]
 struct State {
     master: Option<Arc<AsyncFd<OwnedFd>>>,
-    /// The terminal's size: columns, rows. Known before the terminal is there.
+    /// The terminal's size: columns, rows. Known before the terminal exists.
     size: Option<(u16, u16)>,
     /// Keeps a client's stdin FIFO from ending while no client has it open.
     stdin_holder: Option<OwnedFd>,
-    /// A client's FIFO is to end with its writers.
+    /// A client's FIFO ends with its writers.
     stdin_ends: bool,
     sinks: Vec<(Stream, Option<OwnedFd>, Sink)>,
     loggers: Vec<logger::Logger>,
 }
 
-/// A pipe's buffer: fewer, larger reads; allocated by the kernel only when filled.
+/// The size of a pipe's buffer, for fewer and larger reads. The kernel allocates it only when it is filled.
 const PIPE: usize = 256 * 1024;
 
 impl Stdio {
-    /// What `wanted` names, not opened yet; clients may attach from now on.
+    /// The stdio that `wanted` names, not opened yet. Clients may attach from now on.
     pub fn new(wanted: &Wanted) -> Result<Arc<Self>> {
         let target = Target::parse(&wanted.stdout)?;
         let given = !wanted.stdin.is_empty() || wanted.terminal;
@@ -98,7 +99,7 @@ impl Stdio {
         }))
     }
 
-    /// Opens what is wanted, for a process that is about to be made; the container's ends, unless it gets a terminal.
+    /// Opens the stdio for a process that is about to be made. Returns the container's ends, or none for a terminal.
     pub async fn open(&self, owner: Owner<'_>) -> Result<ChildStdio> {
         let mut child = ChildStdio::default();
         let mut sinks = Vec::new();
@@ -146,7 +147,7 @@ impl Stdio {
                     let [input, _] = inputs;
                     open_stream(Stream::Stdout, Sink::writer(input)?)?;
                 } else {
-                    // The logger reads the container's pipes itself.
+                    // The logger itself reads the container's pipes.
                     let [stdout, stderr] = inputs;
                     child.stdout = Some(stdout);
                     child.stderr = Some(stderr);
@@ -175,7 +176,7 @@ impl Stdio {
         Ok(child)
     }
 
-    /// Begins to move bytes; `master` is the terminal, if the process has one.
+    /// Begins to move bytes. `master` is the terminal's, if the process has one.
     pub fn connect(self: &Arc<Self>, master: Option<OwnedFd>) -> Result<()> {
         let master = master.map(watched).transpose()?.map(Arc::new);
         let sinks = {
@@ -212,8 +213,8 @@ impl Stdio {
         Ok(())
     }
 
-    /// Begins to read a client's FIFO, for a process that is about to start. Not before: a client whose FIFO is read
-    /// takes its process for one that it can talk about, and says only once that its input has ended.
+    /// Begins to read a client's FIFO, for a process that is about to start. Not earlier: a client whose FIFO is read
+    /// assumes that its process exists, and reports the end of its input only once.
     pub fn feed(self: &Arc<Self>) -> Result<()> {
         if !self.is_fed() {
             return Ok(());
@@ -235,12 +236,12 @@ impl Stdio {
         Ok(())
     }
 
-    /// Whether input comes from a client's FIFO.
+    /// Whether the input comes from a client's FIFO.
     fn is_fed(&self) -> bool {
         !self.wanted.stdin.is_empty() && !self.target.is_attachable()
     }
 
-    /// Attached clients.
+    /// The attached clients.
     pub fn hub(&self) -> &Hub {
         &self.hub
     }
@@ -250,7 +251,7 @@ impl Stdio {
         self.wanted.terminal
     }
 
-    /// Where input for the process goes, as soon as it can; none when it takes none any more.
+    /// Waits for the process's input; `None` when the process takes no more.
     pub async fn stdin(&self) -> Option<Arc<AsyncFd<OwnedFd>>> {
         let mut input = self.input.subscribe();
         let input = input.wait_for(|input| !matches!(input, Input::Later)).await;
@@ -262,7 +263,7 @@ impl Stdio {
 
     fn take_input(&self, stdin: &Arc<AsyncFd<OwnedFd>>) {
         self.input.send_if_modified(|input| {
-            // Its end may have come before it.
+            // The end of the input may have come before the input.
             let later = matches!(input, Input::Later);
             if later {
                 *input = Input::Open(stdin.clone());
@@ -271,8 +272,8 @@ impl Stdio {
         });
     }
 
-    /// Ends the process's input, after what was written to it before. A client's FIFO is
-    /// read to its end first. A terminal stays open.
+    /// Closes the process's input after the bytes that were written before. A client's FIFO is read to its end first.
+    /// A terminal stays open.
     pub fn close_stdin(&self) {
         let mut state = self.lock();
         if self.is_fed() && !std::mem::replace(&mut state.stdin_ends, true) {
@@ -282,7 +283,7 @@ impl Stdio {
         }
     }
 
-    /// Tells the terminal its size; one that is not there yet begins with it.
+    /// Sets the terminal's size. A terminal that does not exist yet begins with it.
     pub fn resize(&self, columns: u16, rows: u16) -> Result<()> {
         let master = {
             let mut state = self.lock();
@@ -292,13 +293,13 @@ impl Stdio {
         master.map_or(Ok(()), |master| set_size(&master, (columns, rows)))
     }
 
-    /// The terminal's size, if somebody has said it: columns, rows.
+    /// The terminal's size, if a client has set it: columns, rows.
     pub fn size(&self) -> Option<(u16, u16)> {
         self.lock().size
     }
 
-    /// Waits until all output is delivered, but not for ever: a stray process may hold a
-    /// pipe, or a client not read its FIFO.
+    /// Waits until all output is delivered, but not for ever: a stray process may hold a pipe open, or a client not
+    /// read its FIFO.
     pub async fn drained(&self, patience: Duration) {
         let mut open = self.open.subscribe();
         let _ = tokio::time::timeout(patience, open.wait_for(|open| *open == 0)).await;
@@ -308,7 +309,7 @@ impl Stdio {
         }
     }
 
-    /// Gives everything up, also when it was never connected. Attached clients get what is queued for them.
+    /// Closes everything, also when it was never connected. Attached clients get what is queued for them.
     pub fn shut(&self) {
         self.hub.end();
         self.input.send_replace(Input::Closed);
@@ -324,7 +325,7 @@ impl Stdio {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
@@ -333,14 +334,14 @@ fn set_size(master: &AsyncFd<OwnedFd>, (columns, rows): (u16, u16)) -> Result<()
     rustix::termios::tcsetwinsize(master.get_ref(), size).map_err(Error::errno("resize", "terminal"))
 }
 
-/// A pipe whose both ends are closed in programs; blocking, as programs expect.
+/// A pipe whose ends programs do not inherit; blocking, as programs expect.
 fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).map_err(Error::errno("create", "pipe"))?;
     let _ = fcntl_setpipe_size(&writer, PIPE);
     Ok((reader, writer))
 }
 
-/// Makes our end of something non-blocking and watches it.
+/// Makes the shim's end non-blocking and watches it.
 fn watched(descriptor: OwnedFd) -> Result<AsyncFd<OwnedFd>> {
     crate::async_fd::watch(descriptor).map_err(Error::io("watch", "stdio"))
 }
@@ -349,7 +350,7 @@ fn watched(descriptor: OwnedFd) -> Result<AsyncFd<OwnedFd>> {
 fn open_fifo(path: &Path, mode: OFlags) -> Result<AsyncFd<OwnedFd>> {
     let flags = mode | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let opened = match rustix::fs::open(path, flags, Mode::empty()) {
-        // Nobody reads yet: opened for both, a FIFO always has a reader.
+        // The FIFO has no reader: opened for reading and writing, it always has one.
         Err(Errno::NXIO) => {
             let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
             rustix::fs::open(path, flags, Mode::empty())

@@ -1,11 +1,11 @@
-//! What may be linked (`deny.toml`): licences, and crates that come twice or must not come at all.
+//! The rules of `deny.toml` about linked crates: licences, duplicates, and banned crates.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use serde_json::Value;
 
-/// What is linked into the binaries or builds them, on the machine that is supported.
+/// The crates that are linked into the binaries or build them, on the supported platform.
 struct Linked {
     /// By package id.
     packages: BTreeMap<String, Value>,
@@ -43,7 +43,7 @@ impl Linked {
         Self { packages }
     }
 
-    /// Name and version of each.
+    /// The name and version of each crate.
     fn versions(&self) -> BTreeSet<(String, String)> {
         self.packages.values().map(|one| (text(&one["name"]), text(&one["version"]))).collect()
     }
@@ -63,10 +63,11 @@ fn each<'a>(tables: &'a toml::Value, key: &'a str) -> impl Iterator<Item = &'a s
     tables.as_array().into_iter().flatten().filter_map(move |table| table[key].as_str())
 }
 
-/// Whether a licence expression (SPDX's, or the older form with slashes) can be had under what is allowed.
+/// Whether a licence expression (SPDX, or the older form with slashes) is allowed.
 fn is_allowed(expression: &str, allowed: &BTreeSet<&str>) -> bool {
     let expression = expression.replace(['(', ')'], "").replace('/', " OR ");
-    // Every part of a conjunction, any of an alternative: `AND` binds closer, and nobody nests deeper.
+    // Every part of a conjunction, or any part of an alternative, must be allowed. `AND` binds closer, and no crate
+    // nests deeper.
     let parts = |part: &str| part.split(" AND ").all(|one| allowed.contains(one.trim()));
     expression.split(" OR ").any(parts)
         || expression.split(" AND ").all(|part| part.split(" OR ").any(|one| allowed.contains(one.trim())))

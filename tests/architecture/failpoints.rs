@@ -1,4 +1,4 @@
-//! Points at which services can be made to fail: named by rule, and in no build but the tests'.
+//! Failpoints: their names follow the rule, and only test builds have them.
 
 use std::process::Command;
 
@@ -22,7 +22,8 @@ fn each_has_a_name_of_its_own_that_says_where_it_is() {
     }
 }
 
-/// A dependency that switched them on would do so for every build that it is part of; a default would, too.
+/// A dependency that enables them would enable them in every build that has the dependency; so would a default
+/// feature.
 #[test]
 fn they_are_off_unless_asked_for_by_name() {
     let output = Command::new(env!("CARGO"))

@@ -1,4 +1,4 @@
-//! Who may depend on whom: `cargo metadata` against the table of the house. And what systemd may let each service do.
+//! Which crate may depend on which: `cargo metadata` compared with the tables here. And what the systemd units allow.
 
 mod dependencies;
 mod failpoints;
@@ -8,7 +8,7 @@ mod unsafe_code;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
-/// Libraries, and the libraries that each may name.
+/// The libraries, and the libraries that each may depend on.
 const LIBRARIES: &[(&str, &[&str])] = &[
     ("gantry-types", &[]),
     ("gantry-proto", &[]),
@@ -30,24 +30,27 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("gantry-http", &["gantry-rpc"]),
     ("gantry-daemon", &["gantry-descriptor", "gantry-host", "gantry-proto", "gantry-rpc", "gantry-types"]),
     ("gantry-records", &["gantry-disk", "gantry-proto", "gantry-rpc"]),
-    ("gantry-docker", &["gantry-proto", "gantry-types"]),
+    ("gantry-docker", &["gantry-api", "gantry-proto", "gantry-types"]),
     ("gantry-plugin", &["gantry-rpc", "gantry-tls"]),
     ("gantry-api", &["gantry-descriptor", "gantry-proto", "gantry-rpc", "gantry-types"]),
 ];
 
-/// For tests alone: what they may name. Nothing links them.
+/// Crates for tests only, and what they may depend on. No other crate links them.
 const FOR_TESTS: &[(&str, &[&str])] = &[
-    ("gantry-fakes", &["gantry-api", "gantry-proto", "gantry-rpc", "gantry-types"]),
-    ("gantry-contract", &["gantry-api", "gantry-proto", "gantry-rpc", "gantry-types"]),
+    (
+        "gantry-fakes",
+        &["gantry-api", "gantry-archive", "gantry-docker", "gantry-proto", "gantry-rpc", "gantry-types"],
+    ),
+    ("gantry-contract", &["gantry-api", "gantry-archive", "gantry-proto", "gantry-rpc", "gantry-types"]),
 ];
 
-/// What plugins are built with: nothing of Gantry's but these.
+/// The plugin SDK, and the libraries that it may depend on.
 const SDK: (&str, &[&str]) = ("gantry-plugin-sdk", &["gantry-http", "gantry-plugin"]);
 
-/// The plugins: each names the sdk alone.
+/// The plugins; each depends on the SDK only.
 const PLUGINS: &[&str] = &["gantry-log-otlp", "gantry-volume-dir"];
 
-/// Those that stand on the libraries, and never name each other: the services, and what is no service.
+/// The crates that depend on libraries and never on each other: the services, and the other programs.
 fn leaves() -> impl Iterator<Item = String> {
     gantry_descriptor::names().chain(["shim", "ctl"]).map(|name| format!("gantry-{name}"))
 }

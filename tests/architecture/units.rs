@@ -1,5 +1,5 @@
-//! The systemd units: they follow from the services' descriptors, and what each service may do there is what it needs, on
-//! the oldest systemd that is supported (252).
+//! The systemd units: they follow from the services' descriptors, and allow each service what it needs, on the oldest
+//! supported systemd (252).
 
 mod text;
 
@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use gantry_descriptor::{Capability, Confinement, Mounts, Privileges, SERVICES};
 
-/// Settings that give a service a mount namespace, out of which no mount leads (systemd.exec(5), `PrivateMounts=`).
+/// Settings that give a service a mount namespace of its own, from which no mount propagates (systemd.exec(5),
+/// `PrivateMounts=`).
 const OWN_MOUNTS: &[&str] = &[
     "PrivateMounts",
     "PrivateTmp",
@@ -29,10 +30,10 @@ const OWN_MOUNTS: &[&str] = &[
     "MountFlags",
 ];
 
-/// Settings that take devices away: their nodes cannot even be made.
+/// Settings that remove devices: even their nodes cannot be made.
 const NO_DEVICES: &[&str] = &["PrivateDevices", "ProtectClock", "DeviceAllow", "DevicePolicy"];
 
-/// Set, it has what follows from the descriptors written, instead of what is there compared with it.
+/// When set, the test writes the units instead of comparing them.
 const WRITE: &str = "GANTRY_WRITE_UNITS";
 
 fn folder() -> PathBuf {
@@ -48,7 +49,7 @@ fn units_follow_from_the_descriptors() {
         }
     }
     let entries = std::fs::read_dir(folder()).expect("there").map(|entry| entry.expect("read").path());
-    // What is the same whatever services there are.
+    // Files that do not depend on the services.
     let entries = entries.filter(|path| !path.ends_with("gantry.tmpfiles.conf"));
     let name = |path: &Path| path.file_name().expect("a file").to_str().expect("text").to_owned();
     let found = entries.map(|path| (name(&path), std::fs::read_to_string(&path).expect("readable")));
@@ -70,12 +71,12 @@ fn values<'a>(unit: &'a [(String, String)], key: &str) -> Vec<&'a str> {
     unit.iter().filter(|(name, _)| name == key).map(|(_, value)| value.as_str()).collect()
 }
 
-/// The names that a unit's filter of system calls lets pass; groups are not resolved.
+/// The system calls and groups that a unit's filter allows; groups are not resolved.
 fn let_pass(unit: &[(String, String)]) -> BTreeSet<&str> {
     let mut passing = BTreeSet::new();
     for line in values(unit, "SystemCallFilter") {
         match line.strip_prefix('~') {
-            // Of the groups that are taken out here, @privileged has capset(2).
+            // Of the groups that are refused here, @privileged contains capset(2).
             Some(refused) if refused.contains("@privileged") => {
                 passing.remove("capset");
             }

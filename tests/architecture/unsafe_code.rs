@@ -1,9 +1,9 @@
-//! Where `unsafe` is: this list is all of it.
+//! The complete list of files with `unsafe` code.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Files that may have it, and what for.
+/// The files, and what each needs it for.
 const FILES: &[(&str, &str)] = &[
     ("plugins/volume-dir/src/quota.rs", "quotactl_fd(2), FS_IOC_FSSETXATTR"),
     ("services/lib/cgroup/src/bpf.rs", "bpf(2)"),
@@ -42,7 +42,7 @@ fn it_is_only_where_the_list_says() {
     for part in ["proto", "services", "plugins", "shim", "ctl", "tests"] {
         sources(&root.join(part), &mut files);
     }
-    // Written so that it is not found here.
+    // Split, so that this file is not found.
     let word = ["allow(unsafe", "_code)"].concat();
     let allowing = files.into_iter().filter(|file| {
         std::fs::read_to_string(file).expect("a source").lines().any(|line| line.contains(&word))

@@ -1,5 +1,5 @@
-//! AppArmor where the machine has none: what is named is shown until the start, and confines nobody. (Where it has, see
-//! tests/vm.)
+//! AppArmor on a host without it: the profile is shown until the start, and confines no process. (tests/vm has a host
+//! with AppArmor.)
 
 use gantry_tests::{Node, sides};
 

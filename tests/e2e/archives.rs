@@ -1,4 +1,4 @@
-//! Archives in all their forms: compressed by bzip2 and xz, of Docker's first form, from the web.
+//! Archives in every form: compressed by bzip2 and xz, in Docker's first format, from the web.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use gantry_tests::{Node, Side, image, sides};
 use serde_json::{Value, json};
 
-/// What a program makes of input.
+/// The output of a program for this input.
 fn piped(program: &str, input: &[u8]) -> Vec<u8> {
     let mut child = Command::new(program)
         .args(["-c"])
@@ -37,7 +37,7 @@ fn archives_by_bzip2_and_xz_are_taken_everywhere() {
     let half = plain.len() / 2;
     let (first, second) = plain.split_at(half);
     for side in sides(&node) {
-        // The reference leaves xz to a program, which it lacks here.
+        // The reference calls a program for xz, which its host lacks.
         let xz = side.who == "gantry";
         let (image, holder) = (side.name("plain"), side.name("holder"));
         side.docker_with(&["import", "-", &image], &plain).ok();
@@ -58,7 +58,7 @@ fn archives_by_bzip2_and_xz_are_taken_everywhere() {
                 side.docker_with(&["cp", "-", &format!("{holder}:/tmp")], archive).ok();
                 side.docker(&["cp", &format!("{holder}:/tmp/folder/file"), "-"]).ok();
             }
-            // A cut one is refused; the reference does not look behind the tar's end.
+            // A truncated archive is refused; the reference does not read past the end of the tar.
             let cut = side.docker_with(&["import", "-"], &whole[..whole.len() / 2]);
             assert_ne!(cut.code, 0, "{} {program}", side.who);
 
@@ -85,7 +85,7 @@ fn what_is_hidden_behind_a_compressed_archive_is_refused() {
     }
 }
 
-/// A layer of an archive of the first form: its id, its document, its tar.
+/// A layer of an archive in the first format: its id, its document, its tar.
 type LegacyLayer = (String, Value, Vec<u8>);
 
 fn legacy(layers: &[LegacyLayer], repositories: &Value) -> Vec<u8> {
@@ -104,7 +104,7 @@ fn id(digit: char) -> String {
     digit.to_string().repeat(64)
 }
 
-/// Busybox, and a file on top of it.
+/// Busybox, and a layer with a file on top of it.
 fn two_layers() -> [LegacyLayer; 2] {
     let base = json!({
         "id": id('a'), "created": "2014-01-01T00:00:00Z", "os": "linux", "architecture": "amd64",
@@ -179,13 +179,13 @@ fn archives_of_the_first_form_that_lie_are_refused() {
             assert!(said.contains(words), "{}: {what}: {}", side.who, complaint.stderr);
         }
     }
-    // The reference dies of this one.
+    // The reference crashes on this one.
     let ring = legacy(&[changed(&base, "parent", &id('b')), top], &to(&id('b')));
     let complaint = node.docker_with(&["load"], &ring).fails(1);
     assert!(complaint.contains("is its own ancestor"), "{complaint}");
 }
 
-/// Answers whatever is asked in the network of a side with the same bytes, until the test ends; its address.
+/// Serves the same bytes for every request in a side's network, until the test ends. Returns the address.
 fn web(side: &Side, answer: &[u8]) -> String {
     let listener = side.in_network(|| TcpListener::bind("127.0.0.1:0").expect("bound"));
     let address = listener.local_addr().expect("an address").to_string();
@@ -208,7 +208,7 @@ fn answer(head: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-/// The answer to an import as the API gives it.
+/// The API's response to an import.
 fn import(side: &Side, source: &str, name: &str) -> (u16, String) {
     let (status, body) =
         side.api("POST", &format!("/images/create?fromSrc={source}&repo={name}&tag=web"), "");

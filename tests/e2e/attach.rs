@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use gantry_tests::{Client, Node, Outcome, eventually, sides};
 
-/// The docker client on a terminal of its own (script(1)).
+/// The docker client with a terminal of its own (script(1)).
 fn terminal(node: &Node, arguments: &[&str]) -> Command {
     let docker = node.docker_command(&[]);
     let line = std::iter::once(docker.get_program().to_string_lossy().into_owned())
@@ -47,7 +47,7 @@ fn detach_keys_leave_the_container_running() {
     let mut command = terminal(&node, &["run", "-it", "--name", "box", "busybox", "sh"]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut client = Client::start(command);
-    // The shell's prompt: from here on the client's terminal is raw.
+    // After the shell's prompt, the client's terminal is raw.
     let mut output = client.stdout();
     let mut seen = Vec::new();
     let mut byte = [0];
@@ -104,7 +104,7 @@ fn several_clients_see_the_same_output() {
     writer.wait();
 }
 
-/// A client of WebSockets: sends a line and a ping, and prints what comes until the server closes.
+/// A WebSocket client: sends a line and a ping, and prints what arrives until the server closes.
 const WEBSOCKET: &str = r#"
 import os, socket, struct, sys
 client = socket.socket(socket.AF_UNIX)

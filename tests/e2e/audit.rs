@@ -1,11 +1,11 @@
-//! What is changed is recorded with who did it, if that is wanted.
+//! The audit record has every change with its caller, if the setting is on.
 
 use std::time::{Duration, Instant};
 
 use gantry_tests::{Node, Setup, json_lines};
 use serde_json::Value;
 
-/// The engine's record, when it has so many lines at least.
+/// The engine's audit record, once it has `count` lines.
 fn record(node: &Node, count: usize) -> Vec<Value> {
     let path = node.root().join("state/engine/audit.log");
     let begun = Instant::now();
@@ -32,7 +32,7 @@ fn changes_are_recorded_with_the_client_who_made_them() {
         let method = format!("gantry.engine.v1.Volumes/{method}");
         let line = lines.iter().find(|line| line["method"] == method).unwrap_or_else(|| panic!("{lines:?}"));
         assert_eq!((line["object"].as_str(), line["code"].as_str()), (Some(object), Some(code)), "{line}");
-        // The client's process, not the gateway's.
+        // The caller is the client's process, not the gateway's.
         let caller = line["caller"].as_str().expect("a caller");
         assert!(caller.starts_with("uid=0 gid=0 pid="), "{line}");
         assert!(!caller.ends_with(&format!("pid={}", node.pid("gateway"))), "{line}");

@@ -1,17 +1,17 @@
-//! Copies of all records of one moment, while clients come and go.
+//! Backups of all databases at one moment, while clients create and remove objects.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use gantry_tests::{Node, eventually};
 
-/// Makes and removes containers and volumes until told to stop.
+/// Creates and removes containers and volumes until `stop`.
 fn churn(node: &Node, number: usize, stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
         let (name, volume) = (format!("churn-{number}"), format!("churn-{number}:/data"));
         let script = "echo x > /data/x; echo x > /x";
         node.docker(&["run", "--rm", "--name", &name, "-v", &volume, "busybox", "sh", "-c", script]).ok();
-        // Its container may just be going.
+        // The volume's container may be just being removed.
         eventually("the volume is removed", Duration::from_secs(20), || {
             let removed = node.docker(&["volume", "rm", &name]);
             if removed.code == 0 { Ok(()) } else { Err(removed.stderr) }
@@ -19,14 +19,15 @@ fn churn(node: &Node, number: usize, stop: &AtomicBool) {
     }
 }
 
-/// Takes a node's place: everything but what runs.
+/// A node from a backup, in place of another: with everything but running containers.
 fn restored(from: &Node, backup: &str, data: bool) -> Node {
     let mut node = Node::empty();
+    node.permit(&["records were lost: what they may have kept has a lease"]);
     let complaint = node.gantry(&["backup", "restore", backup]).fails(125);
     assert!(complaint.contains("gantry down"), "{complaint}");
     node.down(&["--all"]);
     if !data {
-        // As a file system's own copy would bring them.
+        // As a copy of the file system would bring them.
         for part in ["content/blobs", "snapshots/overlayfs", "engine/volumes"] {
             let copy = |arguments: &[&str]| from.exec(arguments).ok();
             let target = node.root().join("state").join(part).display().to_string();
@@ -49,7 +50,7 @@ fn restored(from: &Node, backup: &str, data: bool) -> Node {
     assert_eq!(node.docker(&["network", "ls", "-q", "--filter", "name=mine"]).ok().lines().count(), 1);
     node.docker(&["start", "box"]).ok();
     assert_eq!(node.docker(&["exec", "box", "cat", "/root-x"]).ok(), "precious");
-    // Beside it those that came and went at that moment.
+    // There may also be containers that existed only at that moment.
     for container in node.docker(&["ps", "-aq"]).ok().lines() {
         node.docker(&["rm", "-f", container]).ok();
     }

@@ -1,4 +1,4 @@
-//! HTTP requests that make no sense, or no end: a status and `{"message": …}` each, and everybody else is served.
+//! Invalid and endless HTTP requests: each gets a status and `{"message": …}`, and other clients are served.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -24,7 +24,7 @@ fn answer(mut stream: UnixStream) -> (String, String) {
     (head.lines().next().unwrap_or_default().to_owned(), body.to_owned())
 }
 
-/// What the timeouts of [`connect`] end in (socket(7)).
+/// Whether the error is a timeout of [`connect`] (socket(7)).
 fn is_timeout(error: &std::io::Error) -> bool {
     error.kind() == ErrorKind::WouldBlock
 }
@@ -91,7 +91,7 @@ fn bodies_of_wrong_types() {
     for (path, body) in routes {
         is_refused(&node, &request("POST", &format!("/v1.51{path}"), body), "400");
     }
-    // Deeper than anybody means.
+    // Nested deeper than any real request.
     let deep = format!("{{\"Image\": \"busybox\", \"Labels\": {}", "[".repeat(100_000));
     is_refused(&node, &request("POST", "/v1.51/containers/create", &deep), "400");
     assert_eq!(node.docker(&["ps", "-aq", "--no-trunc"]).ok(), exec);
@@ -143,7 +143,7 @@ fn heads_that_are_none() {
             .to_owned(),
     ] {
         let mut stream = connect(&node);
-        // The server may hang up before it has read all.
+        // The server may close the connection before it has read everything.
         let _ = stream.write_all(text.as_bytes());
         let (line, _) = answer(stream);
         assert!(line.is_empty() || line.starts_with("HTTP/1.1 4"), "{:.60}: {line}", text);
@@ -163,7 +163,7 @@ fn a_body_that_is_too_long_is_cut_off() {
     let refused = (0..4096).find_map(|_| stream.write_all(chunk.as_bytes()).err());
     let refused = refused.expect("not 256 MB of JSON are read");
     assert!(!is_timeout(&refused), "the client is told");
-    // One that says so is not even waited for.
+    // A request whose header says that it is too long is refused at once.
     let mut stream = connect(&node);
     stream.write_all(format!("{ENDLESS}Content-Length: 99999999999\r\n\r\n").as_bytes()).expect("written");
     let (line, body) = answer(stream);
@@ -175,7 +175,7 @@ fn a_body_that_is_too_long_is_cut_off() {
 fn bodies_that_never_end_are_given_up() {
     let node = Node::start();
     let began = Instant::now();
-    // Many at once: one byte, and then one more now and then.
+    // Many connections that each send a byte, and then one more now and then.
     let streams: Vec<_> = (0..200)
         .map(|_| {
             let mut stream = connect(&node);

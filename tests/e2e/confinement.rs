@@ -1,4 +1,4 @@
-//! What is left of root's powers in each process.
+//! The privileges that each process keeps.
 
 use gantry_descriptor::{Capability, Privileges, SERVICES};
 use gantry_tests::Node;
@@ -34,7 +34,7 @@ fn services_keep_no_more_than_they_need() {
         assert_eq!(status(pid, "NoNewPrivs"), "1", "{service}");
         assert_eq!(status(pid, "Seccomp"), "2", "{service}: a filter");
     }
-    // Of what this kernel cannot do, and of nothing else, the log tells.
+    // The log names what this kernel does not support, and nothing else.
     let logs = node.logs();
     assert_eq!(logs.contains("Landlock"), kernel() < (6, 12), "{logs}");
 }

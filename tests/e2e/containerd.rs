@@ -1,4 +1,4 @@
-//! The front socket, driven by containerd's own client.
+//! The front socket with containerd's own client.
 
 use gantry_tests::image::{self, Compression, Format, Image};
 use gantry_tests::{Node, Registry, Security};

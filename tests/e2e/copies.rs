@@ -1,5 +1,5 @@
-//! `docker cp` and the archives behind it, path by path: what each combination of source and destination does is kept in
-//! `copies/*.txt`, and is what dockerd does.
+//! `docker cp` and the archive API, path by path: `copies/*.txt` has the result of each combination of source and
+//! destination, which is that of dockerd.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -15,7 +15,7 @@ const SETUP: &str = "mkdir -p /src/dir/sub /vol/dir; echo x >/src/dir/x; echo y 
                      ln -s dir /src/ldir; ln -s file /src/lfile; ln -s /no/such /src/dang; echo v >/vol/dir/v; \
                      ln -s /src/dir /vol/out; ln -s dir /vol/in; ln -s /vol /src/tovol";
 
-/// What a client wrote to its output, byte for byte.
+/// The raw output of a client.
 fn raw(side: &Side, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     let mut command = side.docker_command(arguments);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the client starts");
@@ -25,7 +25,7 @@ fn raw(side: &Side, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     output.stdout
 }
 
-/// The entries of a tar that are not of the image: their names, and what they hold or lead to.
+/// The entries of a tar that are not from the image: names, and content or link target.
 fn entries(tar: &[u8]) -> Vec<String> {
     let mut seen = Vec::new();
     for entry in tar::Archive::new(tar).entries().expect("a tar") {
@@ -52,7 +52,7 @@ fn entries(tar: &[u8]) -> Vec<String> {
     seen
 }
 
-/// What is below a folder of the host.
+/// The content of a directory of the host.
 fn listing(root: &Path) -> String {
     let mut seen = Vec::new();
     let mut ahead = vec![root.to_owned()];
@@ -75,7 +75,7 @@ fn listing(root: &Path) -> String {
     seen.join(" ")
 }
 
-/// What a client complained of in the end, without names that differ from run to run.
+/// The last error of a client, without names that differ between runs.
 fn complaint(outcome: &Outcome, names: &[(&str, &str)]) -> String {
     let mut text = outcome.stderr.trim().lines().last().unwrap_or_default().to_owned();
     for (name, short) in names {
@@ -84,7 +84,7 @@ fn complaint(outcome: &Outcome, names: &[(&str, &str)]) -> String {
     format!("error {text}")
 }
 
-/// Compares line by line, so that a difference is seen.
+/// Compares line by line, to show the difference.
 fn same(who: &str, seen: &str, golden: &str) {
     let different: Vec<String> = seen
         .lines()
@@ -149,7 +149,7 @@ fn copies_out_of_a_container_are_named_as_docker_names_them() {
     }
 }
 
-/// What the containers have that are copied into.
+/// A tar with the content of the containers that are copied into.
 fn base() -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
     for (name, kind, text) in [

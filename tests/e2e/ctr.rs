@@ -1,4 +1,4 @@
-//! containerd's client, verb by verb: what it says is what it says of containerd.
+//! containerd's client, command by command: its output is the same as with containerd.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use gantry_tests::{Client, Node, Outcome, eventually, image};
 
-/// Of the busybox that every node has: its one layer's chain.
+/// The chain id of the single layer of busybox.
 fn chain(node: &Node) -> String {
     let listed = node.ctr(NAMESPACE, &["snapshots", "ls"]).ok();
     let mut words = listed.split_whitespace().filter(|word| word.starts_with("sha256:"));
@@ -18,7 +18,7 @@ const NAMESPACE: &str = "moby";
 const IMAGE: &str = "docker.io/library/busybox:latest";
 const LONG_ID: &str = "0123456789012345678901234567890123456789012345678901234567890123";
 
-/// The client, pointed at the node.
+/// The client for the node.
 fn ctr_command(node: &Node) -> Command {
     let mut command = node.inside(&gantry_tests::target().join("clients/ctr"));
     command.arg("--address").arg(node.socket("containerd.sock")).args(["-n", NAMESPACE]);
@@ -167,7 +167,7 @@ fn events_tell_of_what_is_prepared_and_not_of_views() {
     let lines = BufReader::new(client.stdout()).lines();
     let (told, telling) = mpsc::channel();
     std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| told.send(line)));
-    // It listens from some moment on.
+    // It listens from an unknown moment on.
     eventually("it is told of a change", Duration::from_secs(20), || {
         node.ctr(NAMESPACE, &["images", "label", IMAGE, "a=b"]).ok();
         telling.recv_timeout(Duration::from_millis(200)).map(drop).map_err(|error| error.to_string())

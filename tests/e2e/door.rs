@@ -1,10 +1,10 @@
-//! Docker's socket outlives the gateway, and other sockets take every client.
+//! Docker's socket outlives the gateway, and further sockets take every client.
 
 use std::process::Command;
 
 use gantry_tests::{Node, Outcome};
 
-/// What `docker ps` finds at a socket of any name.
+/// The output of `docker ps` on a socket with any name.
 fn reached(node: &Node, socket: &std::path::Path) -> String {
     let mut command = node.docker_command(&["ps", "-q", "--no-trunc"]);
     command.env("DOCKER_HOST", format!("unix://{}", socket.display()));
@@ -15,7 +15,7 @@ fn reached(node: &Node, socket: &std::path::Path) -> String {
 fn a_mounted_socket_goes_on_with_the_next_gateway() {
     let mut node = Node::start();
     let container = node.docker(&["run", "-d", "busybox", "sleep", "1000"]).ok();
-    // The socket itself, as a container has it that mounted it: a new one of the same name is another.
+    // The socket itself, as in a container that has mounted it: a new socket of the same name would be another one.
     let mounted = node.root().join("mounted.sock");
     std::fs::hard_link(node.socket("docker.sock"), &mounted).expect("linked");
     assert_eq!(reached(&node, &mounted), container);

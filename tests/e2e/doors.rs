@@ -1,4 +1,4 @@
-//! Docker's API at other doors than its socket: TCP with mutual TLS.
+//! Docker's API over TCP with mutual TLS.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use gantry_tests::{Node, Outcome};
 
 const ADDRESS: &str = "127.0.0.1:2376";
 
-/// Makes an authority, and certificates of it for a server and a client, and one for a stranger of its own.
+/// Makes an authority with certificates for a server and a client, and another authority with one for a stranger.
 fn certificates(folder: &Path) {
     let script = r#"
         subject() { printf '/CN=%s' "$1"; }

@@ -1,10 +1,10 @@
-//! Errors arrive, whatever the client is doing meanwhile.
+//! Clients get errors, whatever they are sending at the time.
 
 use std::process::Command;
 
 use gantry_tests::{Node, Outcome, sides};
 
-/// More than all buffers on the way.
+/// More than all buffers between client and server hold.
 const LARGE: u64 = 64 << 20;
 
 #[test]
@@ -23,7 +23,7 @@ fn an_early_error_reaches_who_still_sends() {
         }
         side.docker(&["rm", &name]).ok();
     }
-    // A client that reads nothing before it has sent everything. The reference closes upon such a one.
+    // A client that reads nothing before it has sent everything. The reference closes its connection.
     node.docker(&["create", "--name", "target", "busybox", "true"]).ok();
     for (target, status) in [("target/archive?path=/no", "404"), ("target/archive?path=/bin/busybox", "400")]
     {

@@ -1,17 +1,17 @@
-//! What is told of what happens, in which order and with what beside it.
+//! Events, their order and their attributes.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use gantry_tests::{Node, Side, image, sides};
 use serde_json::Value;
 
-/// The present, as the client takes it.
+/// The present time in the client's format.
 fn now() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
     format!("{}.{:09}", now.as_secs(), now.subsec_nanos())
 }
 
-/// All events so far in which one of `names` occurs.
+/// All events so far that contain one of `names`.
 fn events(side: &Side, names: &[&str]) -> Vec<Value> {
     let told = side.docker(&["events", "--since", "0", "--until", &now(), "--format", "{{json .}}"]).ok();
     let ours = |event: &Value| {
@@ -26,7 +26,7 @@ fn actions(events: &[Value]) -> Vec<String> {
     events.iter().map(|event| format!("{} {}", text(&event["Type"]), text(&event["Action"]))).collect()
 }
 
-/// The attributes of the first event of a kind.
+/// The attributes of the first event with an action.
 fn attributes<'a>(events: &'a [Value], action: &str) -> &'a Value {
     let at = actions(events).iter().position(|told| told == action);
     &events[at.unwrap_or_else(|| panic!("no {action}"))]["Actor"]["Attributes"]
@@ -62,7 +62,7 @@ fn a_life_is_told_in_docker_s_order() {
             &["container destroy", "network destroy", "volume destroy"],
         ];
         let mut shown = actions(&told);
-        // Where the reference is slow, its two threads are the other way round.
+        // When the reference is slow, its two threads publish in the other order.
         if let Some(at) = shown.windows(2).position(|pair| pair == ["container die", "container stop"])
             && side.who == "reference"
         {

@@ -1,4 +1,4 @@
-//! Every option of `docker exec`, as the reference has it: what comes out, on which stream, and the status.
+//! Every option of `docker exec`, as with the reference: the output of each stream, and the status.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use gantry_tests::{Node, Side, eventually, sides};
 use serde_json::json;
 
-/// What a client is to print: all of it, or a part.
+/// The expected output of a client.
 #[derive(Debug, Clone, Copy)]
 enum Says {
     Is(&'static str),
@@ -27,16 +27,17 @@ impl Says {
     }
 }
 
-/// Options; which container; command and arguments; input; status, output and errors.
+/// Options; container; command and arguments; input; status, output and errors.
 type Row = (&'static [&'static str], &'static str, &'static [&'static str], &'static str, i32, Says, Says);
 
-/// `run` runs, in /tmp, with the variable A and the group 77; `low` as alice, with a read-only root and few files.
+/// The container `run` runs in /tmp, with the variable A and the group 77; `low` runs as alice, with a read-only root
+/// and few files.
 const ROWS: &[Row] = &[
     (&[], "run", &["echo", "hi"], "", 0, Is("hi\n"), NOTHING),
     (&[], "run", &["sh", "-c", "echo o; echo e >&2; exit 42"], "", 42, Is("o\n"), Is("e\n")),
     (&[], "run", &["sh", "-c", "kill -9 $$"], "", 137, NOTHING, NOTHING),
     (&[], "none", &["true"], "", 1, NOTHING, Has("No such container: ")),
-    // What cannot run.
+    // Programs that cannot run.
     (&[], "run", &["nosuch"], "", 127, Is("\"nosuch\": executable file not found in $PATH\r\n"), NOTHING),
     (&[], "run", &[""], "", 127, Is("\"\": executable file not found in $PATH\r\n"), NOTHING),
     (&[], "run", &["./no"], "", 127, Is("\"./no\": stat ./no: no such file or directory\r\n"), NOTHING),
@@ -242,7 +243,7 @@ const ROWS: &[Row] = &[
         Is("OCI runtime exec failed: exec failed: Cwd must be an absolute path\r\n"),
         NOTHING,
     ),
-    // What it may do.
+    // Privileges.
     (&[], "run", &["grep", "CapEff", "/proc/self/status"], "", 0, Is("CapEff:\t00000000a80425fb\n"), NOTHING),
     (
         &["--privileged"],
@@ -337,7 +338,7 @@ fn options_do_what_the_reference_s_do() {
     }
 }
 
-/// Makes an exec by the API; its id.
+/// Creates an exec by the API. Returns its id.
 fn made(side: &Side, container: &str, exec: &serde_json::Value) -> String {
     let path = format!("/containers/{container}/exec");
     let (status, answer) = side.api("POST", &path, &exec.to_string());
@@ -345,7 +346,7 @@ fn made(side: &Side, container: &str, exec: &serde_json::Value) -> String {
     answer["Id"].as_str().expect("an id").to_owned()
 }
 
-/// What frames hold of the output and of the errors.
+/// The output and the errors in frames.
 fn streams(mut frames: &[u8]) -> [Vec<u8>; 2] {
     let mut streams = [Vec::new(), Vec::new()];
     while let Some((head, rest)) = frames.split_at_checked(8) {
@@ -412,8 +413,7 @@ fn a_terminal_has_its_size_from_the_first_byte() {
             let said = format!("NotFound: process does not exist {id}: not found");
             assert_eq!(side.api("POST", &resize, ""), (404, json!({"message": said})), "{}", side.who);
         }
-        // By the client's own terminal, as people have it.
-        // (Older clients tell it a moment after the start.)
+        // With the client's own terminal. (Older clients send its size a moment after the start.)
         let script = "until stty size 2>/dev/null | grep 77; do sleep 0.1; done";
         let line = format!("stty rows 31 cols 77; {} exec -it {name} sh -c '{script}'", side.client());
         let mut command = side.docker_command(&[]);

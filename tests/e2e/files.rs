@@ -54,7 +54,7 @@ fn copies_never_leave_the_root() {
     });
     let host = node.root().join("file");
     std::fs::write(&host, "x").expect("a file");
-    // It lands inside, where the link points to within the container.
+    // The link is resolved inside the container.
     node.docker(&["cp", &host.to_string_lossy(), "box:/escape/file"]).ok();
     assert!(!outside.join("file").exists());
     assert_eq!(node.docker(&["exec", "box", "cat", "/escape/file"]).ok(), "x");

@@ -1,4 +1,4 @@
-//! Layers that mean harm: nothing outside of their root is touched, nothing of them stays.
+//! Hostile layers: they change nothing outside of their root, and nothing of them stays.
 
 use std::os::unix::fs::MetadataExt;
 
@@ -6,7 +6,7 @@ use gantry_tests::image::{self, Compression, Format, Image};
 use gantry_tests::{Node, Registry, Security};
 use tar::EntryType;
 
-/// An image whose second layer has one bad entry.
+/// An image whose second layer has one hostile entry.
 fn with_entry(name: &str, kind: EntryType, link: Option<&str>) -> Image {
     let mut bad = tar::Builder::new(Vec::new());
     image::entry(&mut bad, name, kind, 0o644, if kind == EntryType::Regular { b"bad" } else { b"" }, link);
@@ -24,7 +24,7 @@ fn layers_never_write_outside_of_their_root() {
     let up = "../../../../../../../../../../..";
     let deep = format!("{up}{absolute}");
     let link = format!("{up}{}", victim.display());
-    // Refused, or confined: never outside.
+    // The entry is refused or stays inside the root.
     let pull = |tag: &str, image: &Image| {
         registry.put("t/bad", tag, image);
         node.docker(&["pull", &format!("{}/t/bad:{tag}", Registry::ADDRESS)]);
@@ -51,7 +51,7 @@ fn layers_never_write_outside_of_their_root() {
 fn layers_that_are_not_what_was_named_are_refused() {
     let node = Node::empty();
     let registry = Registry::start(&node, Security::Open);
-    // The config promises another diff-id than the layer has.
+    // The config names another diff-id than the layer's.
     let good = Image::new(&[image::busybox_tar()], Compression::Gzip, Format::Oci, &["true"]);
     let other = Image::new(&[image::tar_of(&[("a", b"b")])], Compression::Gzip, Format::Oci, &["true"]);
     let swapped =
@@ -64,7 +64,7 @@ fn layers_that_are_not_what_was_named_are_refused() {
     registry.put("t/bad", "diff", &bad);
     let complaint = node.docker(&["pull", &format!("{}/t/bad:diff", Registry::ADDRESS)]).fails(1);
     assert!(complaint.contains("sha256:"), "{complaint}");
-    // Bytes that are no tar, and bytes that are no gzip.
+    // Bytes that are not a tar, and bytes that are not gzip.
     for (tag, bytes) in [
         ("tar", image::compress(b"no tar at all, and long enough", Compression::Gzip)),
         ("gzip", b"junk".to_vec()),

@@ -1,4 +1,4 @@
-//! What hangs does not make those hang who want to be rid of it.
+//! Processes that hang do not make the client hang that removes them.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use gantry_tests::{Node, Outcome};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// The shim of a container: its command line names it.
+/// The shim of a container, which its command line names.
 fn shim_of(id: &str) -> Pid {
     let pids = fs::read_dir("/proc").expect("/proc is mounted").flatten();
     let mut pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
@@ -21,15 +21,19 @@ fn shim_of(id: &str) -> Pid {
 #[test]
 fn a_container_whose_shim_hangs_can_be_removed() {
     let node = Node::start();
+    node.permit(&[
+        "a shim that does not answer is killed, with its container",
+        "a shim died; its task is removed",
+    ]);
     let id = node.docker(&["run", "-d", "--name", "box", "busybox", "sleep", "1000"]).ok();
     kill_process(shim_of(&id), Signal::STOP).expect("it runs");
     node.docker(&["rm", "-f", "box"]).ok();
     assert_eq!(node.docker(&["ps", "-aq"]).ok(), "");
-    // The name is free.
+    // The name is free again.
     node.docker(&["run", "--name", "box", "busybox", "true"]).ok();
 }
 
-/// The longest that a caller waits for a service that hangs, with what is done before and after.
+/// The longest time that a caller waits for a service that hangs, with the work before and after.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A process that is stopped until this is dropped.
@@ -45,7 +49,7 @@ impl Stopped {
 
 impl Drop for Stopped {
     fn drop(&mut self) {
-        // It has ended, then.
+        // The process may have ended.
         let _ = kill_process(self.0, Signal::CONT);
     }
 }
@@ -53,18 +57,35 @@ impl Drop for Stopped {
 #[test]
 fn a_service_that_hangs_costs_its_callers_their_deadline_and_no_more() {
     let node = Node::start();
+    node.permit(&[" did not answer "]);
     node.docker(&["run", "-d", "--name", "box", "busybox", "sleep", "1000"]).ok();
     let docker = |arguments: &[&str]| node.docker(arguments);
     let ctr = |arguments: &[&str]| node.ctr("moby", arguments);
-    // Streams and what may last end with the sign of life, all others with their deadline, or with what was left of their
-    // caller's. Nobody stands between clients and the gateway.
+    // Streams and long calls end because the service does not answer PINGs; others end at their deadline, or at their
+    // caller's. The call's deadline and the connection's end may come at the same time. No process stands between the
+    // clients and the gateway.
     type Client<'a> = &'a dyn Fn(&[&str]) -> Outcome;
     let rows: [(&str, Client<'_>, &[&str], &str); 9] = [
-        ("engine", &docker, &["info"], "service engine did not answer System/Info within 10s"),
+        (
+            "engine",
+            &docker,
+            &["info"],
+            "service engine did not answer System/Info within 10s|service engine is away",
+        ),
         ("engine", &docker, &["ps", "-a"], "service engine is away: it has not answered for 10 seconds"),
-        ("images", &docker, &["images"], "service images did not answer ImageStore/List within 10s"),
+        (
+            "images",
+            &docker,
+            &["images"],
+            "service images did not answer ImageStore/List within 10s|service images is away",
+        ),
         ("images", &docker, &["pull", "localhost/none"], "service images is away: it has not answered"),
-        ("network", &docker, &["network", "ls"], "service network did not answer Networks/List within 10s"),
+        (
+            "network",
+            &docker,
+            &["network", "ls"],
+            "service network did not answer Networks/List within 10s|service network is away",
+        ),
         ("tasks", &docker, &["top", "box"], "service tasks did not answer Tasks/ListPids within 9"),
         ("snapshots", &ctr, &["snapshots", "ls"], "service snapshots is away: it has not answered"),
         ("content", &ctr, &["content", "ls"], "service content is away: it has not answered"),
@@ -77,10 +98,10 @@ fn a_service_that_hangs_costs_its_callers_their_deadline_and_no_more() {
         let waited = begun.elapsed();
         drop(stopped);
         let said = format!("{}{}", outcome.stdout, outcome.stderr);
-        assert!(said.contains(words), "{service}: {outcome:#?}");
+        assert!(words.split('|').any(|words| said.contains(words)), "{service}: {outcome:#?}");
         assert!(waited < PATIENCE, "{service}: {arguments:?} took {waited:?}");
     }
-    // All of them are there again, and nothing was lost.
+    // All of them answer again, and nothing is lost.
     node.docker(&["ps", "-q", "--filter", "name=box"]).ok();
     node.docker(&["run", "--rm", "busybox", "true"]).ok();
     node.docker(&["rm", "-f", "box"]).ok();

@@ -1,4 +1,4 @@
-//! Mounts of images, which containers cannot change; and images of which one platform goes.
+//! Mounts of images, which containers cannot change; removal of one platform of an image.
 
 use std::time::Duration;
 

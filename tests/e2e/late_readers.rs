@@ -1,4 +1,4 @@
-//! Output is read when its reader has time: nothing of it is lost, and nobody waits longer than for that.
+//! Clients that read output late: none of it is lost, and nothing else waits for them.
 
 use std::io::Read;
 use std::process::Stdio;
@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 
 use gantry_tests::{Client, Node, eventually, sides};
 
-/// Longer than any time after which something could have been given up.
+/// Longer than any timeout.
 const LATE: Duration = Duration::from_secs(12);
 
-/// A client whose output nobody reads yet.
+/// A client whose output is not read yet.
 fn unread(mut command: std::process::Command) -> Client {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     Client::start(command)
 }
 
-/// Reads all of a client's output, with pauses; how many lines of `0123456789` it is.
+/// Reads all of a client's output with pauses. Returns the number of its lines, which are all `0123456789`.
 fn lines(mut client: Client) -> usize {
     let (mut output, mut part) = (client.stdout(), vec![0; 1 << 20]);
     let (mut bytes, mut read) = (Vec::new(), 1);
@@ -72,7 +72,7 @@ fn the_last_words_of_a_removed_container_wait_for_their_reader() {
             _ => Ok(()),
         }
     });
-    // Its name is free, and its next bearer is not disturbed.
+    // The name is free, and the next container of the name is not disturbed.
     node.docker(&["run", "--name", name, "busybox", "true"]).ok();
     let begun = Instant::now();
     while begun.elapsed() < LATE {

@@ -17,7 +17,7 @@ fn hello_is_printed_and_the_container_is_gone() {
 
 #[test]
 fn the_newest_client_works_too() {
-    // Whatever docker the machine has besides Debian's 20.10.
+    // The newest docker client on the host, beside Debian's 20.10.
     let newest = std::env::split_paths(&std::env::var_os("PATH").expect("a PATH"))
         .map(|folder| folder.join("docker"))
         .find(|path| path.is_file());

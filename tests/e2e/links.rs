@@ -1,4 +1,4 @@
-//! Links between containers, as they were before networks had names.
+//! Links between containers, the mechanism before user-defined networks.
 
 use gantry_tests::{Node, Side, sides};
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ fn address(side: &Side, name: &str) -> String {
     inspected(side, name, "{{.NetworkSettings.IPAddress}}")
 }
 
-/// The names that a list has for a container.
+/// The names of a container in a list.
 fn names(side: &Side, id: &str) -> Vec<String> {
     let (status, list) = side.api("GET", "/containers/json?all=1", "");
     assert_eq!(status, 200);
@@ -62,7 +62,7 @@ fn a_link_is_a_line_variables_and_a_name() {
         let first = side.docker(&["exec", &web, "cat", "/proc/1/environ"]).ok();
         assert!(first.contains("MY_DB_ENV_FOO=bar"), "{}: {first}", side.who);
 
-        // The names that it has, and by which it is found.
+        // The container is found by each of its names.
         let links = inspected(&side, &web, "{{json .HostConfig.Links}}");
         let mut links: Vec<String> = serde_json::from_str(&links).expect("a list");
         links.sort();
@@ -77,7 +77,7 @@ fn a_link_is_a_line_variables_and_a_name() {
         expected.sort();
         assert_eq!(listed, expected, "{}", side.who);
 
-        // They follow both names.
+        // The links follow both renamed containers.
         let renamed = side.name("store");
         side.docker(&["rename", &db, &renamed]).ok();
         assert!(
@@ -87,7 +87,7 @@ fn a_link_is_a_line_variables_and_a_name() {
         side.docker(&["rename", &web, &shop]).ok();
         assert!(names(&side, &id).contains(&format!("/{shop}/my-db")), "{}", side.who);
 
-        // A link goes alone.
+        // A link is removed alone.
         for (name, status) in [
             (format!("{shop}/my-db"), 204),
             (format!("{shop}/my-db"), 404),
@@ -125,7 +125,7 @@ fn a_line_follows_a_child_that_starts_again() {
         assert!(hosts.contains(&format!("{after}\tstore ")), "{}: {hosts}", side.who);
         assert!(!hosts.contains(&format!("{before}\t")) && hosts.contains("mine"), "{}: {hosts}", side.who);
 
-        // Its parent does not start without it.
+        // The parent does not start without its child.
         side.docker(&["stop", "-t", "0", &web, &db]).ok();
         let (status, said) = side.api("POST", &format!("/containers/{web}/start"), "");
         let words = format!("Cannot link to a non running container: /{db} AS /{web}/store");

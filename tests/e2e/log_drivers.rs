@@ -1,4 +1,4 @@
-//! Log drivers that send lines elsewhere: what they are asked for, what goes over the wire, what is kept meanwhile.
+//! Log drivers that send lines elsewhere: their options, their wire format, and what is kept meanwhile.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The options that a docker client takes for a driver.
+/// The docker client's arguments for a driver and its options.
 fn options(driver: &str, options: &[&str]) -> Vec<String> {
     let mut words = vec!["--log-driver".to_owned(), driver.to_owned()];
     for option in options {
@@ -21,7 +21,7 @@ fn options(driver: &str, options: &[&str]) -> Vec<String> {
     words
 }
 
-/// Runs a container to its end; its id.
+/// Runs a container to its end. Returns its id.
 fn run(side: &Side, name: &str, logging: &[String], script: &str) -> String {
     let mut words = vec!["run", "--name", name, "-e", "FOO=bar", "-l", "a.b-c=label"];
     words.extend(logging.iter().map(String::as_str));
@@ -30,7 +30,7 @@ fn run(side: &Side, name: &str, logging: &[String], script: &str) -> String {
     side.docker(&["inspect", "-f", "{{.Id}}", name]).ok()
 }
 
-/// Datagrams, until there are so many.
+/// `count` datagrams.
 fn datagrams(socket: &UdpSocket, count: usize) -> Vec<Vec<u8>> {
     socket.set_read_timeout(Some(PATIENCE)).expect("set");
     let mut buffer = vec![0; 65536];
@@ -42,7 +42,7 @@ fn datagrams(socket: &UdpSocket, count: usize) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// What a connection brings, until `is_whole` says that it is all.
+/// The bytes of a connection, until `is_whole` is true.
 fn received(listener: &TcpListener, is_whole: impl Fn(&[u8]) -> bool) -> Vec<u8> {
     let (mut stream, _) = listener.accept().expect("a connection");
     read_on(&mut stream, is_whole)
@@ -175,6 +175,7 @@ fn options_of_drivers_are_checked_when_a_container_is_made() {
 #[test]
 fn a_receiver_that_is_away_fails_the_start() {
     let node = Node::start();
+    node.permit(&["a log's receiver is away"]);
     let failed = "failed to create task for container: failed to initialize logging driver: ";
     let refused = "dial tcp 127.0.0.1:1: connect: connection refused";
     let gelf = format!("gelf: cannot connect to GELF endpoint: 127.0.0.1:1 {refused}");
@@ -198,7 +199,7 @@ fn a_receiver_that_is_away_fails_the_start() {
             assert_eq!(body["message"], format!("{failed}{words}"), "{}: {driver}", side.who);
             side.docker(&["rm", &name]).ok();
         }
-        // These need nobody.
+        // These drivers need no receiver.
         for (driver, opts) in
             [("gelf", "gelf-address=udp://127.0.0.1:1"), ("syslog", "syslog-address=udp://127.0.0.1:1")]
         {
@@ -349,7 +350,8 @@ fn gelf_s_messages_are_those_of_the_reference() {
     }
 }
 
-/// A value of MessagePack, as far as Fluentd's messages have them; binary time as its nine bytes. None: it is cut.
+/// Parses a MessagePack value, as far as Fluentd's messages need it; binary times are their nine bytes. `None`:
+/// truncated.
 fn unpack(bytes: &mut &[u8]) -> Option<Value> {
     fn take<'a>(bytes: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
         let (taken, rest) = bytes.split_at_checked(count)?;
@@ -385,7 +387,7 @@ fn unpack(bytes: &mut &[u8]) -> Option<Value> {
     }
 }
 
-/// Events, when there are so many.
+/// `count` events.
 fn events(listener: &TcpListener, count: usize) -> Vec<Value> {
     let unpacked = |mut rest: &[u8]| (0..count).map(|_| unpack(&mut rest)).collect::<Option<Vec<_>>>();
     let all = received(listener, |all| unpacked(all).is_some());
@@ -425,7 +427,7 @@ fn fluentd_s_events_are_those_of_the_reference() {
         assert_eq!(got[2][2], expected, "{}", side.who);
         side.docker(&["rm", &name]).ok();
 
-        // A long line in its pieces, with the time to the nanosecond.
+        // A long line in its parts, with its time in nanoseconds.
         let (listener, address) = tcp(&side);
         let address = format!("fluentd-address=tcp://{address}");
         let opts = [address.as_str(), "fluentd-sub-second-precision=true", "tag=x.{{.Name}}"];
@@ -454,6 +456,7 @@ fn fluentd_s_events_are_those_of_the_reference() {
 #[test]
 fn lines_wait_for_a_receiver_and_for_the_engine() {
     let node = Node::start();
+    node.permit(&["a log's receiver is away"]);
     let side = &sides(&node)[0];
     let name = side.name("log");
     let (listener, address) = tcp(side);
@@ -469,7 +472,7 @@ fn lines_wait_for_a_receiver_and_for_the_engine() {
     side.docker(&words).ok();
     let (mut stream, _) = listener.accept().expect("a connection");
     let first = read_on(&mut stream, |all| has(all, ": line 5\n"));
-    // The receiver goes away, the engine dies, and both come back.
+    // The receiver closes, the engine is killed, and both come back.
     drop((stream, listener));
     node.kill_service("engine");
     side.docker(&["wait", &name]).ok();
@@ -487,7 +490,7 @@ fn lines_wait_for_a_receiver_and_for_the_engine() {
     let all = [first, rest].concat();
     let text = String::from_utf8_lossy(&all);
     let missing: Vec<_> = (0..60).filter(|number| !text.contains(&format!(": line {number}\n"))).collect();
-    // What the kernel had taken for a receiver that went away is as lost as with anybody.
+    // Messages that the kernel had accepted for the closed receiver are lost, as with any driver.
     assert!(missing.iter().all(|number| (6..12).contains(number)), "missing {missing:?}");
     assert_eq!(side.docker(&["logs", &name]).ok().lines().count(), 60);
 }
@@ -524,7 +527,7 @@ fn what_a_container_said_last_is_sent_before_it_removes_itself() {
     }
 }
 
-/// A receiver that shows a certificate of its own, and asks for one. What it gets is put in a file.
+/// A receiver with a certificate of its own, which asks for the client's. It writes what it receives to a file.
 struct Secured {
     process: Child,
     address: String,
@@ -556,7 +559,7 @@ impl Secured {
         Secured { process, address, got }
     }
 
-    /// What came since this was last asked.
+    /// What has arrived since the last call.
     fn line(&self) -> String {
         let mut line = String::new();
         eventually("a line comes", PATIENCE, || {
@@ -591,7 +594,7 @@ fn syslog_goes_over_tls_to_whom_it_is_meant_for() {
         let own = [address.as_str(), cert.as_str(), key.as_str(), "tag=TAG"];
         let with = |more: &[&str]| options("syslog", &[&own, more].concat());
 
-        // Docker frames the newer form, and that alone.
+        // Docker frames only the newer format.
         for (form, expected) in [
             ("rfc5424", "0 <30>1 0-0-0T0:0:0Z HOST TAG 0 TAG - out\n"),
             ("rfc3164", "<30>Nov 0 0:0:0 HOST TAG[0]: out\n"),
@@ -605,7 +608,7 @@ fn syslog_goes_over_tls_to_whom_it_is_meant_for() {
             assert_eq!(line.replace("Nov  0", "Nov 0"), faceless(expected), "{}: {form}", side.who);
             side.docker(&["rm", &name]).ok();
         }
-        // The option is on whatever it says.
+        // The option is on, whatever its value.
         run(&side, &name, &with(&["syslog-tls-skip-verify=false"]), "echo unverified");
         assert!(receiver.line().ends_with("unverified\n"), "{}", side.who);
         side.docker(&["rm", &name]).ok();
@@ -635,7 +638,7 @@ fn syslog_goes_over_tls_to_whom_it_is_meant_for() {
             assert!(said.contains(&expected), "{}: {more:?}: {said}", side.who);
             side.docker(&["rm", &name]).ok();
         }
-        // Nobody trusts the receiver.
+        // The receiver's authority is not trusted.
         let unknown = options("fluentd", &[&format!("fluentd-address=tls://{}", receiver.address)]);
         let mut words = vec!["run", "--name", &name];
         words.extend(unknown.iter().map(String::as_str));

@@ -1,11 +1,12 @@
-//! Registries that lie, break and hang: a clear error each, nothing left behind, other work unaffected.
+//! Registries that send wrong bytes, break off and hang: each error is clear, nothing is left behind, and other work
+//! goes on.
 
 use std::time::{Duration, Instant};
 
 use gantry_tests::image::{self, Compression, Format, Image};
 use gantry_tests::{Answer, Asked, Liar, Node, Setup, eventually};
 
-/// Patience for tests: a registry is silent after a second.
+/// Short timeouts for tests: a registry counts as silent after a second.
 const IMPATIENT: Setup<'static> = Setup { folder: None, settings: &[("images", "idle_timeout = \"1s\"")] };
 
 const SIZE: usize = 3_000_000;
@@ -16,7 +17,7 @@ fn image() -> Image {
     Image::new(&layers, Compression::Gzip, Format::Oci, &["wc", "-c", "/noise"])
 }
 
-/// Pulls what cannot be pulled; returns the complaint.
+/// Pulls an image that cannot be pulled. Returns the error.
 fn refused(node: &Node, name: &str) -> String {
     let began = Instant::now();
     let complaint = node.docker(&["pull", name]).fails(1);
@@ -24,14 +25,14 @@ fn refused(node: &Node, name: &str) -> String {
     complaint
 }
 
-/// Pulls and runs what was refused before: nothing stands in its way.
+/// Pulls and runs the image that failed before: nothing is in the way.
 fn works(node: &Node, name: &str) {
     node.docker(&["pull", name]).ok();
     assert_eq!(node.docker(&["run", "--rm", name]).ok(), format!("{SIZE} /noise"));
     node.docker(&["rmi", name]).ok();
 }
 
-/// Everything of an image that is kept anywhere.
+/// Everything that is stored of an image.
 fn remains(node: &Node) -> Vec<String> {
     let lists: [&[&str]; 4] =
         [&["content", "ls", "-q"], &["content", "active"], &["snapshots", "ls"], &["leases", "ls", "-q"]];
@@ -53,7 +54,7 @@ fn leaves_nothing(node: &Node) {
     node.gantry(&["fsck"]).ok();
 }
 
-/// What is sent for the blob `digest`, and an honest answer to everything else.
+/// A script that answers for the blob `digest`, and honestly for everything else.
 fn instead(
     digest: &str,
     answer: impl Fn(&Asked, Answer) -> Answer + Send + 'static,
@@ -105,7 +106,7 @@ fn manifests_that_are_none() {
         (Answer::new(200, "{\"schemaVersion\": 2, \"mediaType\": \"image/png\"}"), "image/png"),
         (Answer::new(200, vec![b' '; 100 << 20]), "larger than"),
     ] {
-        // Once as the first thing that is heard of it, once in place of what was promised.
+        // Once as the first document, once in place of the promised one.
         for promised in [false, true] {
             let answer = answer.clone();
             liar.behave(move |asked, honest| match (asked.is_manifest(), asked.method == "HEAD") {
@@ -115,7 +116,7 @@ fn manifests_that_are_none() {
                 (false, _) => honest,
             });
             let found = refused(&node, &liar.name("1"));
-            // Where a digest was promised, that it is another document says enough.
+            // Where a digest was promised, the error may only say that the document is another one.
             assert!(found.contains(complaint) || promised && found.contains("sha256:"), "{found}");
             leaves_nothing(&node);
         }
@@ -131,7 +132,7 @@ fn a_body_that_breaks_goes_on_where_it_broke() {
     let layer = image.layers[1].clone();
     let size = image.blobs[&layer].len();
     let liar = Liar::honest(&node, &image);
-    // Half of what is left, four times.
+    // Half of the rest, four times.
     let mut breaks = 0;
     let digest = layer.clone();
     liar.behave(move |asked, honest| {
@@ -149,7 +150,7 @@ fn a_body_that_breaks_goes_on_where_it_broke() {
     assert!(ranges[1..].iter().all(|range| range.is_some_and(|start| start > 0)), "{ranges:?}");
     assert!(liar.served(&layer) < size as u64 + (256 << 10), "{} of {size}", liar.served(&layer));
 
-    // Not a byte, ever.
+    // Never a byte.
     liar.behave(instead(&layer, |_, honest| honest.cut(0)));
     let found = refused(&node, &liar.name("1"));
     assert!(found.contains(&layer) && found.contains("the connection broke"), "{found}");
@@ -178,7 +179,7 @@ fn servers_in_trouble_are_asked_again_and_given_up() {
     assert!(began.elapsed() >= Duration::from_secs(1), "the pause was not kept: {:?}", began.elapsed());
     leaves_nothing(&node);
 
-    // For ever: of the layer, whose answer has words; of everything, where only a HEAD is asked.
+    // For ever: the layer, whose response has a message, or everything, where only a HEAD is sent.
     liar.behave(instead(&layer, |_, _| Answer::new(503, "down for maintenance")));
     let found = refused(&node, &liar.name("1"));
     assert!(found.contains("503") && found.contains("down for maintenance"), "{found}");

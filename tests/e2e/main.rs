@@ -1,4 +1,6 @@
-//! A whole Gantry, driven by the docker CLI, docker-py and ctr.
+//! A whole Gantry with the docker CLI, docker-py and ctr.
+
+#![allow(clippy::disallowed_methods, reason = "the work of a test ends with it")]
 
 mod apparmor;
 mod archives;
@@ -25,6 +27,8 @@ mod late_readers;
 mod lifecycle;
 mod links;
 mod log_drivers;
+mod log_otlp;
+mod log_plugins;
 mod long_line;
 mod lying;
 mod network;

@@ -1,4 +1,4 @@
-//! Networks and published ports, with packets that really flow.
+//! Networks and published ports, with real packets.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ fn a_published_port_answers_from_everywhere() {
         fetch(&node, &["ip", "netns", "exec", &other], "10.99.0.1:8080")
     });
 
-    // And the other way: a container reaches the outside, masqueraded.
+    // The reverse: a container reaches the outside, masqueraded.
     let listen = [
         "ip", "netns", "exec", &other, "timeout", "8", "busybox", "nc", "-ll", "-p", "9000", "-e", "echo",
         "ok",
@@ -51,7 +51,7 @@ fn a_published_port_answers_from_everywhere() {
     });
 }
 
-/// A network namespace that goes with this value.
+/// A network namespace, removed when it is dropped.
 struct Netns<'a>(&'a str);
 
 impl Drop for Netns<'_> {

@@ -1,4 +1,4 @@
-//! Networks and a container's place on them, option by option, as the reference has them.
+//! Networks and endpoints, option by option, as with the reference.
 
 mod ports;
 mod sharing;
@@ -6,12 +6,12 @@ mod sharing;
 use gantry_tests::{Node, Side, sides};
 use serde_json::{Value, json};
 
-/// What an answer says: its message, or nothing.
+/// The message of a response; empty if there is none.
 fn message(answer: &Value) -> &str {
     answer["message"].as_str().unwrap_or("")
 }
 
-/// Asks, and looks at status and words; `words` that end in `…` are only the beginning.
+/// Sends a request and checks status and message; `words` ending in `…` are the beginning.
 fn expect(side: &Side, path: &str, body: &Value, status: u16, words: &str) -> Value {
     let (answer, said) = side.api("POST", path, &body.to_string());
     let same = match words.strip_suffix('…') {
@@ -34,7 +34,7 @@ fn run(side: &Side, name: &str, options: &[&str]) -> String {
     name
 }
 
-/// Runs to the end and gives what it printed.
+/// Runs a container to its end. Returns its output.
 fn output(side: &Side, options: &[&str], script: &str) -> String {
     side.docker(&[&["run", "--rm"], options, &["busybox", "sh", "-c", script]].concat()).ok()
 }
@@ -376,7 +376,7 @@ fn hosts_have_full_and_short_names() {
         }
         let long = "a".repeat(64);
         assert_eq!(output(&side, &["--hostname", &long], "hostname"), long, "{}", side.who);
-        // The default network's gateway stands for the host, also where nothing leads there.
+        // The default network's gateway stands for the host, even where no route leads to it.
         let shown = inspect(&side, "network", "bridge");
         let gateway = shown["IPAM"]["Config"][0]["Gateway"].as_str().expect("a gateway").to_owned();
         for network in ["bridge", &internal, "host"] {

@@ -1,4 +1,4 @@
-//! What `docker run` can ask for.
+//! Options of `docker run`.
 
 use std::time::Duration;
 
@@ -111,7 +111,7 @@ fn running_out_of_memory_is_told() {
     let node = Node::start();
     let script = "tail /dev/zero";
     node.docker(&["run", "--name", "box", "--memory", "16m", "busybox", "sh", "-c", script]).fails(137);
-    // The report may come a moment after the exit.
+    // The event may come a moment after the exit.
     eventually("it is told", Duration::from_secs(10), || {
         match node.docker(&["inspect", "-f", "{{.State.OOMKilled}}", "box"]).ok().as_str() {
             "true" => Ok(()),

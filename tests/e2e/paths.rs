@@ -1,4 +1,4 @@
-//! Paths that containers and images have a hand in: whatever they put there, the host's files are not reached.
+//! Paths that containers and images control: whatever they put there, files of the host are not reached.
 
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
@@ -18,7 +18,7 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Imports busybox with other entries before its own.
+/// Imports busybox with further entries before its own.
 fn import(node: &Node, name: &str, entries: &[(&str, EntryType, u32, &str)]) {
     let mut tar = tar::Builder::new(Vec::new());
     for (path, kind, mode, link) in entries {
@@ -40,8 +40,8 @@ fn import(node: &Node, name: &str, entries: &[(&str, EntryType, u32, &str)]) {
     node.docker_with(&["import", "-c", "CMD [\"/bin/sh\"]", "-", name], &tar).ok();
 }
 
-/// Runs a script in a container that has a part of a volume at `/m` (older clients cannot say that): its output, or why
-/// it was not made or not started.
+/// Runs a script in a container with a part of a volume at `/m` (older clients lack the option). Returns its output,
+/// or the error.
 fn with_part(side: &Side, volume: &str, part: &str, script: &str) -> Result<String, String> {
     let name = side.name("part");
     let mount =
@@ -124,7 +124,7 @@ fn a_racing_container_cannot_move_a_part_of_a_volume_out() {
             assert!(!seen.contains("secret"), "the host's file is seen: {seen}");
             started += 1;
         }
-        // Copies meet the same race.
+        // Copies face the same race.
         let copied = node.docker(&["cp", "racer:/v/good/secret", &node.root().join("got").to_string_lossy()]);
         assert_ne!(copied.code, 0, "{copied:#?}");
     }
@@ -190,7 +190,7 @@ fn a_runtime_of_its_own_refuses_what_runc_refuses() {
             side.docker(&["run", "--rm", "-v", &emulated, "busybox", "cat", "/proc/cpuinfo"]).ok(),
             "one"
         );
-        // The cgroups have no place in an empty folder, where none is made for them.
+        // In an empty /sys, there is no place for the cgroups to be mounted.
         let error = side.docker(&["run", "--rm", "-v", &bind("/sys"), "busybox", "true"]);
         assert!(error.code != 0 && error.stderr.contains("/sys/fs/cgroup"), "{error:#?}");
         side.docker(&["run", "--rm", "-v", "/sys:/sys:ro", "busybox", "ls", "/sys/fs/cgroup"]).ok();
@@ -289,7 +289,7 @@ fn accounts_of_an_image_may_be_anything() {
         let mode = if kind == EntryType::Directory { 0o755 } else { 0o644 };
         let entries = [etc, ("etc/passwd", kind, mode, link), ("etc/group", kind, mode, link)];
         import(&node, "accounts", &entries);
-        // A program that reads them itself, as id(1) does, would wait for a writer.
+        // A program that reads the files itself, such as id(1), would wait for a writer.
         let owner = node.docker(&["run", "--rm", "accounts", "stat", "-c", "%u", "/proc/self"]);
         assert_eq!(owner.ok(), "0", "{kind:?} {link}");
         let named = node.docker(&["run", "--rm", "-u", "nobody-here", "accounts", "true"]);

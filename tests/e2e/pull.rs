@@ -75,7 +75,7 @@ fn a_guarded_registry_wants_a_login() {
     node.docker(&["pull", &name]).ok();
     assert_eq!(node.docker(&["run", "--rm", &name, "echo", "in"]).ok(), "in");
     node.docker(&["logout", Registry::ADDRESS]).ok();
-    // Not a question for a user name.
+    // The client does not ask for a user name.
     let complaint = node.docker(&["pull", &name]).fails(1);
     assert!(complaint.contains("no basic auth credentials"), "{complaint}");
 }

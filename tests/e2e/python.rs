@@ -1,4 +1,4 @@
-//! docker-py: its own tests are in `docker_py.py`.
+//! docker-py; its tests are in `docker_py.py`.
 
 use std::process::Command;
 

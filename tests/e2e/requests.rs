@@ -1,14 +1,14 @@
-//! Single requests, and what they are answered: the same tables for Gantry and the reference.
+//! Single requests and their responses: the same tables for Gantry and the reference.
 
 use gantry_tests::{Node, Side, sides};
 use serde_json::Value;
 
-/// Replaces `~` by the prefix of what a test makes.
+/// Replaces `~` by the prefix of the test's names.
 fn named(side: &Side, text: &str) -> String {
     text.replace('~', &side.name(""))
 }
 
-/// Asks, and compares the status and, where it is given, a part of the message.
+/// Sends requests, and compares the status and, if given, a part of the message.
 fn check(side: &Side, rows: &[(&str, &str, &str, u16, &str)]) {
     for (method, path, body, status, message) in rows {
         let (path, message) = (named(side, path), named(side, message));

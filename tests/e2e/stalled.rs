@@ -1,4 +1,4 @@
-//! Clients that stand still: what they hold, and that others go on.
+//! Clients that do not move: what they hold, and that other clients are served.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gantry_tests::{Node, eventually};
 
-/// More than all slots that there are for clients of one kind.
+/// More than the slots for clients of one kind.
 const MANY: usize = 150;
 
 fn request(node: &Node, head: &str) -> UnixStream {
@@ -16,14 +16,14 @@ fn request(node: &Node, head: &str) -> UnixStream {
     stream
 }
 
-/// Asks for something, and reads none of it.
+/// Sends a request, and reads no response.
 fn unread(node: &Node, path: &str) -> UnixStream {
     let mut stream = request(node, &format!("GET {path} HTTP/1.1"));
     stream.write_all(b"\r\n").expect("sent");
     stream
 }
 
-/// Announces a body, and sends none of it.
+/// Announces a body, and sends none.
 fn unsent(node: &Node, method: &str, path: &str) -> UnixStream {
     let mut stream = request(node, &format!("{method} {path} HTTP/1.1"));
     stream.write_all(b"Content-Type: application/x-tar\r\nContent-Length: 1000000\r\n\r\n").expect("sent");
@@ -66,8 +66,9 @@ fn a_copy_that_stands_still_gives_way_to_a_start_and_a_removal() {
 #[test]
 fn a_reader_of_events_that_does_not_read_is_dropped() {
     let node = Node::start();
+    node.permit(&["a client that does not read was dropped"]);
     let mut stalled = unread(&node, "/events");
-    // What happens is large, so that not much has to happen.
+    // Large events, so that few are enough.
     let label = format!("large={}", "x".repeat(20_000));
     node.docker(&["create", "--name", "loud", "--label", &label, "busybox"]).ok();
     let reason = "a client that does not read was dropped";

@@ -1,4 +1,4 @@
-//! What an operator sees of the services: metrics, and the trace in the logs.
+//! Metrics, and traces in the logs.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Binds, volumes and what is copied into them.
+//! Binds, volumes and the copy of the image's files.
 
 use std::process::Command;
 use std::time::Duration;
@@ -106,7 +106,7 @@ fn a_mounted_volume_outlives_the_engine_and_goes_with_its_last_user() {
         count => Err(format!("{count} mounts")),
     });
 
-    // What somebody else has mounted there is not removed with the volume.
+    // A file system that another program has mounted there is not removed with the volume.
     let device = node.root().join("device");
     std::fs::create_dir(&device).expect("made");
     std::fs::write(device.join("f"), "precious").expect("written");

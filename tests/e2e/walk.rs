@@ -1,4 +1,4 @@
-//! Every option and every field, on Gantry and on the reference: the tables say what both do.
+//! Every option and every field, with Gantry and with the reference: the tables have the result of both.
 
 mod attach;
 mod commit;

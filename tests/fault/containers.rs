@@ -1,4 +1,4 @@
-//! Containers while services die: they do not notice, and what they did meanwhile is known afterwards.
+//! Containers while services die: they run on, and the services learn later what happened.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Everything dies in the middle of a container's life.
+//! Everything is killed in the middle of a container's life.
 
 use std::time::Duration;
 

@@ -1,16 +1,16 @@
-//! Each service dies in the middle of each operation: it can be repeated, and leaves nothing.
+//! Each service is killed during each operation: the operation can be repeated, and leaves nothing behind.
 
 use std::time::Duration;
 
 use gantry_tests::{Node, eventually};
 
-/// When, after an operation began, a service dies.
+/// How many milliseconds after an operation began a service is killed.
 const MOMENTS: [u64; 3] = [5, 30, 80];
 
 const RUN: [&str; 9] = ["run", "-d", "--name", "box", "-v", "/scratch", "-p", "8080:80", "busybox"];
 const SLEEP: [&str; 2] = ["sleep", "1000"];
 
-/// Kills each service while the client is at an operation. `prepare` comes before, `check` after all is up again.
+/// Kills each service during the operation. `prepare` runs before it, `check` after the services are up again.
 fn kill_each_during(node: &Node, operation: &[&str], prepare: impl Fn(&Node), check: impl Fn(&Node, &str)) {
     for moment in MOMENTS {
         for service in gantry_descriptor::names() {
@@ -25,7 +25,7 @@ fn kill_each_during(node: &Node, operation: &[&str], prepare: impl Fn(&Node), ch
     }
 }
 
-/// Removes the container, if there is one, and looks for what it left.
+/// Removes the container, if it exists, and checks what it has left.
 fn clear(node: &Node, when: &str) {
     node.docker(&["rm", "-fv", "box"]);
     assert_eq!(node.docker(&["ps", "-aq"]).ok(), "", "{when}");
@@ -101,7 +101,7 @@ fn stop() {
             assert_eq!(again.code, 0, "{when}: {again:#?}");
             assert_eq!(state(node), "exited", "{when}");
             let code = node.docker(&["wait", "box"]).ok();
-            // By its trap, or by its trap's death.
+            // By its trap, or by a signal during the trap.
             assert!(["5", "137", "143"].contains(&code.as_str()), "{when}: {code}");
         },
     );
@@ -113,7 +113,7 @@ fn remove() {
     kill_each_during(&node, &["rm", "-fv", "box"], run, |node, when| {
         let again = node.docker(&["rm", "-fv", "box"]);
         assert!(again.code == 0 || again.stderr.contains("No such container"), "{when}: {again:#?}");
-        // Its name and its port are free.
+        // The name and the port are free.
         run(node);
     });
 }

@@ -1,4 +1,4 @@
-//! Restart policies when Gantry itself is restarted.
+//! Restart policies across restarts of Gantry.
 
 use std::time::Duration;
 
@@ -20,13 +20,13 @@ fn becomes(node: &Node, name: &str, wanted: &str) {
     });
 }
 
-/// Longer than any policy's first delay.
+/// Waits longer than any policy's first delay.
 fn stays(node: &Node, name: &str, wanted: &str) {
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!(inspect(node, name, "{{.State.Status}}"), wanted, "{name}");
 }
 
-/// A program that runs, one that its user stopped, and one that failed too often, under each policy.
+/// Under each policy: a running container, a stopped one, and one that has failed too often.
 fn prepare(node: &Node) {
     for policy in ["no", "always", "unless-stopped", "on-failure:2"] {
         let name = policy.split(':').next().expect("a name");
@@ -41,7 +41,7 @@ fn prepare(node: &Node) {
     });
 }
 
-/// Of the stopped ones only `always` comes back; what failed too often does not.
+/// Of the stopped ones only `always` starts again; the one that has failed too often does not.
 fn stopped_ones_stay_down(node: &Node) {
     becomes(node, "stopped-always", "running");
     for name in ["stopped-no", "stopped-unless-stopped", "stopped-on-failure"] {
@@ -75,7 +75,7 @@ fn containers_that_down_stopped_come_back_by_their_policy() {
     node.up();
     becomes(&node, "always", "running");
     becomes(&node, "unless-stopped", "running");
-    // They ended with success.
+    // The containers exited with success.
     stays(&node, "no", "exited");
     stays(&node, "on-failure", "exited");
     stopped_ones_stay_down(&node);
@@ -98,9 +98,10 @@ fn containers_end_before_the_machine_does_and_come_back_with_it() {
 #[test]
 fn containers_that_die_with_everything_come_back_by_their_policy() {
     let mut node = Node::start();
+    node.permit(&["a shim had died; its task is removed"]);
     prepare(&node);
     let victims = ["no", "always", "unless-stopped", "on-failure"];
-    // With its shim: as if the machine had been switched off. Without: an end that nobody was there to see.
+    // With the shim: as when the host loses power. Without it: an exit that no service saw.
     for with_shim in [false, true] {
         let pids = victims.map(|name| (node.container_pid(name), node.shim(name)));
         node.kill_everything();

@@ -1,4 +1,4 @@
-//! Pulls that are cut short: they can be repeated, and do not fetch twice what they had.
+//! Interrupted pulls: they can be repeated, and do not fetch bytes twice.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use gantry_tests::image::{self, Compression, Format, Image};
 use gantry_tests::{Answer, Asked, Liar, Node, eventually};
 
 const LAYER: usize = 4_000_000;
-/// What may be on its way when a process dies: what images has not yet written, and what the sockets hold.
+/// How many bytes may be lost when a process dies: those that images has not written, and those in the sockets.
 const ON_THE_WAY: u64 = 512 << 10;
 
 fn image(layers: u8) -> Image {
     let noise = image::noise(LAYER);
     let mut tars = vec![image::busybox_tar()];
-    // The same noise from other places on: layers of their own.
+    // Different parts of the same noise, as layers of their own.
     tars.extend((1..=layers).map(|n| image::tar_of(&[(&format!("noise{n}"), &noise[usize::from(n)..])])));
     Image::new(&tars, Compression::Gzip, Format::Oci, &["sh", "-c", "cat /noise* | wc -c"])
 }
@@ -21,7 +21,7 @@ fn length(layers: u8) -> String {
     (1..=usize::from(layers)).map(|n| LAYER - n).sum::<usize>().to_string()
 }
 
-/// Blobs come at so many bytes a second each.
+/// Blobs arrive at `pace` bytes per second each.
 fn slowly(pace: u64) -> impl FnMut(&Asked, Answer) -> Answer + Send + 'static {
     move |asked, honest| if asked.is_manifest() { honest } else { honest.pace(pace) }
 }
@@ -30,7 +30,7 @@ fn served(liar: &Liar, image: &Image) -> u64 {
     image.layers.iter().map(|layer| liar.served(layer)).sum()
 }
 
-/// Waits until so many bytes of layers were sent.
+/// Waits until `bytes` of layers were sent.
 fn reach(liar: &Liar, image: &Image, bytes: u64) {
     eventually("bytes arrive", Duration::from_secs(20), || {
         let now = served(liar, image);
@@ -61,7 +61,7 @@ fn what_has_arrived_is_not_fetched_again() {
         let (size, served) = (image.blobs[layer].len() as u64, liar.served(layer));
         assert!(served <= size + kills * ON_THE_WAY, "{served} bytes were sent of {size}");
     }
-    // Nothing of what is complete is asked for again.
+    // No complete blob is requested again.
     let asked = liar.asked().len();
     node.docker(&["rmi", &name]).ok();
     node.gantry(&["fsck"]).ok();
@@ -104,7 +104,7 @@ fn each_service_dies_while_layers_arrive_and_are_unpacked() {
             reach(&liar, &image, before + part);
             node.kill_service(service);
             client.wait();
-            // It may have gone on behind the client's back, or not.
+            // The pull may have gone on without the client.
             node.docker(&["pull", &name]).ok();
             assert_eq!(node.docker(&["run", "--rm", &name]).ok(), length(2), "{service}");
             node.docker(&["rmi", &name]).ok();

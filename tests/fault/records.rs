@@ -1,4 +1,4 @@
-//! Records that are damaged or gone: no data is lost, nothing that runs is ended, and what to do is said.
+//! Damaged and missing databases: no data is lost, no running container is ended, and the error says what to do.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,15 +7,15 @@ use gantry_tests::{Node, eventually};
 
 #[derive(Debug, Clone, Copy)]
 enum Damage {
-    /// The whole database is removed.
+    /// The database is removed.
     Gone,
-    /// A part of its log's length is cut off.
+    /// The log is cut at this part of its length.
     Cut(u64),
-    /// A byte at a part of its log's length is another one.
+    /// A byte at this part of the log's length is changed.
     Flipped(u64),
 }
 
-/// How damage is placed: in so many parts of the whole.
+/// The number of parts of a log's length.
 const PARTS: u64 = 7;
 
 impl Damage {
@@ -36,7 +36,7 @@ impl Damage {
     }
 }
 
-/// The log of a database, if there is anything in it.
+/// The log of a database with content.
 fn log(database: &Path) -> Option<PathBuf> {
     let logs = std::fs::read_dir(database).expect("there").flatten().map(|entry| entry.path());
     let logs = logs.filter(|path| path.extension().is_some_and(|end| end == "log"));
@@ -61,7 +61,7 @@ fn counted(node: &Node) -> usize {
     std::fs::read_to_string(data(node).join("count")).expect("the volume's data is there").lines().count()
 }
 
-/// The container runs, as the process it was, and its data is there.
+/// The container runs as the same process, and its data is there.
 fn lives(node: &Node, pid: u32, when: &str) {
     assert!(Path::new("/proc").join(pid.to_string()).exists(), "{when}: the container has ended");
     assert_eq!(std::fs::read_to_string(data(node).join("x")).expect("there").trim(), "precious", "{when}");
@@ -103,12 +103,18 @@ fn refused(node: &Node, service: &str, when: &str) {
 
 fn survive(damages: impl Fn(usize) -> Damage) {
     let mut node = Node::start();
+    // Warnings of services with damaged records, and of those that go on after the operator's consent.
+    node.permit(&[
+        "the records in ",
+        "records were lost and a person said to go on",
+        "the end of the log was not written whole",
+    ]);
     populate(&node);
     let pid = node.container_pid("box");
     for (number, service) in gantry_descriptor::keepers().rev().enumerate() {
         let damage = damages(number);
         let when = format!("{service} {damage:?}");
-        // Something new in every log.
+        // New records in every log.
         node.docker(&["run", "--rm", "busybox", "true"]).ok();
         node.kill_everything();
         damage.inflict(&node.root().join("state").join(service).join("db"));
@@ -117,7 +123,7 @@ fn survive(damages: impl Fn(usize) -> Damage) {
         let repair = node.gantry(&["fsck", "--repair"]);
         assert!(repair.stdout.contains("from their copy"), "{when}: {repair:#?}");
         is_well(&node, pid, &when);
-        // Watched over by this test again.
+        // The node is watched by this test again.
         node.down(&[]);
         node.up();
     }
@@ -163,11 +169,11 @@ fn all_databases_and_their_copies_are_gone() {
         node.docker(&["run", "--rm", "-v", "data:/data", "busybox", "cat", "/data/x"]).ok(),
         "precious"
     );
-    // A start more, with all that is left over.
+    // One more start, with everything that is left over.
     node.down(&[]);
     node.up();
     lives(&node, pid, "after another start");
     gantry_tests::kill(pid);
-    // What is left over of it is a person's to remove; the whole root goes.
+    // The operator removes what is left over; here the whole root goes.
     node.abandon();
 }

@@ -1,11 +1,11 @@
-//! What nobody would find by its name.
+//! Objects that no name leads to.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gantry_tests::{Node, eventually, kill};
 
-/// The directories of a process in the hierarchies, but for those it shares with this test.
+/// The cgroup directories of a process, except those that it shares with this test.
 fn cgroups(pid: u32) -> Vec<PathBuf> {
     let lines = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("it runs");
     let own = lines("self");

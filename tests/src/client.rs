@@ -1,4 +1,4 @@
-//! A client that runs while the test goes on.
+//! A client that runs during the test.
 
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
-/// No client has a reason to take longer.
+/// How long a client may run.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A running command. One that hangs is killed, which ends whoever reads from it, and fails the test; so does the end
-/// of this value.
+/// A running command. One that hangs is killed, which ends its pipes, and fails the test. Dropping it kills it.
 #[derive(Debug)]
 pub struct Client {
     /// The command line, for messages.
@@ -20,7 +19,8 @@ pub struct Client {
     watchdog: Option<Watchdog>,
 }
 
-/// Kills a process that takes too long. Its pid is its own until somebody waits for it, which is after this has ended.
+/// Kills a process that takes too long. The pid is not reused before it is waited for, which happens after this has
+/// ended.
 #[derive(Debug)]
 struct Watchdog {
     ended: Sender<()>,
@@ -33,7 +33,7 @@ impl Watchdog {
         let hangs = std::thread::spawn(move || {
             let hangs = running.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout);
             if hangs {
-                // It may end just now.
+                // The process may end just now.
                 let _ = kill_process(pid, Signal::KILL);
             }
             hangs
@@ -41,7 +41,7 @@ impl Watchdog {
         Self { ended, hangs }
     }
 
-    /// Whether it had to kill.
+    /// Ends the watch. Returns whether it had to kill.
     fn end(self) -> bool {
         drop(self.ended);
         self.hangs.join().expect("the watchdog does not panic")
@@ -57,27 +57,27 @@ impl Client {
         Self { line, child, watchdog }
     }
 
-    /// Its input, which must be a pipe.
+    /// Its stdin, which must be a pipe.
     pub fn stdin(&mut self) -> ChildStdin {
         self.child.stdin.take().expect("piped")
     }
 
-    /// Its output, which must be a pipe.
+    /// Its stdout, which must be a pipe.
     pub fn stdout(&mut self) -> ChildStdout {
         self.child.stdout.take().expect("piped")
     }
 
-    /// Its errors, which must be a pipe.
+    /// Its stderr, which must be a pipe.
     pub fn stderr(&mut self) -> ChildStderr {
         self.child.stderr.take().expect("piped")
     }
 
-    /// Ctrl-C.
+    /// Sends SIGINT.
     pub fn interrupt(&self) {
         kill_process(Pid::from_child(&self.child), Signal::INT).expect("it runs");
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until it has ended by itself.
     pub fn wait(mut self) -> ExitStatus {
         let ended =
             waitid(WaitId::Pid(Pid::from_child(&self.child)), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);

@@ -9,28 +9,28 @@ use tempfile::TempDir;
 use crate::node::binary;
 use crate::{Outcome, eventually, target};
 
-/// The daemon; it ends with this, which takes its folder away.
+/// The daemon; dropping it ends it and removes its directory.
 pub struct Containerd {
     folder: TempDir,
     daemon: Option<Child>,
 }
 
 impl Containerd {
-    /// A place for one, with its socket's path: it is not started yet.
+    /// A daemon that is not started yet, with the path of its socket.
     pub fn place() -> Self {
         let folder = TempDir::with_prefix_in("gantry-containerd-", "/dev/shm").expect("a folder");
         Self { folder, daemon: None }
     }
 
-    /// Where it answers.
+    /// The path of its socket.
     pub fn address(&self) -> PathBuf {
         self.folder.path().join("containerd.sock")
     }
 
-    /// Starts it with this beside its settings, and returns when it answers.
+    /// Starts the daemon with these settings beside the usual ones, and returns when it answers.
     ///
-    /// `GANTRY_CONTAINERD` names the program, or else it is the one that `deploy/setup test` has taken. The shims that it
-    /// finds first are Gantry's, then its own.
+    /// `GANTRY_CONTAINERD` names the program; otherwise it is the one that `deploy/setup test` has downloaded. It
+    /// finds Gantry's shims first, then its own.
     pub fn start(&mut self, settings: &str) {
         let path = |name: &str| self.folder.path().join(name);
         let config = format!(
@@ -60,29 +60,29 @@ impl Containerd {
         });
     }
 
-    /// Its client.
+    /// Runs `ctr`.
     pub fn ctr(&self, namespace: &str, arguments: &[&str]) -> Outcome {
         self.ctr_with(namespace, arguments, b"")
     }
 
-    /// Its client, with input.
+    /// Runs `ctr` with input.
     pub fn ctr_with(&self, namespace: &str, arguments: &[&str], input: &[u8]) -> Outcome {
         let mut command = Command::new(target().join("clients/ctr"));
         command.arg("--address").arg(self.address()).args(["-n", namespace]).args(arguments);
         Outcome::of(command, input)
     }
 
-    /// What it has said.
+    /// Its log.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
-    /// The folder of all that is its own.
+    /// Its directory.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Ends it; what it keeps stays.
+    /// Ends it; its data stays.
     pub fn stop(&mut self) {
         if let Some(mut daemon) = self.daemon.take() {
             let _ = daemon.kill();

@@ -1,4 +1,4 @@
-//! Images for tests, made on the spot.
+//! Images for tests, made when they are needed.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -6,7 +6,7 @@ use std::io::Write;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-/// A root file system with the machine's busybox and all its applets.
+/// A root file system with the host's busybox and all its applets.
 pub fn busybox_tar() -> Vec<u8> {
     let busybox = std::fs::read("/bin/busybox").expect("busybox-static is installed");
     let mut tar = tar::Builder::new(Vec::new());
@@ -27,7 +27,7 @@ pub fn busybox_tar() -> Vec<u8> {
     tar.into_inner().expect("a Vec grows")
 }
 
-/// Bytes that do not compress, always the same.
+/// Incompressible bytes, always the same.
 pub fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     let mut next = || {
@@ -41,7 +41,7 @@ pub fn noise(length: usize) -> Vec<u8> {
     bytes
 }
 
-/// A layer's tar from names and contents; a name with a trailing slash is a directory.
+/// The tar of a layer from names and contents; a name with a trailing slash is a directory.
 pub fn tar_of(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
     for (name, content) in files {
@@ -53,7 +53,7 @@ pub fn tar_of(files: &[(&str, &[u8])]) -> Vec<u8> {
     tar.into_inner().expect("a Vec grows")
 }
 
-/// Appends an entry exactly as named: the tar crate's own checks are what hostile tars need to evade.
+/// Appends an entry with exactly this name: the tar crate's own checks would refuse hostile names.
 pub fn entry(
     tar: &mut tar::Builder<Vec<u8>>,
     name: &str,
@@ -77,10 +77,10 @@ pub fn entry(
     tar.append(&header, content).expect("a Vec grows");
 }
 
-/// How a layer's blob is compressed.
+/// The compression of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
-    /// Not at all.
+    /// None.
     None,
     /// gzip, level 1.
     Gzip,
@@ -88,7 +88,7 @@ pub enum Compression {
     Zstd,
 }
 
-/// Whose media types a manifest has.
+/// The media types of a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// OCI image manifest.
@@ -97,17 +97,17 @@ pub enum Format {
     Docker,
 }
 
-/// A layer as it is sent.
+/// A layer.
 #[derive(Debug, Clone)]
 pub struct Layer {
-    /// The digest of its tar.
+    /// The digest of the tar.
     pub diff_id: String,
-    /// Its tar, compressed.
+    /// The compressed tar.
     pub blob: Vec<u8>,
 }
 
 impl Layer {
-    /// A file of zeros, far longer than its gzip.
+    /// A layer with a file of zeros, which is far longer than its gzip.
     pub fn bomb(name: &str, length: u64) -> Self {
         let mut header = tar::Header::new_gnu();
         header.set_path(name).expect("a short name");
@@ -131,19 +131,19 @@ impl Layer {
     }
 }
 
-/// An image as blobs: to be put into a registry, or made wrong first.
+/// An image as blobs, to be put into a registry or to be changed first.
 #[derive(Debug, Clone)]
 pub struct Image {
     /// By digest.
     pub blobs: BTreeMap<String, Vec<u8>>,
-    /// The manifest's (or the index's) media type and bytes.
+    /// The media type and the bytes of the manifest (or of the index).
     pub manifest: (String, Vec<u8>),
-    /// The digests of the layers' blobs, base first.
+    /// The digests of the layers' blobs, the base first.
     pub layers: Vec<String>,
 }
 
 impl Image {
-    /// An image with these layers (tars), that runs `command`.
+    /// An image with these layers (tars) that runs `command`.
     pub fn new(layers: &[Vec<u8>], compression: Compression, format: Format, command: &[&str]) -> Self {
         let layers: Vec<_> = layers
             .iter()
@@ -152,7 +152,7 @@ impl Image {
         Self::of(layers, compression, format, command)
     }
 
-    /// An image with layers that are compressed already.
+    /// An image with compressed layers.
     pub fn of(layers: Vec<Layer>, compression: Compression, format: Format, command: &[&str]) -> Self {
         let mut blobs = BTreeMap::new();
         let mut add = |bytes: Vec<u8>| {
@@ -207,7 +207,7 @@ impl Image {
     }
 }
 
-/// `sha256:…` of some bytes.
+/// The digest of bytes: `sha256:…`.
 pub fn digest(bytes: &[u8]) -> String {
     format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
 }

@@ -1,4 +1,4 @@
-//! What a Gantry could leave behind on the machine.
+//! What a Gantry may leave behind on the host.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,12 +10,51 @@ use rustix::process::{Pid, Signal, kill_process};
 
 const CGROUPS: &str = "/sys/fs/cgroup";
 
-/// Everything of a node that outlives its services: mounts below its folders, processes that have them in their command
-/// line, cgroups of its containers.
+/// Everything of a node that has outlived its services: mounts below its directories, processes whose command lines
+/// name the directories, cgroups of its containers.
 pub fn of(folders: &[&Path], containers: &BTreeSet<String>) -> Vec<String> {
     let mut found: Vec<_> = mounts(folders).iter().map(|line| format!("mount {line}")).collect();
     found.extend(processes(folders).iter().map(|(pid, line)| format!("process {pid} {line}")));
-    // Version 2 has one hierarchy, version 1 a folder for each.
+    found.extend(cgroups(containers));
+    found
+}
+
+/// What a running node keeps for its containers, to be compared later: mounts, shims, cgroups, and the entries in its
+/// directories.
+pub fn kept(folders: &[&Path], containers: &BTreeSet<String>) -> BTreeSet<String> {
+    let target = |line: &String| format!("mount {}", line.split(' ').nth(1).unwrap_or_default());
+    let mut found: BTreeSet<_> = mounts(folders).iter().map(target).collect();
+    let shims = processes(folders).into_iter().filter(|(_, line)| line.contains("containerd-shim"));
+    found.extend(shims.map(|(pid, _)| format!("shim {pid}")));
+    found.extend(cgroups(containers));
+    for folder in folders {
+        for (below, depth) in KEPT {
+            found.extend(entries(&folder.join(below), *depth).map(|path| format!("file {}", path.display())));
+        }
+    }
+    found
+}
+
+/// Directories with an entry for each container, volume or snapshot, and how many levels below.
+const KEPT: &[(&str, u32)] = &[
+    ("run/s", 0),
+    ("run/bundles", 1),
+    ("state/engine/containers", 0),
+    ("state/engine/volumes", 0),
+    ("state/snapshots", 2),
+];
+
+fn entries(folder: &Path, depth: u32) -> Box<dyn Iterator<Item = PathBuf>> {
+    let paths = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    match depth {
+        0 => Box::new(paths),
+        _ => Box::new(paths.flat_map(move |path| entries(&path, depth - 1))),
+    }
+}
+
+fn cgroups(containers: &BTreeSet<String>) -> Vec<String> {
+    let mut found = Vec::new();
+    // v2 has one hierarchy, v1 a directory for each.
     let hierarchies = fs::read_dir(CGROUPS).expect("cgroups are mounted").flatten().map(|entry| entry.path());
     for hierarchy in hierarchies.chain([PathBuf::from(CGROUPS)]) {
         for container in containers {
@@ -28,7 +67,7 @@ pub fn of(folders: &[&Path], containers: &BTreeSet<String>) -> Vec<String> {
     found
 }
 
-/// Ends what is left of a node that failed: it must not disturb the next test.
+/// Ends what is left of a failed node: it must not disturb the next test.
 pub fn end(folders: &[&Path]) {
     for _ in 0..50 {
         let mut doomed: BTreeSet<i32> = processes(folders).into_keys().collect();
@@ -43,26 +82,26 @@ pub fn end(folders: &[&Path]) {
             doomed.insert(*pid);
         }
         for pid in doomed.into_iter().filter_map(Pid::from_raw) {
-            // It may be gone with another one.
+            // The process may have ended with another one.
             let _ = kill_process(pid, Signal::KILL);
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    // The latest lies on top.
+    // The latest mount is on top.
     for line in mounts(folders).iter().rev() {
         let target = line.split(' ').nth(1).unwrap_or_default();
         let _ = Command::new("umount").args(["-l", target]).status();
     }
 }
 
-/// Lines of proc_pid_mounts(5) about what is mounted below the folders.
+/// The lines of proc_pid_mounts(5) for mounts below the directories.
 fn mounts(folders: &[&Path]) -> Vec<String> {
     let mounts = fs::read_to_string("/proc/self/mounts").expect("/proc is mounted");
     let below = |line: &&str| folders.iter().any(|folder| line.contains(&format!(" {}/", folder.display())));
     mounts.lines().filter(below).map(str::to_owned).collect()
 }
 
-/// Processes whose command line names one of the folders.
+/// The processes whose command line names one of the directories.
 fn processes(folders: &[&Path]) -> BTreeMap<i32, String> {
     let named = pids().filter_map(|pid| {
         let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
@@ -72,7 +111,7 @@ fn processes(folders: &[&Path]) -> BTreeMap<i32, String> {
     named.collect()
 }
 
-/// Each process with its parent, from proc_pid_stat(5).
+/// The parent of each process, from proc_pid_stat(5).
 fn parents() -> BTreeMap<i32, i32> {
     let related = pids().filter_map(|pid| {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

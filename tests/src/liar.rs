@@ -1,44 +1,45 @@
-//! A registry that misbehaves as it is told to, in a node's network namespace.
+//! A registry that misbehaves, in a node's network namespace.
 //!
-//! It serves one image under every name. A script sees each request first, and may answer otherwise than an honest
-//! registry would: with another status, other bytes, too slowly, half, or never.
+//! It serves one image under every name. A script gets each request first, and may answer otherwise than an honest
+//! registry: with another status, other bytes, slowly, in part, or never.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::Node;
 use crate::image::Image;
 
-/// One request as it came.
+/// A request.
 #[derive(Clone, Debug)]
 pub struct Asked {
     /// `GET`, `HEAD`.
     pub method: String,
     /// `/v2/…`.
     pub path: String,
-    /// Where a ranged request begins.
+    /// The beginning of a range request.
     pub range: Option<usize>,
 }
 
 impl Asked {
-    /// Whether the bytes of this blob are wanted.
+    /// Whether the request fetches this blob.
     pub fn is_for(&self, digest: &str) -> bool {
         self.method == "GET" && self.path.ends_with(digest)
     }
 
-    /// Whether a manifest is asked for, or asked about.
+    /// Whether the request is for a manifest.
     pub fn is_manifest(&self) -> bool {
         self.path.contains("/manifests/")
     }
 }
 
-/// An answer, and how it goes wrong.
+/// A response, and how it fails.
 #[derive(Clone, Debug)]
 pub struct Answer {
     status: u16,
@@ -48,53 +49,53 @@ pub struct Answer {
     pace: Option<u64>,
 }
 
-/// How an answer ends.
+/// How a response ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Whole,
-    /// So many bytes of the body, then the connection is closed.
+    /// After this many bytes of the body, the connection is closed.
     Cut(usize),
-    /// So many bytes of the body, then nothing more, and the connection stays.
+    /// After this many bytes of the body, nothing more is sent, and the connection stays open.
     Stall(usize),
-    /// Not even a status line.
+    /// Not even a status line is sent.
     Silence,
 }
 
 impl Answer {
-    /// A status and a body.
+    /// A response with a status and a body.
     pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
         Self { status, headers: Vec::new(), body: body.into(), end: End::Whole, pace: None }
     }
 
-    /// Nothing at all, for ever.
+    /// No response, for ever.
     pub fn silence() -> Self {
         Self { end: End::Silence, ..Self::new(200, "") }
     }
 
-    /// With a header; of two of the same name the last one counts.
+    /// Adds a header; of several with the same name the last one counts.
     pub fn header(mut self, name: &'static str, value: impl ToString) -> Self {
         self.headers.retain(|(known, _)| *known != name);
         self.headers.push((name, value.to_string()));
         self
     }
 
-    /// With another body; the announced length is that of the new one.
+    /// Replaces the body, and the announced length.
     pub fn body(mut self, body: Vec<u8>) -> Self {
         self.body = body;
         self
     }
 
-    /// Breaks the connection after so many bytes of the body.
+    /// Closes the connection after this many bytes of the body.
     pub fn cut(self, after: usize) -> Self {
         Self { end: End::Cut(after), ..self }
     }
 
-    /// Sends nothing more after so many bytes of the body.
+    /// Sends nothing after this many bytes of the body.
     pub fn stall(self, after: usize) -> Self {
         Self { end: End::Stall(after), ..self }
     }
 
-    /// Sends at most so many bytes a second.
+    /// Sends at most this many bytes per second.
     pub fn pace(self, bytes: u64) -> Self {
         Self { pace: Some(bytes), ..self }
     }
@@ -105,14 +106,14 @@ type Script = dyn FnMut(&Asked, Answer) -> Answer + Send;
 struct Shared {
     image: Image,
     script: Mutex<Box<Script>>,
-    /// Bytes of bodies that were sent, by path.
+    /// How many bytes of bodies were sent, by path.
     served: Mutex<BTreeMap<String, u64>>,
     asked: Mutex<Vec<Asked>>,
     hanging: AtomicUsize,
     ended: AtomicBool,
 }
 
-/// The registry; it ends with this value.
+/// The registry; dropping it ends it.
 pub struct Liar {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -120,7 +121,7 @@ pub struct Liar {
 }
 
 impl Liar {
-    /// Serves `image`. `script` is given each request and the honest answer, and returns what is sent.
+    /// Serves `image`. `script` gets each request and the honest response, and returns the response to send.
     pub fn start(
         node: &Node,
         image: &Image,
@@ -150,48 +151,48 @@ impl Liar {
         Self { address, shared, netns }
     }
 
-    /// Serves `image` as it should be.
+    /// Serves `image` honestly.
     pub fn honest(node: &Node, image: &Image) -> Self {
         Self::start(node, image, |_, honest| honest)
     }
 
-    /// The image's name here.
+    /// The image's name at this registry.
     pub fn name(&self, tag: &str) -> String {
         format!("{}/t/liar:{tag}", self.address)
     }
 
-    /// Changes its mind.
+    /// Replaces the script.
     pub fn behave(&self, script: impl FnMut(&Asked, Answer) -> Answer + Send + 'static) {
-        *self.shared.script.lock().expect("scripts do not panic") = Box::new(script);
+        *self.shared.script.lock() = Box::new(script);
     }
 
-    /// How many bytes of a blob were sent, in all answers together.
+    /// How many bytes of a blob were sent in all responses.
     pub fn served(&self, digest: &str) -> u64 {
-        let served = self.shared.served.lock().expect("nobody panics with it");
+        let served = self.shared.served.lock();
         served.iter().filter(|(path, _)| path.ends_with(digest)).map(|(_, bytes)| bytes).sum()
     }
 
-    /// How many clients wait for an answer, or the rest of one, that will not come.
+    /// How many clients wait for a response, or the rest of one, that will not come.
     pub fn hanging(&self) -> usize {
         self.shared.hanging.load(Ordering::Relaxed)
     }
 
     /// The requests so far.
     pub fn asked(&self) -> Vec<Asked> {
-        self.shared.asked.lock().expect("nobody panics with it").clone()
+        self.shared.asked.lock().clone()
     }
 }
 
 impl Drop for Liar {
     fn drop(&mut self) {
         self.shared.ended.store(true, Ordering::Relaxed);
-        // Wakes the thread that accepts. The namespace may be gone, and with it the listener's peers.
+        // Wakes the accepting thread. The namespace may be gone.
         let address = self.address;
         let _ = in_netns(&self.netns, move || TcpStream::connect(address));
     }
 }
 
-/// Runs `work` on a thread in a network namespace; the sockets that it makes stay there.
+/// Runs `work` on a thread in a network namespace; sockets that it makes stay in the namespace.
 fn in_netns<T: Send + 'static>(
     netns: &str,
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
@@ -211,13 +212,13 @@ fn converse(stream: TcpStream, shared: &Shared) {
     let mut input = BufReader::new(stream);
     while let Some(asked) = read_head(&mut input) {
         let honest = honest(&shared.image, &asked);
-        let answer = (shared.script.lock().expect("scripts do not panic"))(&asked, honest);
-        shared.asked.lock().expect("nobody panics with it").push(asked.clone());
+        let answer = (shared.script.lock())(&asked, honest);
+        shared.asked.lock().push(asked.clone());
         match send(&mut output, &asked, &answer, shared) {
             Ok(()) if answer.end == End::Whole => {}
             Ok(()) if matches!(answer.end, End::Stall(_) | End::Silence) => {
                 shared.hanging.fetch_add(1, Ordering::Relaxed);
-                // Until the client hangs up.
+                // Until the client disconnects.
                 let _ = input.read_line(&mut String::new());
                 shared.hanging.fetch_sub(1, Ordering::Relaxed);
                 return;
@@ -244,10 +245,10 @@ fn send(output: &mut TcpStream, asked: &Asked, answer: &Answer, shared: &Shared)
     if asked.method == "HEAD" {
         return Ok(());
     }
-    // Small enough that what is counted has nearly arrived.
+    // Small pieces, so that nearly all counted bytes have arrived.
     for piece in answer.body[..length].chunks(16 << 10) {
         output.write_all(piece)?;
-        let mut served = shared.served.lock().expect("nobody panics with it");
+        let mut served = shared.served.lock();
         *served.entry(asked.path.clone()).or_default() += piece.len() as u64;
         drop(served);
         if let Some(pace) = answer.pace {
@@ -257,7 +258,7 @@ fn send(output: &mut TcpStream, asked: &Asked, answer: &Answer, shared: &Shared)
     Ok(())
 }
 
-/// Reads a request without a body; none when it is not HTTP (a TLS handshake) or the end.
+/// Reads a request without a body; `None` for anything but HTTP (a TLS handshake) and at the end.
 fn read_head(input: &mut BufReader<TcpStream>) -> Option<Asked> {
     let first = *input.fill_buf().ok()?.first()?;
     if !first.is_ascii_uppercase() {
@@ -283,7 +284,7 @@ fn read_head(input: &mut BufReader<TcpStream>) -> Option<Asked> {
     Some(Asked { method, path, range })
 }
 
-/// What a registry that keeps to the protocol answers; ranges included.
+/// The response of a registry that follows the protocol, ranges included.
 fn honest(image: &Image, asked: &Asked) -> Answer {
     if asked.is_manifest() {
         let (media_type, bytes) = &image.manifest;

@@ -1,27 +1,31 @@
-//! The harness of the end-to-end tests: a whole Gantry in a temporary root and
-//! a network namespace of its own, driven by clients that nobody here wrote.
+//! The harness of the end-to-end tests: a whole Gantry in a temporary root and a network namespace of its own, with
+//! clients that others wrote.
 //!
-//! - [`Node`]: one Gantry; when it is dropped it is taken down, and the test fails if anything is left;
+//! - [`Node`]: one Gantry; dropping it takes it down, and fails the test if anything is left;
 //! - [`sides`]: the same test on it and, where `GANTRY_REFERENCE` names one, on the reference;
-//! - [`Outcome`] and [`Client`]: a command that was run, and one that runs; both are killed when they hang;
+//! - [`Outcome`] and [`Client`]: a finished command, and a running one; a command that hangs is killed;
 //! - [`Registry`]: Debian's `docker-registry` in the node's network;
-//! - [`Liar`]: a registry there that misbehaves as it is told to;
-//! - [`Containerd`]: a stock containerd beside it;
-//! - [`SmallDisk`]: a file system of its own for a node's root, which can be filled;
-//! - [`points`]: where the services can be made to fail;
-//! - [`image`]: root file systems and images, made on the spot from the machine's own busybox.
+//! - [`Liar`]: a registry there that misbehaves;
+//! - [`Containerd`]: a stock containerd beside the node;
+//! - [`SmallDisk`]: a file system for a node's root that can be filled;
+//! - [`plugin`]: plugins by Docker's protocol, served by a test or run as programs;
+//! - `logs`: what services may log at WARN and ERROR;
+//! - [`points`]: the failpoints of the services;
+//! - [`image`]: root file systems and images, made of the host's own busybox.
 //!
-//! `GANTRY_BIN` names the folder with `gantry`, `gantryd` and the shim;
-//! `CARGO_TARGET_DIR/clients` has the docker, ctr and containerd of Debian's
-//! packages; `GANTRY_CONTAINERD` names another containerd. A test that lacks one of them fails: nothing is skipped.
+//! `GANTRY_BIN` names the directory with `gantry`, `gantryd` and the shim; `CARGO_TARGET_DIR/clients` has the docker,
+//! ctr and containerd of Debian's packages; `GANTRY_CONTAINERD` names another containerd. A test that lacks one of
+//! them fails: no test is skipped.
 
 mod client;
 mod containerd;
 pub mod image;
-mod leaks;
+pub mod leaks;
 mod liar;
+mod logs;
 mod node;
 mod outcome;
+pub mod plugin;
 pub mod points;
 mod registry;
 mod side;
@@ -39,7 +43,7 @@ pub use small_disk::SmallDisk;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// Waits until `check` gives a value; panics with its last complaint after `limit`.
+/// Waits until `check` returns a value; panics with its last error after `limit`.
 pub fn eventually<T>(what: &str, limit: Duration, mut check: impl FnMut() -> Result<T, String>) -> T {
     let deadline = Instant::now() + limit;
     loop {
@@ -53,7 +57,7 @@ pub fn eventually<T>(what: &str, limit: Duration, mut check: impl FnMut() -> Res
     }
 }
 
-/// The folder of the build's products.
+/// The directory of the build's products.
 pub fn target() -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {
         Some(folder) => folder.into(),

@@ -1,4 +1,4 @@
-//! One Gantry, alone in its root and its network namespace.
+//! One Gantry, in a root and a network namespace of its own.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
@@ -8,9 +8,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tempfile::TempDir;
 
-use crate::{Client, Outcome, eventually, image, leaks, target};
+use crate::points::Orders;
+use crate::{Client, Outcome, eventually, image, leaks, logs, target};
 
 /// The name of the image that every node has.
 pub const BUSYBOX: &str = "busybox";
@@ -18,36 +20,38 @@ pub const BUSYBOX: &str = "busybox";
 /// How long all services may take until they answer.
 const START: Duration = Duration::from_secs(60);
 
-/// How a node differs from others.
+/// The setup of a node.
 #[derive(Debug, Default)]
 pub struct Setup<'a> {
-    /// The folder in which its root is made; the machine's shared memory, where sockets and bundles are in any case,
-    /// if none is named.
+    /// The directory in which its root is made; `None`: the host's shared memory, where sockets and bundles always
+    /// are.
     pub folder: Option<&'a Path>,
-    /// Services, and the text of their settings; `{root}` in it is the node's root.
+    /// Services, and the text of their settings; `{root}` in the text is the node's root.
     pub settings: &'a [(&'a str, &'a str)],
 }
 
 /// A running Gantry.
 pub struct Node {
     root: TempDir,
-    /// What a machine has in /run, when the root is on a disk.
+    /// The node's /run, when its root is on a disk.
     run: Option<TempDir>,
     netns: String,
     supervisor: Option<Child>,
     docker: PathBuf,
     abandoned: bool,
+    /// Parts of WARN and ERROR lines that its services may log.
+    permits: Mutex<Vec<String>>,
 }
 
 impl Node {
-    /// Starts all services; the image `busybox` is there.
+    /// Starts all services, with the image `busybox`.
     pub fn start() -> Self {
         let node = Self::empty();
         node.import_busybox();
         node
     }
 
-    /// Makes the image `busybox`.
+    /// Imports the image `busybox`.
     pub fn import_busybox(&self) {
         self.docker_with(&["import", "-c", "CMD [\"/bin/sh\"]", "-", BUSYBOX], &image::busybox_tar()).ok();
     }
@@ -57,7 +61,7 @@ impl Node {
         Self::with(&Setup::default())
     }
 
-    /// Starts all services as told, without any image.
+    /// Starts all services with a setup, without any image.
     pub fn with(setup: &Setup<'_>) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let netns = format!("gt-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
@@ -82,22 +86,24 @@ impl Node {
             supervisor: None,
             docker: target().join("clients/docker"),
             abandoned: false,
+            permits: Mutex::default(),
         };
         node.up();
         node
     }
 
-    /// The same node, driven by another docker client.
+    /// The same node with another docker client.
     pub fn with_docker(mut self, docker: impl Into<PathBuf>) -> Self {
         self.docker = docker.into();
         self
     }
 
-    /// Starts the supervisor, and returns when it says `ready`.
+    /// Starts the supervisor, and returns when it prints `ready`.
     pub fn up(&mut self) {
-        // By ip-netns(8), whose mount namespace without cgroups Gantry has to leave.
+        // By ip-netns(8), which enters a mount namespace without cgroups that Gantry has to leave.
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.netns]).arg(binary("gantry"));
+        command.env(Orders::VARIABLE, self.orders().folder());
         command.arg("up").arg("--root").arg(self.root()).arg("--config").arg(self.root().join("config"));
         command.stdout(Stdio::piped());
         let mut child = command.spawn().expect("gantry starts");
@@ -113,7 +119,7 @@ impl Node {
         assert_eq!(line.trim(), "ready", "gantry up");
     }
 
-    /// Takes the supervisor and the services down by `gantry down`.
+    /// Ends the supervisor and the services by `gantry down`.
     pub fn down(&mut self, flags: &[&str]) {
         self.gantry(&[&["down"], flags].concat()).ok();
         if let Some(mut supervisor) = self.supervisor.take() {
@@ -121,7 +127,7 @@ impl Node {
         }
     }
 
-    /// The root of state and sockets.
+    /// The root directory of state and sockets.
     pub fn root(&self) -> &Path {
         self.root.path()
     }
@@ -131,19 +137,24 @@ impl Node {
         self.root().join("run").join(name)
     }
 
+    /// The orders for the failpoints of its services.
+    pub fn orders(&self) -> Orders {
+        Orders::below(self.root())
+    }
+
     /// The name of the network namespace, for ip-netns(8).
     pub fn netns(&self) -> &str {
         &self.netns
     }
 
-    /// A command inside the node's network namespace.
+    /// A command in the node's network namespace.
     pub fn inside(&self, program: &Path) -> Command {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net=/run/netns/{}", self.netns)).arg(program);
         command
     }
 
-    /// Runs a command inside the node's network namespace.
+    /// Runs a command in the node's network namespace.
     pub fn exec(&self, arguments: &[&str]) -> Outcome {
         let (program, arguments) = arguments.split_first().expect("a program");
         let mut command = self.inside(Path::new(program));
@@ -151,7 +162,7 @@ impl Node {
         Outcome::of(command, b"")
     }
 
-    /// A docker client, pointed here.
+    /// A docker client for this node.
     pub fn docker_command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.docker);
         command
@@ -163,7 +174,7 @@ impl Node {
         command
     }
 
-    /// Starts the docker client, to which nobody listens.
+    /// Starts the docker client without reading its output.
     pub fn docker_started(&self, arguments: &[&str]) -> Client {
         let mut command = self.docker_command(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -190,7 +201,7 @@ impl Node {
         Outcome::of(self.gantry_command(arguments), input)
     }
 
-    /// The operator's tool, pointed here.
+    /// The operator's tool for this node.
     pub fn gantry_command(&self, arguments: &[&str]) -> Command {
         let mut command = self.inside(&binary("gantry"));
         command.env("DOCKER_CONFIG", self.root().join("docker-config")).env("LC_ALL", "C.UTF-8");
@@ -215,7 +226,7 @@ impl Node {
             .unwrap_or_else(|| panic!("{service} is away"))
     }
 
-    /// What the tool says of each service.
+    /// The tool's status of each service.
     fn services(&self) -> Vec<serde_json::Value> {
         json_lines(&Outcome::of(self.gantry_status(), b"").stdout)
     }
@@ -233,10 +244,15 @@ impl Node {
         parent.trim().parse().expect("a pid")
     }
 
-    /// Sends SIGKILL to a service, and returns when its successor serves.
+    /// Kills a service, and returns when its successor serves.
     pub fn kill_service(&self, service: &str) {
         let old = self.pid(service);
         kill(old);
+        self.wait_for_successor(service, old);
+    }
+
+    /// Waits until a service that had the pid `old` serves with another one.
+    pub fn wait_for_successor(&self, service: &str, old: u32) {
         eventually(&format!("a new {service}"), Duration::from_secs(20), || {
             let one = self.services().into_iter().find(|one| one["service"] == service).unwrap_or_default();
             match one["healthy"].as_bool() == Some(true) && one["pid"].as_u64() != Some(old.into()) {
@@ -246,14 +262,14 @@ impl Node {
         });
     }
 
-    /// Sends SIGKILL to the supervisor alone.
+    /// Kills the supervisor alone.
     pub fn kill_supervisor(&mut self) {
         let mut supervisor = self.supervisor.take().expect("it is up");
         supervisor.kill().expect("it runs");
         supervisor.wait().expect("it ends");
     }
 
-    /// Sends SIGKILL to the supervisor and to every service, at once.
+    /// Kills the supervisor and every service at once.
     pub fn kill_everything(&mut self) {
         let all = self.services();
         if let Some(mut supervisor) = self.supervisor.take() {
@@ -265,7 +281,7 @@ impl Node {
         }
     }
 
-    /// Everything that the services have logged.
+    /// The logs of all services.
     pub fn logs(&self) -> String {
         let mut text = String::new();
         for entry in std::fs::read_dir(self.root().join("state/log")).into_iter().flatten().flatten() {
@@ -275,13 +291,23 @@ impl Node {
         text
     }
 
+    /// Permits lines at WARN or ERROR with one of these parts, because the test causes them.
+    pub fn permit(&self, parts: &[&str]) {
+        self.permits.lock().extend(parts.iter().map(ToString::to_string));
+    }
+
+    /// Lines at WARN or ERROR that neither the list ([`logs`]) nor this test permits.
+    pub fn unlisted(&self) -> Vec<String> {
+        logs::unlisted(&self.logs(), &self.permits.lock())
+    }
+
     fn gantry_status(&self) -> Command {
         let mut command = Command::new(binary("gantry"));
         command.arg("--root").arg(self.root()).args(["status", "--json"]);
         command
     }
 
-    /// Lets go of what only this process holds.
+    /// Closes what only this process holds.
     fn release(&mut self) {
         if let Some(mut supervisor) = self.supervisor.take() {
             let _ = supervisor.kill();
@@ -290,13 +316,13 @@ impl Node {
         let _ = Command::new("ip").args(["netns", "del", &self.netns]).status();
     }
 
-    /// Ends the node without looking for what it leaves: a test has made it lose track of things.
+    /// Ends the node without checking for leaks, because the test has made it lose its records.
     pub fn abandon(mut self) {
         self.end();
         self.abandoned = true;
     }
 
-    /// Ends what can be ended, whatever state it is in.
+    /// Ends the node in any state.
     fn end(&mut self) {
         let mut down = Command::new("timeout");
         down.args(["-k", "1", "60"])
@@ -309,7 +335,7 @@ impl Node {
         leaks::end(&self.folders());
     }
 
-    /// Everything of it is below these.
+    /// The directories with everything that belongs to it.
     fn folders(&self) -> Vec<&Path> {
         [self.root()].into_iter().chain(self.run.as_ref().map(TempDir::path)).collect()
     }
@@ -334,6 +360,7 @@ impl Drop for Node {
             self.docker(&["rm", "-fv", container]);
         }
         let fsck = self.gantry(&["fsck"]);
+        let unlisted = self.unlisted();
         let down = self.gantry(&["down", "--all"]);
         self.release();
         let left = leaks::of(&self.folders(), &containers);
@@ -341,23 +368,24 @@ impl Drop for Node {
         assert_eq!(down.code, 0, "{down:#?}");
         assert_eq!(fsck.code, 0, "{fsck:#?}");
         assert!(left.is_empty(), "left behind: {left:#?}");
+        assert!(unlisted.is_empty(), "logged, and not listed in tests/src/logs.rs: {unlisted:#?}");
     }
 }
 
-/// A program of ours.
+/// The path of one of Gantry's programs.
 pub fn binary(name: &str) -> PathBuf {
     let folder = std::env::var_os("GANTRY_BIN").map_or_else(|| target().join("debug"), PathBuf::from);
     folder.join(name)
 }
 
-/// The documents of a text that has one a line.
+/// The JSON documents of a text with one in each line.
 pub fn json_lines(text: &str) -> Vec<serde_json::Value> {
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
         .collect()
 }
 
-/// Sends SIGKILL to a process that runs.
+/// Kills a running process.
 pub fn kill(pid: u32) {
     let pid = rustix::process::Pid::from_raw(pid.cast_signed()).expect("a pid");
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it runs");

@@ -1,4 +1,4 @@
-//! What a client's run came to.
+//! The result of a command.
 
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
@@ -20,13 +20,13 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Runs a command to its end, with `input` on its standard input. One that hangs is killed and fails the test.
+    /// Runs a command to its end with `input` on its stdin. One that hangs is killed and fails the test.
     pub fn of(mut command: Command, input: &[u8]) -> Self {
         let line = format!("{command:?}");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut client = Client::start(command);
         let (mut stdin, input) = (client.stdin(), input.to_vec());
-        // A client may end without reading all of it.
+        // A client may end before it has read everything.
         std::thread::spawn(move || stdin.write_all(&input));
         let (stdout, stderr) = (collect(client.stdout()), collect(client.stderr()));
         let status = client.wait();
@@ -37,14 +37,14 @@ impl Outcome {
         Self { command: line, stdout: text(stdout), stderr: text(stderr), code }
     }
 
-    /// The trimmed output of a command that must succeed.
+    /// The trimmed output of a command, which must succeed.
     #[track_caller]
     pub fn ok(self) -> String {
         assert_eq!(self.code, 0, "{self:#?}");
         self.stdout.trim().to_owned()
     }
 
-    /// Output and errors of a command that must end with `code`.
+    /// The output and errors of a command, which must exit with `code`.
     #[track_caller]
     pub fn fails(self, code: i32) -> String {
         assert_eq!(self.code, code, "{self:#?}");
@@ -52,7 +52,7 @@ impl Outcome {
     }
 }
 
-/// Reads to the end, or as far as that goes.
+/// Reads to the end, or to an error.
 fn collect(mut output: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
     std::thread::spawn(move || {
         let mut bytes = Vec::new();

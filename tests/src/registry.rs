@@ -9,12 +9,12 @@ use tempfile::TempDir;
 use crate::image::Image;
 use crate::{Node, Outcome, eventually};
 
-/// How a registry is reached.
+/// The access to a registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Security {
-    /// Plain HTTP, for anybody.
+    /// Plain HTTP, without credentials.
     Open,
-    /// TLS by a private authority, and the user `tester` with the password `secret`.
+    /// TLS by a private authority, with the user `tester` and the password `secret`.
     Guarded,
 }
 
@@ -73,7 +73,7 @@ impl Registry {
         self.folder.path().join("ca.crt")
     }
 
-    /// Puts an image under a repository and a tag.
+    /// Puts an image into a repository, under a tag.
     pub fn put(&self, repository: &str, tag: &str, image: &Image) {
         for (digest, bytes) in &image.blobs {
             let start = self
@@ -120,7 +120,7 @@ impl Registry {
         .ok();
     }
 
-    /// Asks the registry as a client would, with the credentials it wants.
+    /// Runs curl with the credentials of the registry.
     pub fn curl(&self, arguments: &[&str]) -> Outcome {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.netns, "curl", "-sS", "--noproxy", "*"]);
@@ -131,13 +131,13 @@ impl Registry {
         Outcome::of(command, b"")
     }
 
-    /// The address of a path.
+    /// The URL of a path.
     pub fn url(&self, path: &str) -> String {
         let scheme = if self.security == Security::Guarded { "https" } else { "http" };
         format!("{scheme}://{}{path}", Self::ADDRESS)
     }
 
-    /// What it has logged: one line per request.
+    /// Its log: one line for each request.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }

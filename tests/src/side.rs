@@ -1,8 +1,8 @@
 //! The same test on Gantry and on the reference.
 //!
-//! Where `GANTRY_REFERENCE` names the address of a dockerd (as in `unix:///run/docker.sock`), [`sides`] gives that
-//! too: what a test asserts is then what the reference does. A test names what it makes by [`Side::name`] and removes
-//! it, as the reference is shared and outlives the test.
+//! Where `GANTRY_REFERENCE` names the address of a dockerd (such as `unix:///run/docker.sock`), [`sides`] returns it
+//! too: what a test asserts is then what the reference does. A test names its objects by [`Side::name`] and removes
+//! them, because the reference is shared and outlives the test.
 
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
@@ -20,26 +20,26 @@ use crate::{Client, Node, Outcome, image, target};
 /// The environment variable with the reference's address.
 const REFERENCE: &str = "GANTRY_REFERENCE";
 
-/// One of the Docker endpoints that a test compares.
+/// A Docker endpoint that tests compare.
 #[derive(Debug)]
 pub struct Side {
-    /// Who it is, for messages.
+    /// Its name, for messages.
     pub who: &'static str,
     socket: PathBuf,
     config: PathBuf,
     prefix: String,
 }
 
-/// An answer that took its connection over.
+/// A response that has taken over its connection.
 #[derive(Debug)]
 pub struct Hijacked {
     /// The status and the headers.
     pub head: String,
-    /// What came after them.
+    /// The bytes after them.
     pub body: Vec<u8>,
 }
 
-/// Gantry and, where there is one, the reference; both have the image `busybox`.
+/// Gantry and, if there is one, the reference; both have the image `busybox`.
 pub fn sides(node: &Node) -> Vec<Side> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     static IMAGE: Once = Once::new();
@@ -65,12 +65,12 @@ impl Side {
         format!("{}{name}", self.prefix)
     }
 
-    /// Where it listens.
+    /// Its socket.
     pub fn socket(&self) -> &Path {
         &self.socket
     }
 
-    /// Runs `work` in the network that its daemon is in; what is bound there stays there.
+    /// Runs `work` in the daemon's network; sockets that it binds stay there.
     pub fn in_network<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         let stream = UnixStream::connect(&self.socket).expect("it listens");
         let daemon = rustix::net::sockopt::socket_peercred(&stream).expect("a peer").pid;
@@ -86,7 +86,7 @@ impl Side {
         })
     }
 
-    /// A docker client, pointed here.
+    /// A docker client for this side.
     pub fn docker_command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(target().join("clients/docker"));
         command
@@ -103,7 +103,7 @@ impl Side {
         target().join("clients/docker").display().to_string()
     }
 
-    /// Asks the API by a POST that takes the connection over, without input; all that comes until its end.
+    /// Sends a POST that takes over the connection, without input. Returns everything until the end.
     pub fn hijacked(&self, path: &str, body: &str) -> Hijacked {
         let mut stream = UnixStream::connect(&self.socket).expect("it listens");
         stream.set_read_timeout(Some(Duration::from_secs(100))).expect("set");
@@ -130,15 +130,15 @@ impl Side {
         Outcome::of(self.docker_command(arguments), input)
     }
 
-    /// Starts the docker client, to which nobody listens.
+    /// Starts the docker client without reading its output.
     pub fn docker_started(&self, arguments: &[&str]) -> Client {
         let mut command = self.docker_command(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         Client::start(command)
     }
 
-    /// Asks the API by HTTP: the status, and the body as JSON (a string where it is none). `path` begins with a slash
-    /// and goes below version 1.51; an empty `body` is not sent.
+    /// Sends a request to the API. Returns the status, and the body as JSON (or as a string, when it is not JSON).
+    /// `path` begins with a slash and is below version 1.51; an empty `body` is not sent.
     pub fn api(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
         let mut command = Command::new("curl");
         command.args(["-sSg", "--max-time", "100", "-w", "\n%{http_code}", "-X", method]);

@@ -1,4 +1,4 @@
-//! A file system of its own, small enough to be filled.
+//! A small file system that can be filled.
 
 use std::fs::File;
 use std::io::Write;
@@ -9,13 +9,13 @@ use tempfile::TempDir;
 
 use crate::Outcome;
 
-/// An ext4 in a file, mounted. It goes with this value.
+/// An ext4 in a file, mounted; dropping it unmounts it.
 pub struct SmallDisk {
     folder: TempDir,
 }
 
 impl SmallDisk {
-    /// Makes one of so many MiB.
+    /// Makes a file system of this many MiB.
     pub fn new(mebibytes: u32) -> Self {
         let disk = Self { folder: TempDir::with_prefix_in("gantry-disk-", "/dev/shm").expect("a folder") };
         std::fs::create_dir(disk.path()).expect("a folder");
@@ -33,25 +33,25 @@ impl SmallDisk {
         disk
     }
 
-    /// Where it is mounted.
+    /// Its mount point.
     pub fn path(&self) -> PathBuf {
         self.folder.path().join("mnt")
     }
 
-    /// The bytes that are taken.
+    /// How many bytes are used.
     pub fn used(&self) -> u64 {
         let found = rustix::fs::statvfs(self.path()).expect("it is mounted");
         (found.f_blocks - found.f_bfree) * found.f_frsize
     }
 
-    /// Takes every byte that is left; the file that does so can be removed.
+    /// Fills the file system. Returns the path of the file that does so.
     pub fn fill(&self) -> PathBuf {
         let path = self.path().join("filling");
         let mut file = File::create(&path).expect("a file");
         for size in [1 << 20, 4 << 10, 1] {
             let piece = vec![0; size];
             while file.write_all(&piece).is_ok() {}
-            // What is only in memory finds no room later.
+            // Later, bytes that are only in memory would find no space.
             let _ = file.sync_all();
         }
         path

@@ -1,4 +1,4 @@
-//! The arguments of the commands that are about containers, images, volumes and networks.
+//! The arguments of the commands for containers, images, volumes and networks.
 
 mod images;
 mod networks;
@@ -14,26 +14,26 @@ pub use volumes::Volume;
 
 use super::container::{ContainerOptions, Limits};
 
-/// Which rows a list shows, and how.
+/// Which rows a list has, and how to print them.
 #[derive(Debug, Args)]
 pub struct Listed {
-    /// Only those for which this holds.
+    /// Only rows for which this holds.
     #[arg(short, long = "filter", value_name = "KEY=VALUE")]
     pub filters: Vec<String>,
-    /// Only names or ids.
+    /// Prints only names or ids.
     #[arg(short, long)]
     pub quiet: bool,
-    /// `{{.Field}}` as often as wanted, with text around; `table …` for columns with titles; `json`.
+    /// `{{.Field}}` any number of times, with text around; `table …` for columns with titles; `json`.
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<String>,
-    /// Whole ids and commands.
+    /// Does not shorten ids and commands.
     #[arg(long)]
     pub no_trunc: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct Run {
-    /// Returns when it runs, and prints its id.
+    /// Returns when the container runs, and prints its id.
     #[arg(short, long)]
     pub detach: bool,
     #[command(flatten)]
@@ -44,10 +44,10 @@ pub struct Run {
 pub struct Start {
     #[arg(required = true)]
     pub containers: Vec<String>,
-    /// Shows its output, passes signals on, and ends as it does.
+    /// Shows the container's output, passes signals on, and ends with its exit code.
     #[arg(short, long)]
     pub attach: bool,
-    /// Gives it our input as well.
+    /// Also passes standard input on.
     #[arg(short, long)]
     pub interactive: bool,
 }
@@ -56,10 +56,10 @@ pub struct Start {
 pub struct Stop {
     #[arg(required = true)]
     pub containers: Vec<String>,
-    /// Seconds until SIGKILL; -1 for ever.
+    /// Seconds until SIGKILL; -1 for no limit.
     #[arg(short, long, visible_alias = "timeout", allow_hyphen_values = true)]
     pub time: Option<i64>,
-    /// In place of the container's own.
+    /// The signal, in place of the container's own.
     #[arg(short, long)]
     pub signal: Option<String>,
 }
@@ -68,23 +68,23 @@ pub struct Stop {
 pub struct Kill {
     #[arg(required = true)]
     pub containers: Vec<String>,
-    /// A name or a number.
+    /// The signal's name or number.
     #[arg(short, long, default_value = "KILL")]
     pub signal: String,
 }
 
 #[derive(Debug, Args)]
 pub struct Ps {
-    /// Those that have ended too.
+    /// Also ended containers.
     #[arg(short, long)]
     pub all: bool,
-    /// The last N that were made.
+    /// The last N that were created.
     #[arg(short = 'n', long, value_name = "N")]
     pub last: Option<i64>,
-    /// The last one that was made.
+    /// The last one that was created.
     #[arg(short, long, conflicts_with = "last")]
     pub latest: bool,
-    /// What each has written.
+    /// The size of what each has written.
     #[arg(short, long)]
     pub size: bool,
     #[command(flatten)]
@@ -94,16 +94,16 @@ pub struct Ps {
 #[derive(Debug, Args)]
 pub struct Logs {
     pub container: String,
-    /// Goes on until the container ends.
+    /// Continues until the container ends.
     #[arg(short, long)]
     pub follow: bool,
-    /// The last lines only; `all` for all.
+    /// Only the last lines; `all` for all.
     #[arg(short = 'n', long, value_name = "N")]
     pub tail: Option<String>,
-    /// With the time of each line.
+    /// Adds the time to each line.
     #[arg(short, long)]
     pub timestamps: bool,
-    /// From a time on: RFC 3339, unix seconds, or so long ago, as in 10m.
+    /// From a time on: RFC 3339, unix seconds, or a duration before now, as in 10m.
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
     /// Up to a time.
@@ -113,28 +113,28 @@ pub struct Logs {
 
 #[derive(Debug, Args)]
 pub struct Exec {
-    /// Returns when it runs.
+    /// Returns when the process runs.
     #[arg(short, long)]
     pub detach: bool,
-    /// Keeps its input open.
+    /// Keeps the process's input open.
     #[arg(short, long)]
     pub interactive: bool,
-    /// With a terminal.
+    /// Gives the process a terminal.
     #[arg(short, long)]
     pub tty: bool,
-    /// A variable; without a value, with that of this environment.
+    /// A variable; without a value, it has the value in this environment.
     #[arg(short, long, value_name = "NAME[=VALUE]")]
     pub env: Vec<String>,
     /// Variables, one a line.
     #[arg(long, value_name = "FILE")]
     pub env_file: Vec<PathBuf>,
-    /// Where it starts.
+    /// The process's working directory.
     #[arg(short, long, value_name = "DIR")]
     pub workdir: Option<String>,
-    /// As whom.
+    /// The process's user, and its group.
     #[arg(short, long, value_name = "USER[:GROUP]")]
     pub user: Option<String>,
-    /// With all rights of the host's root.
+    /// Gives the process all of root's rights.
     #[arg(long)]
     pub privileged: bool,
     pub container: String,
@@ -146,33 +146,33 @@ pub struct Exec {
 pub struct Cp {
     /// PATH, CONTAINER:PATH, or - for a tar.
     pub source: String,
-    /// The same.
+    /// The same for the destination.
     pub target: String,
     /// Follows a link that is the source.
     #[arg(short = 'L', long)]
     pub follow_link: bool,
-    /// With owners.
+    /// Keeps owners.
     #[arg(short, long)]
     pub archive: bool,
-    /// Says nothing when all is copied.
+    /// Prints nothing when the copy is complete.
     #[arg(short, long)]
     pub quiet: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct Stats {
-    /// All that run, if none is named.
+    /// The containers [default: all that run].
     pub containers: Vec<String>,
-    /// Those that do not run too.
+    /// Also containers that do not run.
     #[arg(short, long)]
     pub all: bool,
-    /// Once, instead of again and again.
+    /// Prints one sample and ends.
     #[arg(long)]
     pub no_stream: bool,
-    /// `{{.Field}}` as often as wanted; `table …`; `json`.
+    /// `{{.Field}}` any number of times; `table …`; `json`.
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<String>,
-    /// Whole ids.
+    /// Does not shorten ids.
     #[arg(long)]
     pub no_trunc: bool,
 }
@@ -181,7 +181,7 @@ pub struct Stats {
 pub struct Update {
     #[arg(required = true)]
     pub containers: Vec<String>,
-    /// What follows its end: no, always, unless-stopped, on-failure[:N].
+    /// What to do when the container ends: no, always, unless-stopped, on-failure[:N].
     #[arg(long, value_name = "POLICY")]
     pub restart: Option<String>,
     #[command(flatten)]
@@ -190,28 +190,28 @@ pub struct Update {
 
 #[derive(Debug, Args)]
 pub struct Events {
-    /// From a time on: RFC 3339, unix seconds, or so long ago, as in 10m.
+    /// From a time on: RFC 3339, unix seconds, or a duration before now, as in 10m.
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
-    /// Up to a time; ends then.
+    /// Up to a time; then ends.
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
-    /// Only those for which this holds: type, event, container, image, network, volume, label.
+    /// Only events for which this holds: type, event, container, image, network, volume, label.
     #[arg(short, long = "filter", value_name = "KEY=VALUE")]
     pub filters: Vec<String>,
-    /// Those of health probes' processes too.
+    /// Also events of health probes' processes.
     #[arg(long)]
     pub probes: bool,
 }
 
-/// What is removed because nobody uses it.
+/// How to prune.
 #[derive(Debug, Args)]
 #[group(skip)]
 pub struct Prune {
-    /// Without asking.
+    /// Does not ask first.
     #[arg(short, long)]
     pub force: bool,
-    /// Only those for which this holds: until=TIME, label=…, label!=….
+    /// Only objects for which this holds: until=TIME, label=…, label!=….
     #[arg(long = "filter", value_name = "KEY=VALUE")]
     pub filters: Vec<String>,
 }
@@ -223,7 +223,7 @@ pub struct SystemPrune {
     /// All images that no container uses, not only those without a name.
     #[arg(short, long)]
     pub all: bool,
-    /// Anonymous volumes too.
+    /// Also anonymous volumes.
     #[arg(long)]
     pub volumes: bool,
 }

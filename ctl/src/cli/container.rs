@@ -1,4 +1,4 @@
-//! What `run` and `create` may say of a container, by the headings of their help.
+//! The options of `run` and `create`, by the headings of their help.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use clap::{ArgAction, Args, ValueEnum};
 
 use crate::options::value::{bytes, bytes_or_unlimited, duration, nano_cpus};
 
-/// When an image is pulled before its container is made.
+/// When to pull an image before its container is created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Pull {
     Always,
@@ -47,7 +47,7 @@ pub struct ContainerOptions {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "The container")]
 pub struct Identity {
-    /// Its name; one is made up otherwise.
+    /// The container's name [default: a random one].
     #[arg(long)]
     pub name: Option<String>,
     /// A label.
@@ -56,22 +56,22 @@ pub struct Identity {
     /// Labels, one a line.
     #[arg(long, value_name = "FILE")]
     pub label_file: Vec<PathBuf>,
-    /// A note for its runtime.
+    /// An annotation for the OCI runtime.
     #[arg(long = "annotation", value_name = "KEY=VALUE")]
     pub annotations: Vec<String>,
-    /// Where its id is written.
+    /// Writes the container's id into this file.
     #[arg(long, value_name = "FILE")]
     pub cidfile: Option<PathBuf>,
-    /// Removes it when it has ended.
+    /// Removes the container when it ends.
     #[arg(long)]
     pub rm: bool,
-    /// What follows its end: no, always, unless-stopped, on-failure[:N].
+    /// What to do when the container ends: no, always, unless-stopped, on-failure[:N].
     #[arg(long, value_name = "POLICY")]
     pub restart: Option<String>,
-    /// Whether its image is pulled first.
+    /// When to pull the image first.
     #[arg(long, value_enum, default_value = "missing", value_name = "WHEN")]
     pub pull: Pull,
-    /// Says nothing of a pull.
+    /// Does not show the progress of a pull.
     #[arg(short, long)]
     pub quiet: bool,
     /// The image's platform: os/arch[/variant].
@@ -85,13 +85,13 @@ pub struct Identity {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Its process")]
 pub struct Process {
-    /// Keeps its input open.
+    /// Keeps the program's input open.
     #[arg(short, long)]
     pub interactive: bool,
-    /// With a terminal.
+    /// Gives the program a terminal.
     #[arg(short, long)]
     pub tty: bool,
-    /// A variable; without a value, with that of this environment.
+    /// A variable; without a value, it has the value in this environment.
     #[arg(short, long, value_name = "NAME[=VALUE]")]
     pub env: Vec<String>,
     /// Variables, one a line.
@@ -100,31 +100,31 @@ pub struct Process {
     /// The program, in place of the image's; empty for none.
     #[arg(long, value_name = "PROGRAM")]
     pub entrypoint: Option<String>,
-    /// Where it starts.
+    /// The program's working directory.
     #[arg(short, long, value_name = "DIR")]
     pub workdir: Option<String>,
-    /// As whom: name or number, and group.
+    /// The program's user, and its group: names or numbers.
     #[arg(short, long, value_name = "USER[:GROUP]")]
     pub user: Option<String>,
-    /// A further group.
+    /// An additional group.
     #[arg(long, value_name = "GROUP")]
     pub group_add: Vec<String>,
-    /// Under an init that reaps and passes signals on.
+    /// Runs an init that reaps processes and passes signals on.
     #[arg(long)]
     pub init: bool,
-    /// What stops it.
+    /// The signal that stops the container.
     #[arg(long, value_name = "SIGNAL")]
     pub stop_signal: Option<String>,
-    /// Seconds between that signal and SIGKILL; -1 for ever.
+    /// Seconds between that signal and SIGKILL; -1 for no limit.
     #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
     pub stop_timeout: Option<i64>,
-    /// Whose process ids it sees: host, container:NAME.
+    /// The PID namespace: host, container:NAME.
     #[arg(long, value_name = "MODE")]
     pub pid: Option<String>,
-    /// Whose shared memory it has: none, private, shareable, host, container:NAME.
+    /// The IPC namespace: none, private, shareable, host, container:NAME.
     #[arg(long, value_name = "MODE")]
     pub ipc: Option<String>,
-    /// Whose host name it has: host.
+    /// The UTS namespace: host.
     #[arg(long, value_name = "MODE")]
     pub uts: Option<String>,
 }
@@ -135,7 +135,7 @@ pub struct Storage {
     /// A volume or a folder of the host: [SOURCE:]TARGET[:OPTIONS].
     #[arg(short, long = "volume", value_name = "VOLUME")]
     pub volumes: Vec<String>,
-    /// The same by keys: type=bind|volume|tmpfs|image,source=…,target=…[,readonly,…].
+    /// A mount by keys: type=bind|volume|tmpfs|image,source=…,target=…[,readonly,…].
     #[arg(long = "mount", value_name = "MOUNT")]
     pub mounts: Vec<String>,
     /// A folder in memory: TARGET[:OPTIONS].
@@ -144,10 +144,10 @@ pub struct Storage {
     /// The volumes of another container: NAME[:ro].
     #[arg(long, value_name = "CONTAINER")]
     pub volumes_from: Vec<String>,
-    /// Whose volumes those of `-v` are.
+    /// The driver of the volumes of `-v`.
     #[arg(long, value_name = "DRIVER")]
     pub volume_driver: Option<String>,
-    /// Nothing is written to its root.
+    /// Makes the container's root read-only.
     #[arg(long)]
     pub read_only: bool,
     /// A device of the host: PATH[:PATH][:rwm].
@@ -156,7 +156,7 @@ pub struct Storage {
     /// A rule for devices: `c 10:200 rwm`.
     #[arg(long, value_name = "RULE")]
     pub device_cgroup_rule: Vec<String>,
-    /// Of the snapshotter.
+    /// An option of the snapshotter.
     #[arg(long, value_name = "KEY=VALUE")]
     pub storage_opt: Vec<String>,
 }
@@ -167,58 +167,58 @@ pub struct Networking {
     /// bridge, host, none, container:NAME, or a network's name; by keys: name=…[,alias=…,ip=…,ip6=…,mac-address=…].
     #[arg(long = "network", visible_alias = "net", value_name = "NETWORK")]
     pub networks: Vec<String>,
-    /// A further name there.
+    /// Another name for the container in its network.
     #[arg(long = "network-alias", visible_alias = "net-alias", value_name = "NAME")]
     pub aliases: Vec<String>,
-    /// Its IPv4 address.
+    /// The container's IPv4 address.
     #[arg(long, value_name = "ADDRESS")]
     pub ip: Option<String>,
-    /// Its IPv6 address.
+    /// The container's IPv6 address.
     #[arg(long, value_name = "ADDRESS")]
     pub ip6: Option<String>,
-    /// Its MAC address.
+    /// The container's MAC address.
     #[arg(long, value_name = "ADDRESS")]
     pub mac_address: Option<String>,
-    /// Another container, by a name: CONTAINER[:ALIAS].
+    /// A name for another container: CONTAINER[:ALIAS].
     #[arg(long = "link", value_name = "LINK")]
     pub links: Vec<String>,
-    /// A port of the host that leads to one of the container: [ADDRESS:][PORT:]PORT[/PROTOCOL].
+    /// Publishes a port of the container at one of the host: [ADDRESS:][PORT:]PORT[/PROTOCOL].
     #[arg(short, long, value_name = "PORTS")]
     pub publish: Vec<String>,
-    /// All exposed ports, at ports of the host that are free.
+    /// Publishes all exposed ports at free ports of the host.
     #[arg(short = 'P', long)]
     pub publish_all: bool,
-    /// A port that it listens on: PORT[-PORT][/PROTOCOL].
+    /// A port on which the container listens: PORT[-PORT][/PROTOCOL].
     #[arg(long, value_name = "PORTS")]
     pub expose: Vec<String>,
-    /// Its host name.
+    /// The container's host name.
     #[arg(short = 'h', long, value_name = "NAME")]
     pub hostname: Option<String>,
-    /// Its NIS domain name.
+    /// The container's NIS domain name.
     #[arg(long, value_name = "NAME")]
     pub domainname: Option<String>,
-    /// A line of its hosts file: NAME:ADDRESS.
+    /// A line of the container's hosts file: NAME:ADDRESS.
     #[arg(long, value_name = "HOST")]
     pub add_host: Vec<String>,
-    /// Who answers its names.
+    /// The container's DNS server.
     #[arg(long, value_name = "ADDRESS")]
     pub dns: Vec<std::net::IpAddr>,
-    /// Where short names are looked for.
+    /// A domain in which the resolver looks for short names.
     #[arg(long, value_name = "DOMAIN")]
     pub dns_search: Vec<String>,
-    /// Of its resolver.
+    /// An option of the resolver.
     #[arg(long, visible_alias = "dns-opt", value_name = "OPTION")]
     pub dns_option: Vec<String>,
 }
 
-/// Limits that may be changed while a container runs.
+/// Limits that `update` can change.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits")]
 pub struct Limits {
     /// Memory.
     #[arg(short, long, value_name = "BYTES", value_parser = bytes)]
     pub memory: Option<i64>,
-    /// What it is reduced to where memory is scarce.
+    /// Memory that the kernel leaves to the container where memory is scarce.
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub memory_reservation: Option<i64>,
     /// Memory and swap together; -1 for no limit.
@@ -227,22 +227,22 @@ pub struct Limits {
     /// Processors, as in 1.5.
     #[arg(long, value_name = "NUMBER", value_parser = nano_cpus)]
     pub cpus: Option<i64>,
-    /// Its weight among others.
+    /// The weight among other containers.
     #[arg(short, long, value_name = "WEIGHT")]
     pub cpu_shares: Option<i64>,
-    /// Microseconds of which it has a quota.
+    /// The period of the CPU quota, in microseconds.
     #[arg(long, value_name = "MICROSECONDS")]
     pub cpu_period: Option<i64>,
-    /// That quota.
+    /// The CPU quota, in microseconds for each period.
     #[arg(long, value_name = "MICROSECONDS", allow_hyphen_values = true)]
     pub cpu_quota: Option<i64>,
-    /// Which processors, as in 0-2,4.
+    /// The processors to use, as in 0-2,4.
     #[arg(long, value_name = "LIST")]
     pub cpuset_cpus: Option<String>,
-    /// Which memory nodes.
+    /// The memory nodes to use.
     #[arg(long, value_name = "LIST")]
     pub cpuset_mems: Option<String>,
-    /// Its weight at disks: 10 to 1000.
+    /// The weight at disks: 10 to 1000.
     #[arg(long, value_name = "WEIGHT")]
     pub blkio_weight: Option<u32>,
     /// Processes and threads; -1 for no limit.
@@ -253,37 +253,37 @@ pub struct Limits {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits")]
 pub struct MoreLimits {
-    /// How readily it is swapped: 0 to 100.
+    /// How readily the kernel swaps it: 0 to 100.
     #[arg(long, value_name = "PERCENT")]
     pub memory_swappiness: Option<i64>,
-    /// Of /dev/shm.
+    /// The size of /dev/shm.
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub shm_size: Option<i64>,
-    /// Of setrlimit(2): NAME=SOFT[:HARD].
+    /// A limit of setrlimit(2): NAME=SOFT[:HARD].
     #[arg(long = "ulimit", value_name = "LIMIT")]
     pub ulimits: Vec<String>,
-    /// Waits instead of being killed for want of memory.
+    /// Makes processes wait instead of killing them when memory runs out.
     #[arg(long)]
     pub oom_kill_disable: bool,
-    /// Whom the kernel kills first: -1000 to 1000.
+    /// How soon the kernel kills it when memory runs out: -1000 to 1000.
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     pub oom_score_adj: Option<i64>,
-    /// Bytes a second that are read: DEVICE:BYTES.
+    /// Bytes that it may read in a second: DEVICE:BYTES.
     #[arg(long, value_name = "RATE")]
     pub device_read_bps: Vec<String>,
-    /// Bytes a second that are written.
+    /// Bytes that it may write in a second: DEVICE:BYTES.
     #[arg(long, value_name = "RATE")]
     pub device_write_bps: Vec<String>,
-    /// Reads a second: DEVICE:NUMBER.
+    /// Reads in a second: DEVICE:NUMBER.
     #[arg(long, value_name = "RATE")]
     pub device_read_iops: Vec<String>,
-    /// Writes a second.
+    /// Writes in a second: DEVICE:NUMBER.
     #[arg(long, value_name = "RATE")]
     pub device_write_iops: Vec<String>,
-    /// The cgroup above its own.
+    /// The parent of the container's cgroup.
     #[arg(long, value_name = "PATH")]
     pub cgroup_parent: Option<String>,
-    /// Whose cgroups it sees: host, private.
+    /// The cgroup namespace: host, private.
     #[arg(long, value_name = "MODE")]
     pub cgroupns: Option<String>,
 }
@@ -291,25 +291,25 @@ pub struct MoreLimits {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Health")]
 pub struct Health {
-    /// A shell command that succeeds while it is well.
+    /// A shell command that succeeds while the container is healthy.
     #[arg(long, value_name = "COMMAND", conflicts_with = "no_healthcheck")]
     pub health_cmd: Option<String>,
-    /// Between probes, as in 30s.
+    /// The time between probes, as in 30s.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub health_interval: Option<i64>,
-    /// For one probe.
+    /// The time that a probe may take.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub health_timeout: Option<i64>,
-    /// Failures do not count for so long after the start.
+    /// The time after the start in which failures do not count.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub health_start_period: Option<i64>,
-    /// Between probes meanwhile.
+    /// The time between probes during that time.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub health_start_interval: Option<i64>,
-    /// Failures in a row that make it unhealthy.
+    /// Failures in a row after which the container is unhealthy.
     #[arg(long, value_name = "NUMBER")]
     pub health_retries: Option<u32>,
-    /// Not even the image's probe.
+    /// Runs no probe, not even the image's.
     #[arg(long)]
     pub no_healthcheck: bool,
 }
@@ -317,22 +317,22 @@ pub struct Health {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Rights")]
 pub struct Security {
-    /// With all rights of the host's root.
+    /// Gives the container all of root's rights.
     #[arg(long)]
     pub privileged: bool,
-    /// A capability more, as NET_ADMIN; ALL for all.
+    /// Adds a capability, as in NET_ADMIN; ALL for all.
     #[arg(long, value_name = "CAPABILITY")]
     pub cap_add: Vec<String>,
-    /// A capability less.
+    /// Removes a capability.
     #[arg(long, value_name = "CAPABILITY")]
     pub cap_drop: Vec<String>,
     /// no-new-privileges, apparmor=PROFILE, seccomp=FILE|unconfined, systempaths=unconfined.
     #[arg(long, value_name = "OPTION")]
     pub security_opt: Vec<String>,
-    /// Whose users it has: host.
+    /// The user namespace: host.
     #[arg(long, value_name = "MODE")]
     pub userns: Option<String>,
-    /// Of sysctl(8).
+    /// A kernel parameter of sysctl(8).
     #[arg(long = "sysctl", value_name = "KEY=VALUE")]
     pub sysctls: Vec<String>,
 }
@@ -340,10 +340,10 @@ pub struct Security {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Its log")]
 pub struct Logging {
-    /// Where it is kept.
+    /// The log driver.
     #[arg(long, value_name = "DRIVER")]
     pub log_driver: Option<String>,
-    /// Of that driver, as max-size=10m.
+    /// An option of the log driver, as in max-size=10m.
     #[arg(long = "log-opt", value_name = "KEY=VALUE")]
     pub log_opts: Vec<String>,
 }

@@ -6,7 +6,7 @@ use clap::{Command, CommandFactory};
 
 use super::Cli;
 
-/// Every command, by what it is about.
+/// Every command, by its subject.
 const GROUPS: &[(&str, &[&str])] = &[
     (
         "Gantry itself",
@@ -105,12 +105,12 @@ pub fn command() -> Command {
     command
 }
 
-/// An option that is given again counts the last time.
+/// Lets the last of several equal options count.
 fn tolerant(command: Command) -> Command {
     command.args_override_self(true).mut_subcommands(tolerant)
 }
 
-/// An error of the parser's in one line, with where to read on.
+/// An error of the command line's parser in one line, with the command for help.
 pub fn in_one_line(error: &str) -> String {
     let said = error.lines().take_while(|line| !line.is_empty()).map(str::trim).collect::<Vec<_>>().join(" ");
     let said = said.strip_prefix("error: ").unwrap_or(&said);

@@ -1,32 +1,25 @@
-//! `gantry save`, `load`, `image import`: images as tars, through the data socket of images.
+//! `gantry save`, `load`, `image import`: images as tars, through the data socket of `images`.
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use gantry_api::images::archives::{ArchiveEvent as Event, ImportSpec, News, SaveSpec};
+use gantry_api::images::{Inspect as _, Look};
 use gantry_docker::event;
 use gantry_docker::image::new_name;
-use gantry_proto::gantry::images::v1::archive_progress::Event;
-use gantry_proto::gantry::images::v1::data_request::{Action, Import, Load, Save};
-use gantry_proto::gantry::images::v1::{ArchiveProgress, DataRequest, ResolveRequest};
-use gantry_rpc::data;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+use tokio::net::unix::OwnedWriteHalf;
 
 use crate::cli::command::{Load as LoadArguments, Save as SaveArguments};
 use crate::cmd::progress::{Shown, View};
-use crate::cmd::{Session, pull};
+use crate::cmd::{Session, images, pull, said};
 use crate::output;
 
-/// A whole tar ends with as many zeros.
+/// A whole tar ends with this many zeros.
 const END: usize = 1024;
-
-async fn connect(session: &Session, action: Action) -> Result<UnixStream> {
-    let request = DataRequest { namespace: session.namespace().to_string(), action: Some(action) };
-    let (stream, _, _) = session.peers.data("images", &request).await?;
-    Ok(stream)
-}
 
 /// A file, or standard input.
 async fn source(path: Option<&Path>) -> Result<Box<dyn AsyncRead + Unpin>> {
@@ -42,30 +35,25 @@ async fn source(path: Option<&Path>) -> Result<Box<dyn AsyncRead + Unpin>> {
     }
 }
 
-/// Sends a tar while progress comes back.
+/// Sends a tar, while its progress comes back.
 async fn send(
-    stream: UnixStream,
+    (mut writer, mut news): (OwnedWriteHalf, News),
     mut tar: Box<dyn AsyncRead + Unpin>,
     mut hear: impl AsyncFnMut(Event) -> Result<()>,
 ) -> Result<()> {
-    let (mut reader, mut writer) = stream.into_split();
     let send = async {
         tokio::io::copy(&mut tar, &mut writer).await?;
         writer.shutdown().await?;
         anyhow::Ok(())
     };
     let receive = async {
-        while let Some(progress) = data::receive::<ArchiveProgress>(&mut reader).await? {
-            match progress.event {
-                Some(Event::Failed(failed)) => bail!("{}", failed.message),
-                Some(event) => hear(event).await?,
-                None => {}
-            }
+        while let Some(event) = news.next().await.map_err(said)? {
+            hear(event).await?;
         }
         Ok(())
     };
     tokio::pin!(receive);
-    // Who has said its last word takes no more: its reason says more than the broken pipe that it causes.
+    // `images` has ended its progress and reads no more: its reason tells more than the broken pipe.
     tokio::select! {
         received = &mut receive => received,
         sent = send => {
@@ -77,13 +65,13 @@ async fn send(
 
 pub async fn load(session: &Session, arguments: LoadArguments) -> Result<()> {
     let tar = source(arguments.input.as_deref()).await?;
-    let platform = arguments.platform.unwrap_or_default();
-    let stream = connect(session, Action::Load(Load { platform })).await?;
+    let platform = images::platform(arguments.platform.as_deref())?;
+    let loading = session.images().load(&session.namespace(), platform.as_ref()).await.map_err(said)?;
     let mut view = View::new(if arguments.quiet { Shown::Nothing } else { Shown::Progress });
-    // An image with several names is told of once.
+    // An image with several names has one event.
     let mut told = BTreeSet::new();
     let mut loaded = 0;
-    send(stream, tar, async |event| {
+    send(loading, tar, async |event| {
         match event {
             Event::Layer(layer) => view.show(&pull::step(&layer)),
             Event::Loaded(name) => {
@@ -98,10 +86,10 @@ pub async fn load(session: &Session, arguments: LoadArguments) -> Result<()> {
             Event::LoadedId(id) => {
                 loaded += 1;
                 output::line(format_args!("Loaded image ID: {id}"))?;
-                session.tell(event::image("load", &id)).await;
+                session.tell(event::image("load", id.as_str())).await;
             }
-            // An import's.
-            Event::Failed(_) | Event::Source(_) | Event::Importing(_) => {}
+            // The answer to an import.
+            Event::Source(_) | Event::Importing { .. } => {}
         }
         Ok(())
     })
@@ -112,19 +100,19 @@ pub async fn load(session: &Session, arguments: LoadArguments) -> Result<()> {
     Ok(())
 }
 
-/// Sends a root file system's tar, which becomes an image of one layer.
+/// Sends a root file system's tar, from which `images` makes an image of one layer.
 pub async fn import(session: &Session, file: &Path, reference: &str, changes: Vec<String>) -> Result<()> {
     let reference = new_name(reference, "").with_context(|| format!("image name {reference:?}"))?;
-    let import = Import {
-        reference: reference.to_string(),
+    let spec = ImportSpec {
+        reference: Some(reference),
         message: format!("imported from {}", file.display()),
         changes,
-        ..Import::default()
+        ..ImportSpec::default()
     };
     let tar = source(Some(file)).await?;
-    let stream = connect(session, Action::Import(import)).await?;
+    let importing = session.images().import(&session.namespace(), spec).await.map_err(said)?;
     let mut named = None;
-    send(stream, tar, async |event| {
+    send(importing, tar, async |event| {
         match event {
             Event::Loaded(name) => {
                 output::line(&name)?;
@@ -133,11 +121,11 @@ pub async fn import(session: &Session, file: &Path, reference: &str, changes: Ve
             Event::LoadedId(id) => {
                 output::line(&id)?;
                 if let Some(name) = named.take() {
-                    session.tell(event::tagged(&id, &name)).await;
+                    session.tell(event::tagged(id.as_str(), &name)).await;
                 }
-                session.tell(event::image("import", &id)).await;
+                session.tell(event::image("import", id.as_str())).await;
             }
-            Event::Layer(_) | Event::Failed(_) | Event::Source(_) | Event::Importing(_) => {}
+            Event::Layer(_) | Event::Source(_) | Event::Importing { .. } => {}
         }
         Ok(())
     })
@@ -148,18 +136,18 @@ pub async fn save(session: &Session, arguments: SaveArguments) -> Result<()> {
     if arguments.output.is_none() && std::io::stdout().is_terminal() {
         bail!("cowardly refusing to save to a terminal: use -o, or redirect");
     }
-    let references = arguments.references.clone();
-    let platform = arguments.platform.unwrap_or_default();
-    let mut stream = connect(session, Action::Save(Save { references, platform })).await?;
+    let platform = images::platform(arguments.platform.as_deref())?;
+    let spec = SaveSpec { texts: arguments.references.clone(), platform };
+    let mut stream = session.images().save(&session.namespace(), spec).await.map_err(said)?;
     match &arguments.output {
         None => whole(&mut stream, output::write).await?,
         Some(path) => {
-            // A file of this name is whole or what it was.
+            // The file is complete, or as it was before.
             let part = path.with_added_extension("part");
             let written = write_file(&mut stream, &part).await;
             let written = written.and_then(|()| Ok(std::fs::rename(&part, path)?));
             if written.is_err() {
-                // There may be none.
+                // There may be no such file.
                 let _ = std::fs::remove_file(&part);
             }
             written.with_context(|| format!("write {}", path.display()))?;
@@ -180,7 +168,7 @@ async fn write_file(stream: &mut UnixStream, path: &Path) -> Result<()> {
     Ok(file.sync_all()?)
 }
 
-/// Reads an archive to its end. One that ends without the two zero blocks of a tar was cut short.
+/// Reads an archive to its end. Without a tar's two zero blocks at its end it is incomplete.
 async fn whole(stream: &mut UnixStream, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let mut buffer = vec![0; 256 << 10];
     let mut zeros = 0;
@@ -200,9 +188,8 @@ async fn whole(stream: &mut UnixStream, mut take: impl FnMut(&[u8]) -> Result<()
     Ok(())
 }
 
-/// The id of an image by its name; none when others have taken the name away meanwhile.
+/// The id of an image by its name; `None` if another client has removed the name meanwhile.
 async fn id_of(session: &Session, name: &str) -> Option<String> {
-    let request =
-        ResolveRequest { reference: name.to_owned(), documents_only: true, ..ResolveRequest::default() };
-    Some(session.peers.images().resolve(session.request(request)).await.ok()?.into_inner().id)
+    let found = session.images().image(&session.namespace(), name, None, Look::Documents).await.ok()?;
+    Some(found.id().to_string())
 }

@@ -1,4 +1,4 @@
-//! `gantry backup`: the records of all services as they were at one moment, and the way back.
+//! `gantry backup`: copies the records of all services as they were at one moment, and restores them.
 //!
 //! ```text
 //! <backup>/backup.json            what it is; written last
@@ -9,8 +9,8 @@
 //! <backup>/engine/volumes/… <backup>/engine/containers/…
 //! ```
 //!
-//! All services stop writing before the first is copied, and go on after the last: so whatever one of them was told by
-//! another is in both copies, or in neither. The bytes come afterwards, while everything runs.
+//! All services stop writing before the first one is copied, and go on after the last: so if one service told another something,
+//! both copies have it, or neither. The bytes are copied afterwards, while everything runs.
 
 mod create;
 mod restore;
@@ -27,35 +27,35 @@ use serde::{Deserialize, Serialize};
 pub use create::create;
 pub use restore::restore;
 
-/// The name of what says that a directory is a backup.
+/// The name of the file that makes a directory a backup.
 const ABOUT: &str = "backup.json";
-/// The only form that there is.
+/// The only version of the format.
 const FORM: u32 = 1;
 
-/// The file that says who Gantry is.
+/// The file with Gantry's id.
 const IDENTITY: &str = "control/uuid";
-/// What those of [`data`] end with that hold snapshots, and the mark in a snapshot's directory that goes without a record:
-/// as the snapshots service has it.
+/// The end of those of the folders of [`data`] that hold snapshots, and the mark in a snapshot's directory that needs no record:
+/// both as the `snapshots` service has them.
 const SNAPSHOTS: &str = "/snapshots";
 const HALF: &str = "half";
 
 #[derive(Debug, Serialize, Deserialize)]
 struct About {
     form: u32,
-    /// The version that made it.
+    /// The version of Gantry that made it.
     gantry: String,
-    /// When, as RFC 3339 has it.
+    /// When it was made (RFC 3339).
     moment: String,
-    /// Blobs, layers, volumes are in it.
+    /// Whether it has blobs, layers and volumes.
     data: bool,
 }
 
-/// What records refer to, below the state directory.
+/// The folders with what records refer to, below the state directory.
 fn data() -> impl Iterator<Item = String> {
     SERVICES.iter().flat_map(|service| service.data().iter().map(|part| format!("{}/{part}", service.name)))
 }
 
-/// Copies a tree with everything that belongs to it; what is removed meanwhile is left out.
+/// Copies a tree with all its attributes, without what is removed meanwhile.
 fn copy_tree(from: &Path, to: &Path) -> Result<()> {
     let fail = || format!("copy {} to {}", from.display(), to.display());
     std::fs::create_dir_all(to).with_context(fail)?;
@@ -67,7 +67,7 @@ fn copy_tree(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Moves something aside, if it is there; where it is now.
+/// Moves something aside, if it exists; returns where it is now.
 fn set_aside(path: &Path, stamp: &str) -> Result<Option<PathBuf>> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".before-{stamp}"));
@@ -79,7 +79,7 @@ fn set_aside(path: &Path, stamp: &str) -> Result<Option<PathBuf>> {
     }
 }
 
-/// Makes all that was written on a file system durable.
+/// Makes everything durable that was written on a file system.
 fn sync(path: &Path) -> Result<()> {
     let file = std::fs::File::open(path).with_context(|| format!("open {}", path.display()))?;
     Ok(gantry_rooted::tree::sync_file_system(file)?)

@@ -1,4 +1,4 @@
-//! `gantry cp`: files between a container and here, by a tar each way, as Docker's client copies them.
+//! `gantry cp`: files between a container and the local file system, by a tar each way, as Docker's client copies them.
 
 pub(super) mod local;
 mod place;
@@ -7,16 +7,14 @@ use std::io::IsTerminal;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use gantry_proto::gantry::engine::v1::data_request::{Action, ArchiveGet, ArchivePut, ArchiveStat};
-use gantry_proto::gantry::engine::v1::{DataRequest, PathStat};
+use gantry_api::engine::{PathStat, PutSpec};
 use gantry_rpc::data::{self, WireStatus};
-use prost::Message;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tonic::Status;
 
 use crate::cli::command::Cp;
-use crate::cmd::Session;
+use crate::cmd::{Session, said};
 use crate::output;
 pub(super) use place::Plan;
 use place::{Place, Source};
@@ -24,16 +22,16 @@ use place::{Place, Source};
 /// Bits of Go's os.FileMode.
 const DIRECTORY: u32 = 1 << 31;
 const SYMLINK: u32 = 1 << 27;
-/// A tar, from standard input or to standard output.
+/// `-`: a tar from standard input or to standard output.
 const TAR: &str = "-";
 
-/// An argument.
+/// An argument of the command.
 enum End<'a> {
     Here(&'a str),
     Container(&'a str, &'a str),
 }
 
-/// `CONTAINER:PATH`; what is absolute, or begins with a dot, is a path of ours whatever colons it has.
+/// `CONTAINER:PATH`; an absolute path, or one that begins with a dot, is local whatever colons it has.
 fn end(argument: &str) -> End<'_> {
     match argument.split_once(':') {
         Some((container, path)) if !argument.starts_with(['/', '.']) && !container.is_empty() => {
@@ -56,26 +54,18 @@ pub async fn run(session: &Session, arguments: &Cp) -> Result<()> {
         (End::Container(..), End::Container(..)) => bail!("copying between containers is not supported"),
         (End::Here(_), End::Here(_)) => bail!("must specify at least one container source"),
     };
-    // Where the tar itself goes to standard output, nothing else may.
+    // If standard output has the tar, nothing else may go there.
     if !arguments.quiet && arguments.target != TAR && std::io::stderr().is_terminal() {
         output::note(format_args!("copied {from} to {to}"));
     }
     Ok(())
 }
 
-async fn call(session: &Session, action: Action) -> Result<(UnixStream, Vec<u8>), Status> {
-    let request = DataRequest { action: Some(action) };
-    let (stream, detail, _) = session.peers.data("engine", &request).await?;
-    Ok((stream, detail))
-}
-
 async fn stat(session: &Session, container: &str, path: &str) -> Result<PathStat, Status> {
-    let action = Action::ArchiveStat(ArchiveStat { container: container.to_owned(), path: path.to_owned() });
-    let (_, detail) = call(session, action).await?;
-    PathStat::decode(detail.as_slice()).map_err(|error| Status::internal(error.to_string()))
+    session.containers().stat_path(container, path).await.map_err(said)
 }
 
-/// A path of a container; what a link there leads to, when `follow` says so.
+/// Looks at a path of a container; at the target of a link, with `follow`.
 async fn source_in(session: &Session, container: &str, path: &str, follow: bool) -> Result<Source> {
     let mut source = Source::named(path);
     if follow {
@@ -90,10 +80,7 @@ async fn source_in(session: &Session, container: &str, path: &str, follow: bool)
 async fn out(session: &Session, container: &str, path: &str, target: &str, arguments: &Cp) -> Result<()> {
     let source = source_in(session, container, path, arguments.follow_link).await?;
     let place = if target == TAR { None } else { Some(Place::here(target)?) };
-    let action =
-        Action::ArchiveGet(ArchiveGet { container: container.to_owned(), path: source.path.clone() });
-    let (mut stream, detail) = call(session, action).await?;
-    let found = PathStat::decode(detail.as_slice())?;
+    let (mut stream, found) = session.containers().take_path(container, &source.path).await.map_err(said)?;
     let Some(place) = place else {
         if std::io::stdout().is_terminal() {
             bail!("cowardly refusing to copy a tar to a terminal: redirect it");
@@ -121,8 +108,9 @@ async fn pass_on(stream: &mut UnixStream) -> Result<()> {
 
 async fn into(session: &Session, source: &str, container: &str, path: &str, arguments: &Cp) -> Result<()> {
     let place = place_in(session, container, path).await?;
+    let client = session.containers();
     let put = |path: String| {
-        Action::ArchivePut(ArchivePut {
+        client.put_path(PutSpec {
             container: container.to_owned(),
             path,
             no_overwrite_dir_non_dir: true,
@@ -133,13 +121,13 @@ async fn into(session: &Session, source: &str, container: &str, path: &str, argu
         if !place.is_dir {
             bail!("destination \"{container}:{path}\" must be a directory");
         }
-        let (stream, _) = call(session, put(place.path)).await?;
+        let stream = put(place.path).await.map_err(said)?;
         let (mut answer, mut archive) = stream.into_split();
         let send = async {
             tokio::io::copy(&mut tokio::io::stdin(), &mut archive).await?;
             archive.shutdown().await
         };
-        // The engine may have seen enough before all is sent.
+        // The engine may answer before all is sent.
         let mut receive = std::pin::pin!(data::receive::<WireStatus>(&mut answer));
         let received = tokio::select! {
             received = &mut receive => received,
@@ -149,14 +137,14 @@ async fn into(session: &Session, source: &str, container: &str, path: &str, argu
     }
     let found = local::Found::at(source, arguments.follow_link)?;
     let plan = place.plan(&found.source, found.is_dir)?;
-    let (stream, _) = call(session, put(plan.folder.clone())).await?;
+    let stream = put(plan.folder.clone()).await.map_err(said)?;
     let stream = stream.into_std()?;
     stream.set_nonblocking(false)?;
     let sender = stream.try_clone()?;
     let sent = tokio::task::spawn_blocking(move || local::pack(sender, &found, &plan)).await?;
     stream.set_nonblocking(true)?;
     let mut answer = UnixStream::from_std(stream)?;
-    // The engine's reason says more than the broken pipe that it causes.
+    // The engine's reason tells more than the broken pipe.
     match (data::receive::<WireStatus>(&mut answer).await, sent) {
         (Ok(Some(status)), Err(error)) if status.code == 0 => Err(error),
         (Ok(Some(status)), _) => verdict(Some(status)),
@@ -173,8 +161,8 @@ fn verdict(status: Option<WireStatus>) -> Result<()> {
     }
 }
 
-/// Where something is to be put in a container. What cannot be looked at is taken for what is not there: whoever unpacks
-/// says what is wrong.
+/// Where to put something in a container. A path that cannot be looked at counts as missing: the unpacking then fails with the
+/// reason.
 async fn place_in(session: &Session, container: &str, path: &str) -> Result<Place> {
     if path.is_empty() {
         bail!("{container}: no path follows the container's name");
@@ -196,7 +184,7 @@ async fn place_in(session: &Session, container: &str, path: &str) -> Result<Plac
     Ok(place)
 }
 
-/// The absolute form of a path of ours, with the `/` or `/.` at its end that says what is meant.
+/// The absolute form of a local path. It keeps `/` or `/.` at the end, which have a meaning.
 fn absolute(path: &str) -> Result<String> {
     let absolute = std::path::absolute(path).with_context(|| format!("find {path}"))?;
     let text = absolute.display().to_string();

@@ -1,11 +1,11 @@
-//! `gantry df`: what takes room on the disk, and what of it a pruning would give back.
+//! `gantry df`: the use of disk space, and how much of it a prune would free.
 
 use anyhow::Result;
+use gantry_api::engine::containers::Inspect as _;
 use gantry_api::engine::volumes::{self, Inspect as _};
+use gantry_api::engine::{ListQuery, Status};
 use gantry_docker::Filters;
-use gantry_docker::container::state_name;
 use gantry_docker::image::{familiar, layer_owners, layers_usage, shared_size};
-use gantry_proto::gantry::engine::v1::{ListRequest, Status};
 use serde_json::json;
 
 use crate::cmd::{Session, images, said};
@@ -18,7 +18,7 @@ struct Kind {
     active: usize,
     size: u64,
     reclaimable: u64,
-    /// Name, what uses it, size.
+    /// An object's name, its user, its size.
     objects: Vec<(String, String, u64)>,
 }
 
@@ -72,36 +72,36 @@ async fn image_usage(session: &Session) -> Result<Kind> {
     let used = images::used(session).await?;
     let owners = layer_owners(&all);
     let containers = |id: &str| used.get(id).copied().unwrap_or_default();
-    let size = layers_usage(&all).max(0).unsigned_abs();
-    // What is only in images that are used stays in any case.
+    let size = layers_usage(&all);
+    // Layers of used images stay in any case.
     let kept = all
         .iter()
-        .filter(|image| containers(&image.id) > 0)
-        .map(|image| image.size - shared_size(image, &owners))
-        .sum::<i64>();
-    let name = |image: &gantry_proto::gantry::images::v1::Image| {
-        image.names.first().map_or_else(|| output::short(&image.id).to_owned(), |name| familiar(name))
+        .filter(|image| containers(image.id().as_str()) > 0)
+        .map(|image| image.size.saturating_sub(shared_size(image, &owners)))
+        .sum::<u64>();
+    let name = |image: &gantry_api::images::Image| {
+        let id = || output::short(image.id().as_str()).to_owned();
+        image.names.first().map_or_else(id, |name| familiar(name))
     };
     Ok(Kind {
         name: "images",
         count: all.len(),
-        active: all.iter().filter(|image| containers(&image.id) > 0).count(),
+        active: all.iter().filter(|image| containers(image.id().as_str()) > 0).count(),
         size,
-        reclaimable: size.saturating_sub(kept.max(0).unsigned_abs()),
+        reclaimable: size.saturating_sub(kept),
         objects: all
             .iter()
             .map(|image| {
-                let used_by = format!("{} containers", containers(&image.id));
-                (name(image), used_by, image.size.max(0).unsigned_abs())
+                let used_by = format!("{} containers", containers(image.id().as_str()));
+                (name(image), used_by, image.size)
             })
             .collect(),
     })
 }
 
 async fn container_usage(session: &Session) -> Result<Kind> {
-    let request = ListRequest { all: true, size: true, ..ListRequest::default() };
-    let list = session.peers.containers().list(request).await?.into_inner();
-    let all = list.containers;
+    let query = ListQuery { all: true, size: true, ..ListQuery::default() };
+    let all = session.containers().containers(query).await.map_err(said)?.containers;
     let mut kind = Kind {
         name: "containers",
         count: all.len(),
@@ -111,7 +111,7 @@ async fn container_usage(session: &Session) -> Result<Kind> {
         objects: Vec::new(),
     };
     for container in all {
-        let state = container.state.clone().unwrap_or_default().status();
+        let state = container.state.status;
         let size = container.size_rw.unwrap_or_default().max(0).unsigned_abs();
         kind.size += size;
         if matches!(state, Status::Running | Status::Paused | Status::Restarting) {
@@ -119,7 +119,7 @@ async fn container_usage(session: &Session) -> Result<Kind> {
         } else {
             kind.reclaimable += size;
         }
-        kind.objects.push((container.name, state_name(state).to_owned(), size));
+        kind.objects.push((container.name, state.name().to_owned(), size));
     }
     Ok(kind)
 }

@@ -5,24 +5,24 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use futures::future::join_all;
+use gantry_api::Failure;
+use gantry_api::engine::containers::{Inspect as _, Run as _};
+use gantry_api::engine::{ListQuery, StopSpec};
+use gantry_api::network::Manage as _;
+use gantry_api::tasks::{self, Inspect as _, Manage as _, Wait as _, Whom};
 use gantry_proto::containerd::services::namespaces::v1::ListNamespacesRequest;
 use gantry_proto::containerd::services::sandbox::v1::{ControllerShutdownRequest, StoreListRequest};
-use gantry_proto::containerd::services::tasks::v1::{
-    DeleteTaskRequest, KillRequest, ListTasksRequest, WaitRequest,
-};
-use gantry_proto::gantry::engine::v1::{ListRequest, StopRequest};
-use gantry_proto::gantry::network::v1::WithdrawRequest;
-use gantry_types::Namespace;
-use tonic::{Code, Status};
+use gantry_types::{Namespace, ProcessId, Signal};
+use tonic::Code;
 
-use crate::cmd::Session;
+use crate::cmd::{Session, said};
 use crate::output;
 use crate::supervisor::{self, PATIENCE, process};
 
-/// A service that has not answered for this long is not waited for. A supervisor has started it again by then.
+/// How long to wait for a service that does not answer. A supervisor has restarted it by then.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// Takes every step, whatever became of those before; what could not be ended is told at the end.
+/// Takes every step, whether or not those before it succeeded; reports at the end what could not be stopped.
 pub async fn run(session: &Session, all: bool) -> Result<()> {
     supervisor::refuse_units(&session.roots).await?;
     let mut failures = Vec::new();
@@ -39,7 +39,7 @@ pub async fn run(session: &Session, all: bool) -> Result<()> {
         Some(pid) => failures.extend(failure("end the supervisor", process::end(pid, PATIENCE * 2).await)),
         None => eprintln!("gantry: no supervisor runs on {}", session.roots.run.display()),
     }
-    // Those of a supervisor that was killed.
+    // The services of a supervisor that was killed.
     for service in gantry_descriptor::names().rev() {
         let ended = supervisor::replace(&session.roots, service).await;
         failures.extend(ended.err().as_ref().map(output::explain));
@@ -47,12 +47,12 @@ pub async fn run(session: &Session, all: bool) -> Result<()> {
     all_done(&failures)
 }
 
-/// Stops what runs, as before the machine goes down.
+/// Stops all that runs, as before the machine's shutdown.
 pub async fn containers(session: &Session) -> Result<()> {
     all_done(&stop_all(session).await)
 }
 
-/// Every container and every other task; what could not be stopped.
+/// Stops every container and every other task; returns what could not be stopped.
 async fn stop_all(session: &Session) -> Vec<String> {
     let containers = while_answering(session, ["engine", "tasks"], stop_containers(session)).await;
     let tasks = while_answering(session, ["control", "tasks"], stop_tasks(session)).await;
@@ -60,12 +60,12 @@ async fn stop_all(session: &Session) -> Vec<String> {
     steps.into_iter().filter_map(|(step, result)| failure(step, result)).collect()
 }
 
-/// What became of a step that failed.
+/// The failure of a step.
 fn failure(step: &str, result: Result<()>) -> Option<String> {
     result.err().map(|error| format!("{step}: {}", output::explain(&error)))
 }
 
-/// Does the work, unless one of the services that it needs falls silent.
+/// Does the work, unless a service that it needs does not answer.
 async fn while_answering(
     session: &Session,
     services: [&'static str; 2],
@@ -79,7 +79,7 @@ async fn while_answering(
     }
 }
 
-/// Tasks that nobody has heard the end of, as namespace/id.
+/// Tasks whose end has not been reported yet, as namespace/id.
 fn left(session: &Session) -> Vec<String> {
     let folders =
         |path: &Path| std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -89,24 +89,20 @@ fn left(session: &Session) -> Vec<String> {
     running.filter_map(|bundle| Some(bundle.strip_prefix(&bundles).ok()?.display().to_string())).collect()
 }
 
-/// Docker's containers, as their users would stop them, but for their restart policies: those count at the next `up`.
+/// Stops Docker's containers as their users would, but without a change to restart policies: those count at the next `up`.
 async fn stop_containers(session: &Session) -> Result<()> {
-    let running = session.peers.containers().list(ListRequest::default()).await?.into_inner();
-    let running = running.containers;
+    let containers = session.containers();
+    let running = containers.containers(ListQuery::default()).await.map_err(said)?.containers;
     let stops = running.into_iter().map(|container| {
-        let mut client = session.peers.containers();
-        let request = StopRequest { container: container.id, until_boot: true, ..StopRequest::default() };
-        async move { client.stop(request).await }
+        let spec = StopSpec { container: container.id, until_boot: true, ..StopSpec::default() };
+        containers.stop_container(spec)
     });
-    let results = join_all(stops).await;
-    // One that has ended and was removed meanwhile is what is wanted.
-    let failures =
-        results.into_iter().filter_map(Result::err).filter(|status| status.code() != Code::NotFound);
-    let failures: Vec<_> = failures.map(|status| status.message().to_owned()).collect();
+    let failures = join_all(stops).await.into_iter().filter_map(|stopped| unless_gone(stopped).err());
+    let failures: Vec<_> = failures.map(|failure| failure.status.message().to_owned()).collect();
     all_done(&failures)
 }
 
-/// Whatever else runs: tasks of containerd's clients.
+/// Stops all other tasks: those of containerd's clients.
 async fn stop_tasks(session: &Session) -> Result<()> {
     let namespaces =
         session.peers.namespaces().list(ListNamespacesRequest::default()).await?.into_inner().namespaces;
@@ -117,17 +113,17 @@ async fn stop_tasks(session: &Session) -> Result<()> {
 
 async fn stop_tasks_of(session: &Session, namespace: &str) -> Result<()> {
     let namespace: Namespace = namespace.parse()?;
-    let list = gantry_rpc::context::with_namespace(ListTasksRequest::default(), &namespace);
-    let tasks = session.peers.tasks().list(list).await?.into_inner().tasks;
-    let stops = tasks.into_iter().map(|task| {
-        let (namespace, id) = (&namespace, task.container_id);
+    let client = tasks::Client::new(&session.peers);
+    let running = client.list(&namespace).await.map_err(said)?;
+    let stops = running.into_iter().map(|task| {
+        let (client, namespace) = (&client, &namespace);
         async move {
-            let stop = tokio::time::timeout(PATIENCE * 2, stop_task(session, namespace, &id));
+            let stop = tokio::time::timeout(PATIENCE * 2, stop_task(client, namespace, &task.id));
             let failure = match stop.await {
-                Ok(stopped) => stopped.err()?.message().to_owned(),
+                Ok(stopped) => stopped.err()?.status.message().to_owned(),
                 Err(_) => "does not end".to_owned(),
             };
-            Some(format!("task {id} in namespace {namespace}: {failure}"))
+            Some(format!("task {} in namespace {namespace}: {failure}", task.id.container))
         }
     });
     let mut failures: Vec<_> = join_all(stops).await.into_iter().flatten().collect();
@@ -135,7 +131,7 @@ async fn stop_tasks_of(session: &Session, namespace: &str) -> Result<()> {
     all_done(&failures)
 }
 
-/// Removes sandboxes that run, whose containers have ended by now; what failed.
+/// Removes running sandboxes, whose containers have ended by now; returns failures.
 async fn stop_sandboxes(session: &Session, namespace: &Namespace) -> Result<Vec<String>> {
     let list = gantry_rpc::context::with_namespace(StoreListRequest::default(), namespace);
     let records = session.peers.sandbox_records().list(list).await?;
@@ -158,30 +154,31 @@ async fn stop_sandboxes(session: &Session, namespace: &Namespace) -> Result<Vec<
     Ok(failures)
 }
 
-/// Returns when the task has ended. One that has done so on its own is what is wanted.
-async fn stop_task(session: &Session, namespace: &Namespace, id: &str) -> Result<(), Status> {
-    let request = || gantry_rpc::context::with_namespace(id.to_owned(), namespace);
-    let mut client = session.peers.tasks();
-    let kill = |container_id| KillRequest { container_id, signal: 9, all: true, ..KillRequest::default() };
-    let _ = client.kill(request().map(kill)).await;
-    let wait = |container_id| WaitRequest { container_id, ..WaitRequest::default() };
-    match client.wait(request().map(wait)).await {
-        Err(status) if status.code() != Code::NotFound => return Err(status),
-        _ => {}
-    }
-    let _ = client.delete(request().map(|container_id| DeleteTaskRequest { container_id })).await;
+/// Returns when the task has ended. If it has ended by itself, that is success.
+async fn stop_task(client: &tasks::Client, namespace: &Namespace, task: &ProcessId) -> Result<(), Failure> {
+    let _ = client.kill(namespace, task, Signal::KILL, Whom::All).await;
+    unless_gone(client.wait(namespace, task).await)?;
+    let _ = client.delete(namespace, &task.container).await;
     Ok(())
 }
 
-/// Takes bridges and packet filter away. A container that has just ended is still being disconnected.
+/// What has ended and is removed by now needs no more to be done.
+fn unless_gone<T>(done: Result<T, Failure>) -> Result<(), Failure> {
+    match done {
+        Err(failure) if failure.status.code() != Code::NotFound => Err(failure),
+        _ => Ok(()),
+    }
+}
+
+/// Removes bridges and packet filter rules. `network` may still be disconnecting a container that has just ended.
 async fn withdraw_networks(session: &Session) -> Result<()> {
     let begun = Instant::now();
     loop {
-        match session.peers.networks().withdraw(WithdrawRequest {}).await {
+        match session.networks().withdraw().await.map_err(said) {
             Err(status) if status.code() == Code::FailedPrecondition && begun.elapsed() < PATIENCE => {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            withdrawn => return Ok(withdrawn.map(drop)?),
+            withdrawn => return Ok(withdrawn?),
         }
     }
 }

@@ -1,14 +1,16 @@
 //! `gantry events`.
 
 use anyhow::{Result, bail};
+use gantry_api::Filter;
+use gantry_api::engine::system::{Events as _, Subscribe as _};
+use gantry_api::engine::{Event, EventQuery};
+use gantry_api::time::timestamp;
 use gantry_docker::{Filters, moment};
-use gantry_proto::gantry::engine::v1::{Event, EventsRequest, Filter};
 use prost_types::Timestamp;
 use serde_json::json;
-use tokio_stream::StreamExt;
 
 use crate::cli::command::Events;
-use crate::cmd::Session;
+use crate::cmd::{Session, said};
 use crate::output::{self, Format};
 
 const FILTERS: [&str; 9] =
@@ -24,10 +26,10 @@ pub async fn run(session: &Session, arguments: &Events) -> Result<()> {
     }
     let filters = Filters::pairs(&arguments.filters, &FILTERS)?;
     let filters = filters.into_pairs().map(|(key, values)| Filter { key, values }).collect();
-    let request = EventsRequest { since, until, filters };
-    let mut events = session.peers.system().events(request).await?.into_inner();
-    while let Some(event) = events.next().await {
-        let event = event?;
+    let nanoseconds = |at: Timestamp| moment::unix_nanos(Some(&at));
+    let (since, until) = (since.map(nanoseconds), until.map(nanoseconds));
+    let mut events = session.system().events(EventQuery { since, until, filters }).await.map_err(said)?;
+    while let Some(event) = events.next().await.map_err(said)? {
         if event.probe && !arguments.probes {
             continue;
         }
@@ -39,7 +41,7 @@ pub async fn run(session: &Session, arguments: &Events) -> Result<()> {
     Ok(())
 }
 
-/// A point in time that an option names.
+/// The time of an option.
 pub fn time(text: Option<&str>, option: &str) -> Result<Option<Timestamp>> {
     moment::parse(text.unwrap_or_default(), &moment::now())
         .map_err(|error| anyhow::anyhow!("--{option}: {error}"))
@@ -49,14 +51,14 @@ fn line(event: &Event) -> String {
     let mut attributes: Vec<_> =
         event.attributes.iter().map(|(key, value)| format!("{key}={value}")).collect();
     attributes.sort();
-    let time = output::time(event.time.as_ref()).unwrap_or_default();
-    format!("{time} {} {} {} ({})", event.r#type, event.action, event.actor_id, attributes.join(", "))
+    let time = output::time(timestamp(event.time).as_ref()).unwrap_or_default();
+    format!("{time} {} {} {} ({})", event.kind, event.action, event.actor_id, attributes.join(", "))
 }
 
 fn as_json(event: &Event) -> serde_json::Value {
     json!({
-        "time": output::time(event.time.as_ref()),
-        "type": event.r#type,
+        "time": output::time(timestamp(event.time).as_ref()),
+        "type": event.kind,
         "action": event.action,
         "id": event.actor_id,
         "attributes": event.attributes,

@@ -1,34 +1,32 @@
-//! A container that is started and watched to its end, with our terminal as its own.
+//! Starts a container and stays attached to its end, with this process's terminal.
 
 use std::io::IsTerminal;
 
-use anyhow::{Context, Error, Result, bail};
-use gantry_proto::gantry::engine::v1::{
-    AttachRequest, GetRequest, KillRequest, ResizeRequest, StartRequest, WaitRequest, WaitResponse,
-    attach_request, attach_response, wait_request, wait_response,
+use anyhow::{Error, Result, bail};
+use gantry_api::engine::containers::{
+    Attach as _, Attachment as _, Inspect as _, Run as _, Sizes, Wait as _, Waiting as _,
 };
-use tokio::sync::{mpsc, oneshot};
-use tokio_stream::StreamExt;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Status, Streaming};
+use gantry_api::engine::{AttachSpec, Condition, Window};
+use tokio::sync::oneshot;
+use tonic::{Code, Status};
 
-use crate::cmd::{Coded, Session};
+use crate::cmd::{Coded, Session, said};
 use crate::signals::Signals;
 use crate::{output, stdio};
 
-/// How a container is attached to.
+/// How to attach to a container.
 #[derive(Debug, Clone, Copy)]
 pub struct Attached {
-    /// It gets our input.
+    /// Passes standard input on.
     pub stdin: bool,
     pub tty: bool,
-    /// It removes itself: its end is waited for to the end of that.
+    /// The container is removed at its end: wait until it is gone.
     pub removed: bool,
-    /// The exit code when it does not start, and not because of its program.
+    /// The exit code if it does not start for another reason than its program.
     pub failure: u8,
 }
 
-/// Refuses to make a terminal of what is none, as somebody would wait for a prompt that does not come.
+/// Refuses a terminal if standard input is none, because the user would wait for a prompt that does not come.
 pub fn check_terminal(stdin: bool, tty: bool) -> Result<()> {
     if stdin && tty && !std::io::stdin().is_terminal() {
         return Err(Coded { code: 1, words: "the input device is not a TTY".to_owned() }.into());
@@ -36,52 +34,36 @@ pub fn check_terminal(stdin: bool, tty: bool) -> Result<()> {
     Ok(())
 }
 
-/// What to say, and how to end, when a container does not start. The engine knows whether it is for its program: 127 when
-/// there is none, 126 when it may not be run.
+/// The message and the exit code when a container does not start. The engine knows whether the program is the reason: 127 if it is
+/// missing, 126 if it may not be run.
 pub async fn failed_start(session: &Session, id: &str, status: &Status, otherwise: u8) -> Error {
-    let mut client = session.peers.containers();
-    let request = GetRequest { container: id.to_owned(), size: false };
-    let code = match client.get(request).await {
-        Ok(found) => found.into_inner().state.unwrap_or_default().exit_code.into(),
-        // It removes itself; how it ended is known for a while.
-        Err(_) => {
-            let condition = wait_request::Condition::Removed.into();
-            match client.wait(WaitRequest { container: id.to_owned(), condition }).await {
-                Ok(exit) => {
-                    exit_of(exit.into_inner()).await.ok().flatten().map_or(0, |exit| exit.status_code)
-                }
-                Err(_) => 0,
-            }
-        }
+    let client = session.containers();
+    let code = match client.container(id, Sizes::Untold).await {
+        Ok(found) => found.state.exit_code.into(),
+        // The container is removed; the engine remembers for a while how it ended.
+        Err(_) => match client.wait_for(id, Condition::Removed).await {
+            Ok(waiting) => waiting.exit().await.ok().flatten().map_or(0, |exit| exit.status_code),
+            Err(_) => 0,
+        },
     };
     let code = if matches!(code, 126 | 127) && otherwise != 1 { code as u8 } else { otherwise };
     Coded { code, words: output::one_line(status.message()) }.into()
 }
 
-/// How a container has ended, as soon as it has.
-pub async fn exit_of(mut exit: Streaming<WaitResponse>) -> Result<Option<wait_response::Exit>, Status> {
-    while let Some(message) = exit.message().await? {
-        if let Some(wait_response::Event::Exit(exit)) = message.event {
-            return Ok(Some(exit));
-        }
-    }
-    Ok(None)
-}
-
-/// Runs the container to its end. The signals that are meant to end the tool are the container's once it has started.
+/// Runs the container to its end. Once it has started, it gets the signals that would end this tool.
 pub async fn run(session: &Session, id: &str, attached: Attached) -> Result<u8> {
     let mut signals = Signals::listen()?;
     let (started, starts) = oneshot::channel();
     let run = run_to_end(session, id, attached, started);
     let forward = async {
-        // One that does not start takes none, and the tool ends.
+        // Before the start no process gets the signals, and the tool ends.
         if starts.await.is_err() {
             return std::future::pending().await;
         }
-        let mut client = session.peers.containers();
+        let client = session.containers();
         loop {
             let signal = signals.next().await.to_owned();
-            match client.kill(KillRequest { container: id.to_owned(), signal: signal.clone() }).await {
+            match client.kill_container(id, &signal).await.map_err(said) {
                 Err(status) if !is_over(&status) => {
                     output::note(format_args!("pass SIG{signal} on: {}", status.message()));
                 }
@@ -90,10 +72,9 @@ pub async fn run(session: &Session, id: &str, attached: Attached) -> Result<u8> 
         }
     };
     let resize = stdio::resized(attached.tty, |height, width| {
-        let mut client = session.peers.containers();
-        let request = ResizeRequest { container: id.to_owned(), height, width };
-        // One that has ended already has no terminal.
-        async move { drop(client.resize(request).await) }
+        let client = session.containers();
+        // A container that has ended already has no terminal.
+        async move { drop(client.resize_container(id, Window { height, width }).await) }
     });
     tokio::select! {
         result = run => result,
@@ -107,22 +88,18 @@ fn is_over(status: &Status) -> bool {
     matches!(status.code(), Code::NotFound | Code::FailedPrecondition | Code::Aborted)
 }
 
-/// Attaches, waits, starts: in this order, so that nothing is missed.
+/// Attaches, waits, starts: in this order, so that it misses nothing.
 async fn run_to_end(
     session: &Session,
     id: &str,
     attached: Attached,
     started: oneshot::Sender<()>,
 ) -> Result<u8> {
-    let mut client = session.peers.containers();
-    let condition =
-        if attached.removed { wait_request::Condition::Removed } else { wait_request::Condition::NextExit };
-    let wait = WaitRequest { container: id.to_owned(), condition: condition.into() };
-    let mut exit = client.wait(wait).await?.into_inner();
-    exit.next().await.context("the engine went away")??;
+    let client = session.containers();
+    let condition = if attached.removed { Condition::Removed } else { Condition::NextExit };
+    let waiting = client.wait_for(id, condition).await.map_err(said)?;
 
-    let (say, said) = mpsc::channel(2);
-    let open = attach_request::Open {
+    let spec = AttachSpec {
         container: id.to_owned(),
         stdin: attached.stdin,
         stdout: true,
@@ -130,39 +107,31 @@ async fn run_to_end(
         logs: false,
         stream: true,
     };
-    say.send(AttachRequest { message: Some(attach_request::Message::Open(open)) }).await?;
-    let mut answers = client.attach(ReceiverStream::new(said)).await?.into_inner();
+    let (_, mut attachment) = client.attach(spec).await.map_err(said)?;
     let output = async {
-        while let Some(message) = answers.next().await {
-            match message?.message {
-                Some(attach_response::Message::Point(point)) => {
-                    let stream = stdio::connect(&point, attached.stdin).await?;
-                    say.send(AttachRequest { message: Some(attach_request::Message::Connected(true)) })
-                        .await?;
-                    return stdio::copy(stream, point.tty, attached.stdin).await;
-                }
-                Some(attach_response::Message::Closed(_)) => break,
-                _ => {}
-            }
+        if let Some(point) = attachment.point().await.map_err(said)? {
+            let stream = stdio::connect(&point, attached.stdin).await?;
+            attachment.connected().await;
+            return stdio::copy(stream, point.tty, attached.stdin).await;
         }
         Ok(())
     };
     let start = async {
-        let mut client = session.peers.containers();
-        if let Err(status) = client.start(StartRequest { container: id.to_owned() }).await {
+        let client = session.containers();
+        if let Err(status) = client.start_container(id).await.map_err(said) {
             return Err(failed_start(session, id, &status, attached.failure).await);
         }
-        // Whoever listens for it goes away with us.
+        // The listener ends with this process.
         let _ = started.send(());
         if let (true, Some((height, width))) = (attached.tty, stdio::size()) {
-            // One that has ended already has no terminal; its output and its exit code are worth having.
-            let _ = client.resize(ResizeRequest { container: id.to_owned(), height, width }).await;
+            // A container that has ended already has no terminal, but its output and exit code are of use.
+            let _ = client.resize_container(id, Window { height, width }).await;
         }
         anyhow::Ok(())
     };
     tokio::try_join!(start, output)?;
 
-    match exit_of(exit).await? {
+    match waiting.exit().await.map_err(said)? {
         Some(exit) if !exit.error.is_empty() => bail!("{}", exit.error),
         Some(exit) => Ok(exit.status_code as u8),
         None => bail!("the engine went away while {} ran", output::short(id)),

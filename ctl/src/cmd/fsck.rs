@@ -1,7 +1,7 @@
-//! `gantry fsck`: asks every service what belongs to nobody, and what is missing or damaged.
+//! `gantry fsck`: asks every service which things have no owner, and what is missing or damaged.
 //!
-//! A service that has lost its records does not start, and so cannot be asked: what it says of that is what is found. To
-//! repair it is to let it go on with what is left.
+//! A service that has lost its records does not start, and so cannot answer: then its own error is the finding. The repair lets it start
+//! with what is left.
 
 use std::time::Duration;
 
@@ -14,16 +14,16 @@ use crate::cmd::Session;
 use crate::output::{self, Format};
 use crate::supervisor::process;
 
-/// How long a service may take until it goes on: its supervisor waits, and reading a large database takes time.
+/// How long a service may take until it goes on: its supervisor waits before it restarts it, and reading a large database takes time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Exit code 1 when something was found and not repaired.
+/// Exit code 1 if something was found and not repaired.
 pub async fn run(session: &Session, repair: bool, quick: bool) -> Result<u8> {
     let mending = if repair { Repair::Yes } else { Repair::No };
     let depth = if quick { Depth::Quick } else { Depth::Whole };
     let mut found = Vec::new();
     let mut code = 0;
-    // All of them before any is asked: they ask each other.
+    // Do this for all services before asking any, because they ask each other.
     for service in gantry_descriptor::names() {
         if let Some(stray) = lost_records(&session.roots, service, repair).await? {
             found.push((service, stray));
@@ -72,7 +72,7 @@ pub async fn run(session: &Session, repair: bool, quick: bool) -> Result<u8> {
     Ok(code)
 }
 
-/// What a service says that does not start because it has lost its records; lets it go on if asked to.
+/// The error of a service that does not start because it has lost its records; with `repair`, lets it start.
 async fn lost_records(roots: &Roots, service: &'static str, repair: bool) -> Result<Option<Stray>> {
     let Ok(mut detail) = std::fs::read_to_string(roots.refusal(service)) else { return Ok(None) };
     if process::is_healthy(roots, service).await {

@@ -3,17 +3,16 @@
 use std::collections::HashMap;
 
 use anyhow::{Context, Result};
+use gantry_api::Filter;
+use gantry_api::images::{Force, Image, Inspect as _, Manage as _, Removal, Removed, Use};
 use gantry_docker::image::{familiar, new_name, uses};
 use gantry_docker::{Filters, event, moment};
-use gantry_proto::gantry::engine::v1::InfoRequest;
-use gantry_proto::gantry::images::v1::{
-    Filter, Image, ListRequest, RemoveRequest, RemoveResponse, TagRequest, remove_request,
-};
-use gantry_types::Reference;
+use gantry_types::{Platform, Reference};
+use prost_types::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cli::command::Images;
-use crate::cmd::{Outcome, Session};
+use crate::cmd::{Outcome, Session, said};
 use crate::output::listing::{self, Field, Listing, Row};
 use crate::output::{self, Format};
 
@@ -31,19 +30,21 @@ const FIELDS: &[Field] = &[
 ];
 const NONE: &str = "<none>";
 
-/// All that pass filters.
+/// All images that pass filters.
 pub async fn all(session: &Session, filters: Filters) -> Result<Vec<Image>> {
-    let filters = filters.into_pairs().map(|(key, values)| Filter { key, values }).collect();
-    let mut images =
-        session.peers.images().list(session.request(ListRequest { filters })).await?.into_inner().images;
-    images.sort_by_key(|image| std::cmp::Reverse(moment::unix_nanos(image.created_at.as_ref())));
-    Ok(images)
+    let filters: Vec<_> = filters.into_pairs().map(|(key, values)| Filter { key, values }).collect();
+    Ok(session.images().images(&session.namespace(), &filters).await.map_err(said)?)
+}
+
+/// A platform as it is written after `--platform`.
+pub fn platform(text: Option<&str>) -> Result<Option<Platform>> {
+    Ok(text.map(str::trim).filter(|text| !text.is_empty()).map(str::parse).transpose()?)
 }
 
 /// How many containers use each image, by its id.
 pub async fn used(session: &Session) -> Result<HashMap<String, usize>> {
     let mut counts = HashMap::new();
-    for one in session.peers.system().info(InfoRequest {}).await?.into_inner().image_uses {
+    for one in session.info().await?.image_uses {
         *counts.entry(one.image_id).or_default() += 1;
     }
     Ok(counts)
@@ -64,7 +65,8 @@ pub async fn list(session: &Session, arguments: &Images) -> Result<()> {
     let images = all(session, filters).await?;
     if listed.quiet && session.format == Format::Table {
         let id = |image: &Image| {
-            if listed.no_trunc { image.id.clone() } else { output::short(&image.id).to_owned() }
+            let id = image.id().as_str();
+            if listed.no_trunc { id.to_owned() } else { output::short(id).to_owned() }
         };
         let ids: Vec<_> = images.iter().map(id).collect();
         return listing::names(ids.iter().map(String::as_str));
@@ -72,7 +74,7 @@ pub async fn list(session: &Session, arguments: &Images) -> Result<()> {
     let used = used(session).await?;
     let mut rows = Vec::new();
     for image in &images {
-        let containers = used.get(&image.id).copied().unwrap_or_default();
+        let containers = used.get(image.id().as_str()).copied().unwrap_or_default();
         let whole = Value::Object({
             let Value::Object(mut whole) = as_json(image) else { unreachable!("it is an object") };
             whole.insert("containers".to_owned(), json!(containers));
@@ -91,8 +93,9 @@ pub async fn list(session: &Session, arguments: &Images) -> Result<()> {
     printer.print(&rows)
 }
 
-/// Of one of an image's names; of none if it is empty.
+/// The row for one of an image's names, or for an image without names.
 fn cells(image: &Image, name: &str, whole: bool, containers: usize) -> Vec<String> {
+    let (id, created) = (image.id().as_str(), Timestamp::from(image.created_at));
     let reference = Reference::parse_normalized(name).ok();
     let or_none = |text: Option<String>| text.unwrap_or_else(|| NONE.to_owned());
     let repository = reference.as_ref().map(Reference::familiar_name);
@@ -106,53 +109,47 @@ fn cells(image: &Image, name: &str, whole: bool, containers: usize) -> Vec<Strin
         or_none(repository),
         or_none(reference.as_ref().and_then(|reference| reference.tag().map(str::to_owned))),
         or_none(digest),
-        if whole { image.id.clone() } else { output::short(&image.id).to_owned() },
-        moment::rfc3339(image.created_at.as_ref()),
-        output::ago(image.created_at.as_ref()),
-        output::bytes(image.size.unsigned_abs()),
+        if whole { id.to_owned() } else { output::short(id).to_owned() },
+        moment::rfc3339(Some(&created)),
+        output::ago(Some(&created)),
+        output::bytes(image.size),
         containers.to_string(),
     ]
 }
 
-pub async fn tag(session: &Session, source: String, target: &str) -> Result<()> {
+pub async fn tag(session: &Session, source: &str, target: &str) -> Result<()> {
     let target = new_name(target, "").with_context(|| format!("image name {target:?}"))?;
-    let request = TagRequest { source, target: target.to_string() };
-    let tagged = session.peers.images().tag(session.request(request)).await?.into_inner();
-    let id = tagged.image.map(|image| image.id).unwrap_or_default();
-    session.tell(event::tagged(&id, &target.familiar())).await;
+    let tagged = session.images().tag_image(&session.namespace(), source, &target).await.map_err(said)?;
+    session.tell(event::tagged(tagged.id().as_str(), &target.familiar())).await;
     Ok(())
 }
 
-/// What containers use: an image that is used must not go.
-pub async fn in_use(session: &Session) -> Result<Vec<remove_request::Use>> {
-    Ok(uses(session.peers.system().info(InfoRequest {}).await?.into_inner().image_uses))
+/// The images that containers use: they must not be removed.
+pub async fn in_use(session: &Session) -> Result<Vec<Use>> {
+    Ok(uses(session.info().await?.image_uses))
 }
 
 pub async fn remove(session: &Session, references: &[String], force: bool) -> Result<u8> {
     let in_use = in_use(session).await?;
     let mut outcome = Outcome::default();
     for reference in references {
-        let request = RemoveRequest {
-            reference: reference.clone(),
-            force,
-            in_use: in_use.clone(),
-            ..Default::default()
-        };
-        let removed = session.peers.images().remove(session.request(request)).await;
-        if let Some(removed) = outcome.succeeded(removed) {
-            told(session, removed.get_ref()).await?;
+        let force = if force { Force::Yes } else { Force::No };
+        let removal = Removal { force, in_use: in_use.clone(), ..Removal::of(reference) };
+        let removed = session.images().remove_image(&session.namespace(), removal).await;
+        if let Some(removed) = outcome.succeeded(removed.map_err(said)) {
+            told(session, &removed).await?;
         }
     }
     Ok(outcome.code())
 }
 
-/// Tells what was removed: who asked for it, and the event log.
-pub async fn told(session: &Session, removed: &RemoveResponse) -> Result<()> {
+/// Reports removals to the user and to the event log.
+pub async fn told(session: &Session, removed: &Removed) -> Result<()> {
     for id in &removed.untagged_from {
-        session.tell(event::image("untag", id)).await;
+        session.tell(event::image("untag", id.as_str())).await;
     }
     for id in &removed.deleted {
-        session.tell(event::image("delete", id)).await;
+        session.tell(event::image("delete", id.as_str())).await;
     }
     for name in &removed.untagged {
         output::line(format_args!("untagged {}", familiar(name)))?;
@@ -167,18 +164,18 @@ pub async fn told(session: &Session, removed: &RemoveResponse) -> Result<()> {
 pub fn as_json(image: &Image) -> Value {
     json!({
         "kind": "image",
-        "id": image.id,
+        "id": image.id().as_str(),
         "names": image.names,
         "digests": image.digests,
-        "platform": image.platform.as_ref().map(|platform| format!("{}/{}", platform.os, platform.architecture)),
+        "platform": format!("{}/{}", image.platform.os(), image.platform.architecture()),
         "size_bytes": image.size,
-        "created_at": output::time(image.created_at.as_ref()),
+        "created_at": output::time(Some(&image.created_at.into())),
         "labels": image.labels,
-        "chain_id": image.chain_id,
+        "chain_id": image.chain_id().map(|chain| chain.to_string()).unwrap_or_default(),
         "layers": image.layers.iter().map(|layer| json!({
-            "digest": layer.descriptor.as_ref().map(|descriptor| descriptor.digest.clone()),
-            "diff_id": layer.diff_id,
-            "size_bytes": layer.descriptor.as_ref().map(|descriptor| descriptor.size),
+            "digest": layer.descriptor.digest.as_str(),
+            "diff_id": layer.diff_id.to_string(),
+            "size_bytes": layer.descriptor.size,
         })).collect::<Vec<_>>(),
         "config": serde_json::from_slice::<Value>(&image.config_json).unwrap_or_default(),
     })

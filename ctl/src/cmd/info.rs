@@ -1,19 +1,17 @@
 //! `gantry info`.
 
 use anyhow::Result;
-use gantry_proto::gantry::engine::v1::InfoRequest;
-use gantry_proto::gantry::images::v1::{ListRequest, RegistriesRequest};
+use gantry_api::images::{Inspect as _, Registries as _};
 use serde_json::json;
 
-use crate::cmd::Session;
+use crate::cmd::{Session, said};
 use crate::output::{self, Format};
 
 pub async fn run(session: &Session) -> Result<()> {
-    let engine = session.peers.system().info(InfoRequest {}).await?.into_inner();
-    let images = session.peers.images().list(session.request(ListRequest::default())).await?;
-    let images = images.into_inner().images.len();
-    let registries = session.peers.images().registries(session.request(RegistriesRequest {})).await?;
-    let registries = registries.into_inner().registries;
+    let engine = session.info().await?;
+    let store = session.images();
+    let images = store.images(&session.namespace(), &[]).await.map_err(said)?.len();
+    let registries = store.registries().await.map_err(said)?;
     let kernel = read("/proc/sys/kernel/osrelease");
     let memory = memory();
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

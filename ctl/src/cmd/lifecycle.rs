@@ -1,18 +1,16 @@
 //! `gantry stop`, `restart`, `kill`, `pause`, `unpause`, `wait`, `rename`, `rm`.
 
 use anyhow::{Context, Result};
-use gantry_proto::gantry::engine::v1::{
-    ContainerRequest, KillRequest, RemoveRequest, RenameRequest, StopRequest, WaitRequest, wait_request,
-};
+use gantry_api::engine::containers::{Manage as _, Run as _, Wait as _, Waiting as _};
+use gantry_api::engine::{Condition, RemoveSpec, StopSpec};
 use tonic::Code;
 
 use crate::cli::command::{Kill, Stop};
-use crate::cmd::foreground::exit_of;
-use crate::cmd::{Outcome, Session};
+use crate::cmd::{Outcome, Session, said};
 use crate::output;
 
-fn stop_request(container: &str, arguments: &Stop) -> StopRequest {
-    StopRequest {
+fn stop_spec(container: &str, arguments: &Stop) -> StopSpec {
+    StopSpec {
         container: container.to_owned(),
         signal: arguments.signal.clone().unwrap_or_default(),
         timeout: arguments.time,
@@ -20,11 +18,11 @@ fn stop_request(container: &str, arguments: &Stop) -> StopRequest {
     }
 }
 
-/// Stops all of them at once: each may take its time.
+/// Stops all of them at once, because each may take its time.
 pub async fn stop(session: &Session, arguments: &Stop) -> Result<u8> {
     let stops = arguments.containers.iter().map(|container| {
-        let mut client = session.peers.containers();
-        async move { client.stop(stop_request(container, arguments)).await }
+        let client = session.containers();
+        async move { client.stop_container(stop_spec(container, arguments)).await.map_err(said) }
     });
     report(&arguments.containers, futures::future::join_all(stops).await)
 }
@@ -32,8 +30,8 @@ pub async fn stop(session: &Session, arguments: &Stop) -> Result<u8> {
 /// Restarts all of them at once.
 pub async fn restart(session: &Session, arguments: &Stop) -> Result<u8> {
     let restarts = arguments.containers.iter().map(|container| {
-        let mut client = session.peers.containers();
-        async move { client.restart(stop_request(container, arguments)).await }
+        let client = session.containers();
+        async move { client.restart_container(stop_spec(container, arguments)).await.map_err(said) }
     });
     report(&arguments.containers, futures::future::join_all(restarts).await)
 }
@@ -47,59 +45,57 @@ fn report<T>(containers: &[String], results: Vec<Result<T, tonic::Status>>) -> R
 }
 
 pub async fn kill(session: &Session, arguments: &Kill) -> Result<u8> {
-    let mut client = session.peers.containers();
+    let client = session.containers();
     let mut outcome = Outcome::default();
     for container in &arguments.containers {
-        let request = KillRequest { container: container.clone(), signal: arguments.signal.clone() };
-        outcome.report(container, client.kill(request).await)?;
+        let killed = client.kill_container(container, &arguments.signal).await;
+        outcome.report(container, killed.map_err(said))?;
     }
     Ok(outcome.code())
 }
 
 pub async fn pause(session: &Session, containers: &[String]) -> Result<u8> {
-    let mut client = session.peers.containers();
+    let client = session.containers();
     let mut outcome = Outcome::default();
     for container in containers {
-        outcome.report(container, client.pause(ContainerRequest { container: container.clone() }).await)?;
+        outcome.report(container, client.pause_container(container).await.map_err(said))?;
     }
     Ok(outcome.code())
 }
 
 pub async fn unpause(session: &Session, containers: &[String]) -> Result<u8> {
-    let mut client = session.peers.containers();
+    let client = session.containers();
     let mut outcome = Outcome::default();
     for container in containers {
-        outcome.report(container, client.unpause(ContainerRequest { container: container.clone() }).await)?;
+        outcome.report(container, client.unpause_container(container).await.map_err(said))?;
     }
     Ok(outcome.code())
 }
 
-/// Prints each container's exit code, in their order.
+/// Prints the containers' exit codes, in the order of the arguments.
 pub async fn wait(session: &Session, containers: &[String]) -> Result<u8> {
-    let mut client = session.peers.containers();
+    let client = session.containers();
     let mut outcome = Outcome::default();
     for container in containers {
-        let condition = wait_request::Condition::NotRunning.into();
-        let request = WaitRequest { container: container.clone(), condition };
-        let Some(exit) = outcome.succeeded(client.wait(request).await) else { continue };
-        let exit = exit_of(exit.into_inner()).await?.context("the engine went away")?;
+        let waiting = client.wait_for(container, Condition::NotRunning).await;
+        let Some(waiting) = outcome.succeeded(waiting.map_err(said)) else { continue };
+        let exit = waiting.exit().await.map_err(said)?.context("the engine went away")?;
         output::line(exit.status_code)?;
     }
     Ok(outcome.code())
 }
 
-pub async fn rename(session: &Session, container: String, name: String) -> Result<()> {
-    session.peers.containers().rename(RenameRequest { container, name }).await?;
-    Ok(())
+pub async fn rename(session: &Session, container: &str, name: &str) -> Result<()> {
+    Ok(session.containers().rename_container(container, name).await.map_err(said)?)
 }
 
 pub async fn remove(session: &Session, containers: &[String], force: bool, volumes: bool) -> Result<u8> {
-    let mut client = session.peers.containers();
+    let client = session.containers();
     let mut outcome = Outcome::default();
     for container in containers {
-        let request = RemoveRequest { container: container.clone(), force, volumes, link: false };
-        match client.remove(request).await {
-            // It is said, but it is what was wanted.
+        let spec = RemoveSpec { container: container.clone(), force, volumes, link: false };
+        match client.remove_container(spec).await.map_err(said) {
+            // Report it, but as success.
             Err(status) if force && status.code() == Code::NotFound => output::note(status.message()),
             result => outcome.report(container, result)?,
         }

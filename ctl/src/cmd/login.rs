@@ -1,5 +1,5 @@
-//! `gantry login` and `logout`: credentials where Docker's client keeps them, `$DOCKER_CONFIG/config.json` or
-//! `~/.docker/config.json`, so that both know the same ones. Where that file names a helper program, the helper has them.
+//! `gantry login` and `logout`. Credentials are where Docker's client keeps them, in `$DOCKER_CONFIG/config.json` or
+//! `~/.docker/config.json`, so that both tools use the same ones. If that file names a credential helper, the helper keeps them.
 
 use std::io::{IsTerminal, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -8,22 +8,22 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use gantry_proto::gantry::images::v1::{Auth, LoginRequest};
+use gantry_api::images::{Credentials, Registries as _};
 use gantry_types::Reference;
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use serde_json::{Map, Value, json};
 use tokio::io::AsyncWriteExt;
 
 use crate::cli::command::Login;
-use crate::cmd::Session;
+use crate::cmd::{Session, said};
 use crate::output;
 
-/// Docker's own registry as references name it, and as its credentials are kept.
+/// Docker Hub's name in references, and its key among credentials.
 const HUB: (&str, &str) = ("docker.io", "https://index.docker.io/v1/");
-/// The name that says that a secret is an identity token.
+/// The user name with which the secret is an identity token.
 const TOKEN: &str = "<token>";
 
-/// Checks credentials at their registry, and keeps them.
+/// Checks credentials at their registry, and stores them.
 pub async fn login(session: &Session, arguments: Login) -> Result<()> {
     let key = key(arguments.server.as_deref());
     let username = match arguments.username {
@@ -46,40 +46,30 @@ pub async fn login(session: &Session, arguments: Login) -> Result<()> {
     if username.is_empty() || password.is_empty() {
         bail!("a user name and a password are needed");
     }
-    let auth = Auth {
-        username: username.clone(),
-        password: password.clone(),
-        server_address: key.clone(),
-        ..Auth::default()
-    };
-    let request = session.request(LoginRequest { auth: Some(auth) });
-    let token = session.peers.images().login(request).await?.into_inner().identity_token;
-    let (username, secret) = if token.is_empty() { (username, password) } else { (TOKEN.to_owned(), token) };
+    let credentials = Credentials::Basic { username: username.clone(), password: password.clone() };
+    session.images().login(&key, &credentials).await.map_err(said)?;
     let mut config = Config::read()?;
     match config.helper(&key) {
         Some(helper) => {
-            let entry = json!({ "ServerURL": key, "Username": username, "Secret": secret });
+            let entry = json!({ "ServerURL": key, "Username": username, "Secret": password });
             ask_helper(&helper, "store", &entry.to_string()).await?;
         }
         None => {
-            config.keep(&key, &username, &secret);
+            config.keep(&key, &username, &password);
             config.write()?;
         }
     }
     output::line("Login Succeeded")
 }
 
-/// Forgets credentials.
+/// Removes credentials.
 pub fn logout(server: Option<&str>) -> Result<()> {
     let key = key(server);
     let mut config = Config::read()?;
     let helper = config.helper(&key);
     let forgotten = config.auths().is_some_and(|auths| auths.remove(&key).is_some());
     if let Some(helper) = &helper {
-        let mut child = helper_command(helper, "erase");
-        let mut child = child.spawn().with_context(|| format!("start {helper}"))?;
-        child.stdin.take().expect("it is a pipe").write_all(key.as_bytes())?;
-        child.wait()?;
+        erase(helper, &key)?;
     }
     if forgotten {
         config.write()?;
@@ -90,40 +80,53 @@ pub fn logout(server: Option<&str>) -> Result<()> {
     output::line(format_args!("Removed login credentials for {key}"))
 }
 
-/// What is kept for the registry of an image, if anything is.
-pub async fn credentials_for(image: &str) -> Result<Option<Auth>> {
-    // What is no name is refused by who is asked for it.
-    let Ok(reference) = Reference::parse_normalized(image) else { return Ok(None) };
+/// Tells a credential helper to remove the credentials of a registry.
+fn erase(helper: &str, key: &str) -> Result<()> {
+    let mut child = helper_command(helper, "erase").spawn().with_context(|| format!("start {helper}"))?;
+    // A helper that does not read its input ends, and gives the reason.
+    let _ = child.stdin.take().expect("it is a pipe").write_all(key.as_bytes());
+    let output = child.wait_with_output()?;
+    if !output.status.success() {
+        bail!("{helper} does not forget {key}: {}", String::from_utf8_lossy(&output.stdout).trim());
+    }
+    Ok(())
+}
+
+/// The stored credentials for the registry of an image; anonymous if there are none.
+pub async fn credentials_for(image: &str) -> Result<Credentials> {
+    // The service refuses what is no valid name.
+    let Ok(reference) = Reference::parse_normalized(image) else { return Ok(Credentials::Anonymous) };
     let key = key(Some(reference.domain()));
     let mut config = Config::read()?;
     if let Some(helper) = config.helper(&key) {
-        let Ok(answer) = ask_helper(&helper, "get", &key).await else { return Ok(None) };
+        let Ok(answer) = ask_helper(&helper, "get", &key).await else { return Ok(Credentials::Anonymous) };
         let answer: Value =
             serde_json::from_str(&answer).with_context(|| format!("read what {helper} says"))?;
         let text = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
-        return Ok(Some(auth(&key, text("Username"), text("Secret"))));
+        return Ok(credentials(text("Username"), text("Secret")));
     }
-    let Some(entry) = config.auths().and_then(|auths| auths.get(&key)) else { return Ok(None) };
+    let Some(entry) = config.auths().and_then(|auths| auths.get(&key)) else {
+        return Ok(Credentials::Anonymous);
+    };
     if let Some(token) = entry["identitytoken"].as_str().filter(|token| !token.is_empty()) {
-        return Ok(Some(auth(&key, TOKEN.to_owned(), token.to_owned())));
+        return Ok(Credentials::IdentityToken(token.to_owned()));
     }
     let pair = entry["auth"].as_str().and_then(|text| STANDARD.decode(text).ok());
     let pair = pair.and_then(|pair| String::from_utf8(pair).ok());
     let pair = pair.as_deref().and_then(|pair| pair.split_once(':'));
-    Ok(pair.map(|(name, password)| auth(&key, name.to_owned(), password.to_owned())))
+    let pair = pair.map(|(name, password)| credentials(name.to_owned(), password.to_owned()));
+    Ok(pair.unwrap_or_default())
 }
 
-fn auth(key: &str, username: String, secret: String) -> Auth {
-    let mut auth = Auth { server_address: key.to_owned(), ..Auth::default() };
-    if username == TOKEN {
-        auth.identity_token = secret;
-    } else {
-        (auth.username, auth.password) = (username, secret);
+fn credentials(username: String, secret: String) -> Credentials {
+    let nothing = String::new;
+    match username == TOKEN {
+        true => Credentials::of(nothing(), nothing(), secret, nothing()),
+        false => Credentials::of(username, secret, nothing(), nothing()),
     }
-    auth
 }
 
-/// The name under which the credentials of a registry are kept.
+/// The key under which a registry's credentials are stored.
 fn key(server: Option<&str>) -> String {
     let server = server.unwrap_or(HUB.0);
     let host = server.strip_prefix("https://").or_else(|| server.strip_prefix("http://")).unwrap_or(server);
@@ -134,7 +137,7 @@ fn key(server: Option<&str>) -> String {
     }
 }
 
-/// Docker's client's settings, of which only credentials are ours.
+/// The settings of Docker's client, of which this tool uses only the credentials.
 struct Config {
     path: PathBuf,
     whole: Map<String, Value>,
@@ -155,7 +158,7 @@ impl Config {
         Ok(Self { path, whole })
     }
 
-    /// The program that has the credentials of a registry.
+    /// The credential helper of a registry.
     fn helper(&self, key: &str) -> Option<String> {
         let own = self.whole.get("credHelpers").and_then(|helpers| helpers[key].as_str());
         let helper = own.or_else(|| self.whole.get("credsStore").and_then(Value::as_str));
@@ -179,7 +182,7 @@ impl Config {
         auths[key] = entry;
     }
 
-    /// Writes them, for their owner alone. A crash leaves the old ones.
+    /// Writes the settings, readable by their owner only. A crash leaves the old ones.
     fn write(&self) -> Result<()> {
         let write = || {
             if let Some(folder) = self.path.parent() {
@@ -203,7 +206,7 @@ fn helper_command(helper: &str, verb: &str) -> std::process::Command {
     command
 }
 
-/// What a helper answers.
+/// A helper's answer.
 async fn ask_helper(helper: &str, verb: &str, input: &str) -> Result<String> {
     let mut child = tokio::process::Command::from(helper_command(helper, verb))
         .kill_on_drop(true)
@@ -230,7 +233,7 @@ fn ask(prompt: &str) -> Result<String> {
     Ok(line.trim().to_owned())
 }
 
-/// Asks without showing the answer.
+/// Asks, without showing the answer.
 fn ask_secretly(prompt: &str) -> Result<String> {
     let terminal = std::io::stdin();
     if !terminal.is_terminal() {
@@ -262,6 +265,19 @@ mod tests {
         for (server, expected) in rows {
             assert_eq!(key(server), expected);
         }
+    }
+
+    #[test]
+    fn a_helper_that_does_not_forget_is_told_of() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let helper = std::env::temp_dir().join(format!("gantry-helper-{}", std::process::id()));
+        std::fs::write(&helper, "#!/bin/sh\necho the keychain is locked; exit 1\n").expect("written");
+        std::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o755)).expect("executable");
+        let name = helper.display().to_string();
+        let refused = erase(&name, "registry.example").expect_err("it fails").to_string();
+        std::fs::remove_file(&helper).expect("removed");
+        assert_eq!(refused, format!("{name} does not forget registry.example: the keychain is locked"));
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! `gantry logs`.
 
 use anyhow::{Context, Result};
-use gantry_proto::gantry::engine::v1::{DataRequest, LogsReply, data_request};
-use gantry_rpc::ending::Ending;
-use prost::Message;
+use gantry_api::engine::LogQuery;
+use gantry_api::engine::containers::Log;
+use gantry_api::time::nanoseconds;
 
 use crate::cli::command::Logs;
-use crate::cmd::{Session, events};
+use crate::cmd::{Session, events, said};
 use crate::stdio;
 
 pub async fn run(session: &Session, arguments: Logs) -> Result<()> {
@@ -16,21 +16,18 @@ pub async fn run(session: &Session, arguments: Logs) -> Result<()> {
             text.parse().with_context(|| format!("--tail {text}: a number or `all` is expected"))?
         }
     };
-    let logs = data_request::Logs {
+    let query = LogQuery {
         container: arguments.container,
         follow: arguments.follow,
         stdout: true,
         stderr: true,
-        since: events::time(arguments.since.as_deref(), "since")?,
-        until: events::time(arguments.until.as_deref(), "until")?,
+        since: nanoseconds(events::time(arguments.since.as_deref(), "since")?),
+        until: nanoseconds(events::time(arguments.until.as_deref(), "until")?),
         timestamps: arguments.timestamps,
         tail,
-        ..data_request::Logs::default()
+        ..LogQuery::default()
     };
-    let request = DataRequest { action: Some(data_request::Action::Logs(logs)) };
-    let (stream, detail, descriptors) = session.peers.data("engine", &request).await?;
-    let ending = Ending::of(descriptors)?;
-    let tty = LogsReply::decode(detail.as_slice())?.tty;
+    let Log { stream, tty, ending } = session.containers().log(query).await.map_err(said)?;
     if tty {
         stdio::copy(stream, true, false).await?
     } else {

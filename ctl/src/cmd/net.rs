@@ -3,17 +3,16 @@
 use std::collections::HashMap;
 
 use anyhow::{Context, Result, bail};
+use gantry_api::engine::EndpointSettings;
+use gantry_api::engine::containers::{Connect as _, Force};
+use gantry_api::network::{Address, Inspect as _, Ipam, Manage as _, Network, NetworkSpec, Subnet};
 use gantry_docker::network::{LIST_FILTERS, is_predefined, matches, unknown_type};
 use gantry_docker::{Filters, event, moment};
-use gantry_proto::gantry::engine::v1::{ConnectRequest, DisconnectRequest, EndpointSettings};
-use gantry_proto::gantry::network::v1::{
-    CreateRequest, GetRequest, Ipam, IpamConfig, ListRequest, Network, RemoveRequest,
-};
 use serde_json::{Value, json};
 use tonic::{Code, Status};
 
 use crate::cli::command::{Listed, NetConnect, NetCreate};
-use crate::cmd::{Outcome, Session, inspect as show};
+use crate::cmd::{Outcome, Session, inspect as show, said};
 use crate::options;
 use crate::options::value::{pair, pairs};
 use crate::output::listing::{self, Field, Listing, Row};
@@ -39,39 +38,39 @@ pub async fn create(session: &Session, arguments: NetCreate) -> Result<()> {
     if arguments.name.trim().is_empty() {
         bail!("a network needs a name");
     }
-    let request = CreateRequest {
+    let spec = NetworkSpec {
         ipam: ipam(&arguments)?,
         driver: arguments.driver,
         internal: arguments.internal,
         attachable: arguments.attachable,
-        enable_ipv4: None,
-        enable_ipv6: arguments.ipv6.then_some(true),
+        ipv4: true,
+        ipv6: arguments.ipv6,
         options: pairs(&arguments.options, "opt")?,
         labels: options::label_map(&arguments.labels)?,
         name: arguments.name,
     };
-    let created = session.peers.networks().create(request).await?.into_inner();
+    let created = session.networks().create(spec).await.map_err(said)?;
     session.tell(event::network("create", &created)).await;
     output::line(created.id)
 }
 
-/// The subnets that are asked for, each with what is in it.
-fn ipam(arguments: &NetCreate) -> Result<Option<Ipam>> {
+/// The requested subnets, each with its options.
+fn ipam(arguments: &NetCreate) -> Result<Ipam> {
     let inner = arguments.gateway.iter().chain(&arguments.ip_range).chain(&arguments.aux_address);
     if arguments.subnet.is_empty() {
         if let Some(inner) = inner.clone().next() {
             bail!("{inner}: no --subnet has it");
         }
         if arguments.ipam_driver.is_none() && arguments.ipam_opt.is_empty() {
-            return Ok(None);
+            return Ok(Ipam::default());
         }
     }
     let mut subnets = Vec::new();
     for text in &arguments.subnet {
         let subnet: ipnet::IpNet = text.parse().with_context(|| format!("--subnet {text}"))?;
-        subnets.push((subnet, IpamConfig { subnet: text.clone(), ..IpamConfig::default() }));
+        subnets.push((subnet, Subnet { subnet: text.clone(), ..Subnet::default() }));
     }
-    let mut place = |option: &str, text: &str, address: &str, set: &dyn Fn(&mut IpamConfig) -> bool| {
+    let mut place = |option: &str, text: &str, address: &str, set: &dyn Fn(&mut Subnet) -> bool| {
         let bare = address.split('/').next().unwrap_or_default();
         let bare: std::net::IpAddr = bare.parse().with_context(|| format!("--{option} {text}"))?;
         let (_, config) = subnets
@@ -97,19 +96,19 @@ fn ipam(arguments: &NetCreate) -> Result<Option<Ipam>> {
     for text in &arguments.aux_address {
         let (name, address) = pair(text, "aux-address")?;
         place("aux-address", text, &address, &|config| {
-            config.auxiliary_addresses.insert(name.clone(), address.clone()).is_none()
+            config.auxiliary.insert(name.clone(), address.clone()).is_none()
         })?;
     }
-    Ok(Some(Ipam {
+    Ok(Ipam {
         driver: arguments.ipam_driver.clone().unwrap_or_else(|| "default".to_owned()),
         options: pairs::<HashMap<_, _>>(&arguments.ipam_opt, "ipam-opt")?,
-        config: subnets.into_iter().map(|(_, config)| config).collect(),
-    }))
+        subnets: subnets.into_iter().map(|(_, config)| config).collect(),
+    })
 }
 
-/// All of them.
+/// All networks.
 pub async fn all(session: &Session) -> Result<Vec<Network>> {
-    Ok(session.peers.networks().list(ListRequest {}).await?.into_inner().networks)
+    Ok(session.networks().networks().await.map_err(said)?)
 }
 
 pub async fn list(session: &Session, listed: &Listed) -> Result<()> {
@@ -138,8 +137,8 @@ pub async fn list(session: &Session, listed: &Listed) -> Result<()> {
             network.endpoints.len().to_string(),
             network.scope.clone(),
             network.internal.to_string(),
-            network.enable_ipv6.to_string(),
-            moment::rfc3339(network.created_at.as_ref()),
+            network.ipv6.to_string(),
+            moment::rfc3339(Some(&network.created_at.into())),
             output::pairs(&network.labels),
         ],
         whole: as_json(network),
@@ -148,8 +147,7 @@ pub async fn list(session: &Session, listed: &Listed) -> Result<()> {
 }
 
 async fn get(session: &Session, network: &str) -> Result<Network, Status> {
-    let request = GetRequest { network: network.to_owned() };
-    session.peers.networks().get(request).await.map(tonic::Response::into_inner)
+    session.networks().network(network).await.map_err(said)
 }
 
 /// Removes a network that was found.
@@ -160,7 +158,7 @@ pub async fn remove_one(session: &Session, found: &Network) -> Result<(), Status
             found.name
         )));
     }
-    session.peers.networks().remove(RemoveRequest { network: found.id.clone() }).await?;
+    session.networks().remove(&found.id).await.map_err(said)?;
     session.tell(event::network("destroy", found)).await;
     Ok(())
 }
@@ -173,7 +171,7 @@ pub async fn remove(session: &Session, names: &[String], force: bool) -> Result<
             Err(status) => Err(status),
         };
         match removed {
-            // It is said, but it is what was wanted.
+            // Report it, but as success.
             Err(status) if force && status.code() == Code::NotFound => output::note(status.message()),
             result => outcome.report(name, result)?,
         }
@@ -193,18 +191,13 @@ pub async fn connect(session: &Session, arguments: NetConnect) -> Result<()> {
         gw_priority: arguments.gw_priority.unwrap_or_default(),
         ..EndpointSettings::default()
     };
-    let request = ConnectRequest {
-        container: arguments.container,
-        network: arguments.network,
-        settings: Some(settings),
-    };
-    session.peers.containers().connect(request).await?;
-    Ok(())
+    let (client, network) = (session.containers(), &arguments.network);
+    Ok(client.connect_container(&arguments.container, network, settings).await.map_err(said)?)
 }
 
 pub async fn disconnect(session: &Session, network: String, container: String, force: bool) -> Result<()> {
-    session.peers.containers().disconnect(DisconnectRequest { container, network, force }).await?;
-    Ok(())
+    let force = if force { Force::Yes } else { Force::No };
+    Ok(session.containers().disconnect_container(&container, &network, force).await.map_err(said)?)
 }
 
 pub async fn inspect(session: &Session, names: &[String]) -> Result<u8> {
@@ -218,8 +211,12 @@ pub async fn inspect(session: &Session, names: &[String]) -> Result<u8> {
 }
 
 fn subnets(network: &Network) -> Vec<String> {
-    let configs = network.ipam.iter().flat_map(|ipam| &ipam.config);
-    configs.map(|config| config.subnet.clone()).collect()
+    network.ipam.subnets.iter().map(|subnet| subnet.subnet.clone()).collect()
+}
+
+/// Without the prefix; empty for none.
+fn address(own: Option<Address>) -> String {
+    own.map(|own| own.address.to_string()).unwrap_or_default()
 }
 
 /// A network as JSON.
@@ -232,18 +229,18 @@ pub fn as_json(network: &Network) -> Value {
         "bridge": network.bridge,
         "internal": network.internal,
         "attachable": network.attachable,
-        "ipv6": network.enable_ipv6,
+        "ipv6": network.ipv6,
         "subnets": subnets(network),
-        "gateways": network.ipam.iter().flat_map(|ipam| &ipam.config).map(|config| &config.gateway).collect::<Vec<_>>(),
-        "created_at": output::time(network.created_at.as_ref()),
+        "gateways": network.ipam.subnets.iter().map(|subnet| &subnet.gateway).collect::<Vec<_>>(),
+        "created_at": output::time(Some(&network.created_at.into())),
         "labels": network.labels,
         "options": network.options,
         "endpoints": network.endpoints.iter().map(|endpoint| json!({
             "container": endpoint.netns,
             "name": endpoint.name,
-            "ipv4_address": endpoint.ipv4_address,
-            "ipv6_address": endpoint.ipv6_address,
-            "mac_address": endpoint.mac_address,
+            "ipv4_address": address(endpoint.ipv4),
+            "ipv6_address": address(endpoint.ipv6),
+            "mac_address": endpoint.mac,
         })).collect::<Vec<_>>(),
     })
 }

@@ -1,4 +1,4 @@
-//! The progress of layers: bars on a terminal, plain lines otherwise.
+//! The progress of layers: bars on a terminal, otherwise plain lines.
 
 use std::collections::HashMap;
 use std::io::IsTerminal;
@@ -7,31 +7,31 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::output;
 
-/// Whether progress is shown.
+/// Whether to show progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shown {
     Progress,
     Nothing,
 }
 
-/// Where a layer is.
+/// The progress of a layer.
 pub struct Step<'a> {
     pub digest: &'a str,
     pub words: &'a str,
-    pub current: i64,
-    /// 0 where it is not known.
-    pub total: i64,
-    /// Nothing more comes of it.
+    pub current: u64,
+    /// The size; 0 if unknown.
+    pub total: u64,
+    /// Whether this is the layer's last step.
     pub done: bool,
 }
 
-/// What is shown of layers.
+/// Shows the progress of layers.
 pub enum View {
     Bars {
         all: MultiProgress,
         layers: HashMap<String, ProgressBar>,
     },
-    /// The words last printed for a layer.
+    /// The message last printed for each layer.
     Lines(HashMap<String, String>),
     Nothing,
 }
@@ -47,7 +47,7 @@ impl View {
         }
     }
 
-    /// Says something that is about no layer.
+    /// Prints a message that is about no layer.
     pub fn say(&self, words: impl std::fmt::Display) {
         match self {
             Self::Bars { all, .. } => drop(all.println(words.to_string())),
@@ -56,15 +56,15 @@ impl View {
         }
     }
 
-    /// Shows a layer's step.
+    /// Shows a step of a layer.
     pub fn show(&mut self, step: &Step<'_>) {
         match self {
             Self::Bars { all, layers } => {
                 let bar = layers.entry(step.digest.to_owned()).or_insert_with(|| bar(all, step.digest));
                 bar.set_message(step.words.to_owned());
                 if step.total > 0 {
-                    bar.set_length(step.total.unsigned_abs());
-                    bar.set_position(step.current.unsigned_abs());
+                    bar.set_length(step.total);
+                    bar.set_position(step.current);
                 }
                 if step.done {
                     bar.set_position(bar.length().unwrap_or_default());

@@ -1,11 +1,12 @@
-//! `gantry prune`, and the prunings of one kind.
+//! `gantry prune`, and the prunes of one kind of objects.
 
 use anyhow::{Result, bail};
+use gantry_api::Filter;
+use gantry_api::engine::containers::Manage as _;
 use gantry_api::engine::volumes::{Client, Manage as _};
+use gantry_api::images::Manage as _;
 use gantry_docker::network::{PRUNE_FILTERS, is_prunable};
 use gantry_docker::{Filters, event};
-use gantry_proto::gantry::engine::v1::{Filter, PruneRequest};
-use gantry_proto::gantry::images::v1 as store;
 
 use crate::cli::command::{Prune, SystemPrune};
 use crate::cmd::{Session, images as image, net, said};
@@ -20,15 +21,11 @@ fn filters(prune: &Prune, known: &[&str]) -> Result<Filters> {
     Ok(filters)
 }
 
-fn engine_filters(filters: Filters) -> Vec<Filter> {
-    filters.into_pairs().map(|(key, values)| Filter { key, values }).collect()
-}
-
 fn confirmed(prune: &Prune, what: &str) -> Result<bool> {
     Ok(prune.force || output::confirm(&format!("This removes {what}."))?)
 }
 
-/// Everything that nobody uses.
+/// Prunes everything.
 pub async fn system(session: &Session, arguments: &SystemPrune) -> Result<()> {
     let filters = filters(&arguments.prune, &LABELS_AND_AGE)?;
     if arguments.volumes && filters.has("until") {
@@ -84,8 +81,8 @@ fn removed(kind: &str, names: &[String]) -> Result<()> {
 }
 
 async fn prune_containers(session: &Session, filters: Filters) -> Result<u64> {
-    let request = PruneRequest { filters: engine_filters(filters) };
-    let pruned = session.peers.containers().prune(request).await?.into_inner();
+    let filters: Vec<_> = filters.into_pairs().map(|(key, values)| Filter { key, values }).collect();
+    let pruned = session.containers().prune_containers(&filters).await.map_err(said)?;
     removed("container", &pruned.deleted)?;
     Ok(pruned.space_reclaimed)
 }
@@ -94,8 +91,7 @@ async fn prune_volumes(session: &Session, mut filters: Filters, all: bool) -> Re
     if all {
         filters.add("all", "true");
     }
-    let filters: Vec<_> =
-        filters.into_pairs().map(|(key, values)| gantry_api::engine::Filter { key, values }).collect();
+    let filters: Vec<_> = filters.into_pairs().map(|(key, values)| Filter { key, values }).collect();
     let pruned = Client::new(&session.peers).prune_volumes(&filters).await.map_err(said)?;
     removed("volume", &pruned.deleted)?;
     Ok(pruned.space_reclaimed)
@@ -104,7 +100,7 @@ async fn prune_volumes(session: &Session, mut filters: Filters, all: bool) -> Re
 async fn prune_networks(session: &Session, filters: &Filters) -> Result<()> {
     let until = filters.until()?;
     for found in net::all(session).await? {
-        // Someone may connect to it, or remove it, meanwhile.
+        // Another client may connect a container to the network, or remove it, meanwhile.
         if is_prunable(&found, filters, until.as_ref()) && net::remove_one(session, &found).await.is_ok() {
             removed("network", std::slice::from_ref(&found.name))?;
         }
@@ -115,12 +111,11 @@ async fn prune_networks(session: &Session, filters: &Filters) -> Result<()> {
 
 async fn prune_images(session: &Session, mut filters: Filters, all: bool) -> Result<u64> {
     filters.add("dangling", if all { "false" } else { "true" });
-    let request = store::PruneRequest {
-        filters: filters.into_pairs().map(|(key, values)| store::Filter { key, values }).collect(),
-        in_use: image::in_use(session).await?,
-    };
-    let pruned = session.peers.images().prune(session.request(request)).await?.into_inner();
+    let filters: Vec<_> = filters.into_pairs().map(|(key, values)| Filter { key, values }).collect();
+    let in_use = image::in_use(session).await?;
+    let pruned =
+        session.images().prune_images(&session.namespace(), &filters, &in_use).await.map_err(said)?;
     image::told(session, &pruned).await?;
-    session.tell(event::pruned("image", pruned.freed_bytes)).await;
-    Ok(pruned.freed_bytes)
+    session.tell(event::pruned("image", pruned.freed)).await;
+    Ok(pruned.freed)
 }

@@ -3,20 +3,22 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use gantry_docker::container::{command, state_name, status};
-use gantry_docker::{Filters, moment};
-use gantry_proto::gantry::engine::v1::{
-    Container, ContainerSummary, EndpointSettings, Filter, ListRequest, MountPoint, PublishedPort, State,
+use gantry_api::engine::containers::Inspect as _;
+use gantry_api::engine::{
+    Container, ContainerSummary, EndpointSettings, Filter, ListQuery, MountPoint, PublishedPort, State,
     Status,
 };
+use gantry_api::time::timestamp;
+use gantry_docker::container::{command, status};
+use gantry_docker::{Filters, moment};
 use serde_json::{Value, json};
 
 use crate::cli::command::Ps;
-use crate::cmd::Session;
+use crate::cmd::{Session, said};
 use crate::output::listing::{self, Field, Listing, Row};
 use crate::output::{self, Format};
 
-/// What the list is narrowed by.
+/// The filters of the list.
 const FILTERS: [&str; 14] = [
     "ancestor", "before", "exited", "expose", "health", "id", "is-task", "label", "name", "network",
     "publish", "since", "status", "volume",
@@ -46,14 +48,14 @@ pub async fn run(session: &Session, arguments: &Ps) -> Result<()> {
     let printer = Listing { fields: FIELDS, columns }.printer(session.format, listed.format.as_deref())?;
     let filters = Filters::pairs(&listed.filters, &FILTERS)?;
     let size = arguments.size || listed.format.as_deref().is_some_and(|format| format.contains(".Size"));
-    let request = ListRequest {
+    let query = ListQuery {
         all: arguments.all,
         limit: if arguments.latest { 1 } else { arguments.last.unwrap_or_default().max(0) },
         size,
         filters: filters.into_pairs().map(|(key, values)| Filter { key, values }).collect(),
         newer_than: 0,
     };
-    let containers = session.peers.containers().list(request).await?.into_inner().containers;
+    let containers = session.containers().containers(query).await.map_err(said)?.containers;
     let id = |container: &ContainerSummary| {
         let id = container.id.as_str();
         if listed.no_trunc { id.to_owned() } else { output::short(id).to_owned() }
@@ -78,9 +80,9 @@ fn image_name(image: &str) -> &str {
 
 fn cells(container: &ContainerSummary, id: String, whole: bool) -> Vec<String> {
     let now = moment::now();
-    let mut state = container.state.clone().unwrap_or_default();
+    let mut state = container.state.clone();
     let health = health(&state).unwrap_or_default().to_owned();
-    // It has a column of its own.
+    // Health has a column of its own.
     state.health = None;
     let command = command(&container.path, &container.args);
     let networks: Vec<_> = container.networks.iter().map(|one| one.network.as_str()).collect();
@@ -93,14 +95,15 @@ fn cells(container: &ContainerSummary, id: String, whole: bool) -> Vec<String> {
             },
         )
         .collect();
-    let age = moment::unix_seconds(Some(&now)) - moment::unix_seconds(container.created_at.as_ref());
+    let created = timestamp(container.created_at);
+    let age = moment::unix_seconds(Some(&now)) - moment::unix_seconds(created.as_ref());
     vec![
         id,
         image_name(&container.image).to_owned(),
         format!("\"{}\"", if whole { command } else { output::shorten(&command, 20) }),
-        moment::rfc3339(container.created_at.as_ref()),
+        moment::rfc3339(created.as_ref()),
         format!("{} ago", moment::in_words(age)),
-        state_name(state.status()).to_owned(),
+        state.status.name().to_owned(),
         status(&state, &now),
         health,
         ports_in_words(container),
@@ -122,9 +125,9 @@ fn cells(container: &ContainerSummary, id: String, whole: bool) -> Vec<String> {
     ]
 }
 
-/// Published ports as they are published, then those that are only exposed; nothing of what does not run.
+/// Published ports, then those that are only exposed; none of a container that does not run.
 fn ports_in_words(container: &ContainerSummary) -> String {
-    let state = container.state.clone().unwrap_or_default().status();
+    let state = container.state.status;
     if !matches!(state, Status::Running | Status::Paused) {
         return String::new();
     }
@@ -145,14 +148,14 @@ fn ports_in_words(container: &ContainerSummary) -> String {
     words.join(", ")
 }
 
-/// `starting`, `healthy` or `unhealthy`, of what runs and is probed.
+/// `starting`, `healthy` or `unhealthy`, for a running container with a probe.
 fn health(state: &State) -> Option<&str> {
-    let runs = matches!(state.status(), Status::Running | Status::Paused);
+    let runs = matches!(state.status, Status::Running | Status::Paused);
     let health = state.health.as_ref().map(|health| health.status.as_str());
     health.filter(|health| runs && !matches!(*health, "" | "none"))
 }
 
-/// A row as JSON: what it says, and more.
+/// A row as JSON, with more fields than the table.
 fn row_as_json(container: &ContainerSummary) -> Value {
     let mut row = json!({
         "id": container.id,
@@ -161,12 +164,10 @@ fn row_as_json(container: &ContainerSummary) -> Value {
         "image_id": container.image_id,
         "path": container.path,
         "args": container.args,
-        "created_at": output::time(container.created_at.as_ref()),
+        "created_at": output::time(timestamp(container.created_at).as_ref()),
         "labels": container.labels,
         "mounts": mounts(&container.mounts),
-        "networks": networks(
-            container.networks.iter().filter_map(|one| Some((&one.network, one.settings.as_ref()?))),
-        ),
+        "networks": networks(container.networks.iter().map(|one| (&one.network, &one.settings))),
         "ports": ports(&container.ports),
         "exposed_ports": container.exposed_ports,
     });
@@ -174,14 +175,13 @@ fn row_as_json(container: &ContainerSummary) -> Value {
         row["size_bytes"] = json!(size);
         row["size_root_bytes"] = json!(container.size_root_fs);
     }
-    add_state(&mut row, container.state.as_ref());
+    add_state(&mut row, &container.state);
     row
 }
 
 /// A container as JSON.
 pub fn as_json(container: &Container) -> Value {
-    let config = container.config.clone().unwrap_or_default();
-    let host = container.host_config.clone().unwrap_or_default();
+    let (config, host) = (container.config.clone(), container.host.clone());
     let restart = host.restart_policy.unwrap_or_default();
     let resources = host.resources.unwrap_or_default();
     let mut whole = json!({
@@ -218,7 +218,7 @@ pub fn as_json(container: &Container) -> Value {
             "cpuset_cpus": resources.cpuset_cpus,
             "pids": resources.pids_limit,
         },
-        "created_at": output::time(container.created_at.as_ref()),
+        "created_at": output::time(timestamp(container.created_at).as_ref()),
         "labels": config.labels,
         "mounts": mounts(&container.mounts),
         "networks": networks(container.networks.iter()),
@@ -234,25 +234,25 @@ pub fn as_json(container: &Container) -> Value {
             "start_period_ns": probe.start_period, "start_interval_ns": probe.start_interval, "retries": probe.retries,
         });
     }
-    add_state(&mut whole, container.state.as_ref());
+    add_state(&mut whole, &container.state);
     whole
 }
 
-fn add_state(object: &mut Value, state: Option<&State>) {
-    let state = state.cloned().unwrap_or_default();
-    object["status"] = json!(state_name(state.status()));
+fn add_state(object: &mut Value, state: &State) {
+    let at = |nanoseconds| output::time(timestamp(nanoseconds).as_ref());
+    object["status"] = json!(state.status.name());
     object["pid"] = json!(state.pid);
     object["exit_code"] = json!(state.exit_code);
     object["error"] = json!(state.error);
     object["oom_killed"] = json!(state.oom_killed);
-    object["started_at"] = json!(output::time(state.started_at.as_ref()));
-    object["finished_at"] = json!(output::time(state.finished_at.as_ref()));
+    object["started_at"] = json!(at(state.started_at));
+    object["finished_at"] = json!(at(state.finished_at));
     object["health"] = match &state.health {
         Some(health) => json!({
             "status": health.status,
             "failing_streak": health.failing_streak,
             "log": health.log.iter().map(|probe| json!({
-                "start": output::time(probe.start.as_ref()), "end": output::time(probe.end.as_ref()),
+                "start": at(probe.start), "end": at(probe.end),
                 "exit_code": probe.exit_code, "output": probe.output,
             })).collect::<Vec<_>>(),
         }),

@@ -1,17 +1,16 @@
 //! `gantry pull`.
 
 use anyhow::{Context, Result};
+use gantry_api::images::{
+    LayerProgress, LayerState as State, Progress as _, PullEvent, PullSpec, Transfer as _,
+};
 use gantry_docker::event;
 use gantry_docker::image::familiar;
-use gantry_proto::gantry::images::v1::layer_progress::State;
-use gantry_proto::gantry::images::v1::pull_progress::{Event, Pulled};
-use gantry_proto::gantry::images::v1::{LayerProgress, PullRequest};
-use gantry_types::Reference;
-use tokio_stream::StreamExt;
+use gantry_types::{Digest, Reference};
 
 use crate::cli::command::Pull;
 use crate::cmd::progress::{Shown, Step, View};
-use crate::cmd::{Session, login};
+use crate::cmd::{Session, images, login, said};
 use crate::output;
 
 pub async fn run(session: &Session, arguments: &Pull) -> Result<()> {
@@ -24,43 +23,41 @@ pub async fn run(session: &Session, arguments: &Pull) -> Result<()> {
     } else {
         reference = reference.with_default_tag();
     }
-    let request = PullRequest {
-        reference: reference.to_string(),
-        platform: arguments.platform.clone().unwrap_or_default(),
-        auth: login::credentials_for(&arguments.reference).await?,
+    let spec = PullSpec {
+        platform: images::platform(arguments.platform.as_deref())?,
+        credentials: login::credentials_for(&arguments.reference).await?,
         all_tags: arguments.all_tags,
-        ..PullRequest::default()
+        ..PullSpec::of(reference)
     };
     let shown = if arguments.quiet { Shown::Nothing } else { Shown::Progress };
-    for pulled in pull(session, request, shown).await? {
+    for (reference, digest) in pull(session, spec, shown).await? {
         match arguments.quiet {
-            true => output::line(&pulled.reference)?,
-            false => output::line(format_args!("{}@{}", pulled.reference, pulled.digest))?,
+            true => output::line(&reference)?,
+            false => output::line(format_args!("{reference}@{digest}"))?,
         }
     }
     Ok(())
 }
 
-/// Pulls; what came of it.
-pub async fn pull(session: &Session, request: PullRequest, shown: Shown) -> Result<Vec<Pulled>> {
-    let mut events = session.peers.images().pull(session.request(request)).await?.into_inner();
+/// Pulls, and returns the canonical names and digests of what was pulled.
+pub async fn pull(session: &Session, spec: PullSpec, shown: Shown) -> Result<Vec<(String, Digest)>> {
+    let mut pulling = session.images().pull_image(&session.namespace(), spec).await.map_err(said)?;
     let mut view = View::new(shown);
     let mut all = Vec::new();
-    while let Some(progress) = events.next().await {
-        match progress?.event {
-            Some(Event::Layer(layer)) => view.show(&step(&layer)),
-            Some(Event::Resolving(of)) => {
-                let tag = if of.tag.is_empty() { String::new() } else { format!(":{}", of.tag) };
-                view.say(format_args!("pulling {}{tag}", of.repository));
+    while let Some(event) = pulling.next().await.map_err(said)? {
+        match event {
+            PullEvent::Layer(layer) => view.show(&step(&layer)),
+            PullEvent::Resolving { repository, tag } => {
+                let tag = if tag.is_empty() { String::new() } else { format!(":{tag}") };
+                view.say(format_args!("pulling {repository}{tag}"));
             }
-            Some(Event::Pulled(pulled)) => {
-                session.tell(event::pulled(&pulled.reference)).await;
-                if pulled.up_to_date {
-                    view.say(format_args!("{} is up to date", familiar(&pulled.reference)));
+            PullEvent::Pulled { reference, digest, up_to_date } => {
+                session.tell(event::pulled(&reference)).await;
+                if up_to_date {
+                    view.say(format_args!("{} is up to date", familiar(&reference)));
                 }
-                all.push(pulled);
+                all.push((reference, digest));
             }
-            None => {}
         }
     }
     Ok(all)
@@ -69,11 +66,11 @@ pub async fn pull(session: &Session, request: PullRequest, shown: Shown) -> Resu
 /// A layer's progress.
 pub fn step(layer: &LayerProgress) -> Step<'_> {
     Step {
-        digest: &layer.digest,
-        words: words(layer.state()),
+        digest: layer.digest.as_str(),
+        words: words(layer.state),
         current: layer.current,
         total: layer.total,
-        done: matches!(layer.state(), State::Complete | State::Exists),
+        done: matches!(layer.state, State::Complete | State::Exists),
     }
 }
 

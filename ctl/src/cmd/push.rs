@@ -1,16 +1,13 @@
 //! `gantry push`.
 
 use anyhow::{Context, Result, bail};
+use gantry_api::images::{Progress as _, PushEvent, PushSpec, PushState as State, Transfer as _};
 use gantry_docker::event;
-use gantry_proto::gantry::images::v1::PushRequest;
-use gantry_proto::gantry::images::v1::push_progress::Event;
-use gantry_proto::gantry::images::v1::push_progress::push_layer::State;
 use gantry_types::Reference;
-use tokio_stream::StreamExt;
 
 use crate::cli::command::Push;
 use crate::cmd::progress::{Shown, Step, View};
-use crate::cmd::{Session, login};
+use crate::cmd::{Session, images, login, said};
 use crate::output;
 
 pub async fn run(session: &Session, arguments: &Push) -> Result<()> {
@@ -24,33 +21,31 @@ pub async fn run(session: &Session, arguments: &Push) -> Result<()> {
         (true, None) => {}
         (false, _) => reference = reference.with_default_tag(),
     }
-    let request = PushRequest {
-        reference: reference.to_string(),
-        auth: login::credentials_for(&arguments.reference).await?,
-        platform: arguments.platform.clone().unwrap_or_default(),
+    let (name, repository) = (reference.familiar(), reference.without_tag_or_digest());
+    let spec = PushSpec {
+        reference,
+        credentials: login::credentials_for(&arguments.reference).await?,
+        platform: images::platform(arguments.platform.as_deref())?,
     };
-    let mut events = session.peers.images().push(session.request(request)).await?.into_inner();
+    let mut pushing = session.images().push_image(&session.namespace(), spec).await.map_err(said)?;
     let mut view = View::new(if arguments.quiet { Shown::Nothing } else { Shown::Progress });
-    let name = reference.familiar();
-    while let Some(progress) = events.next().await {
-        match progress?.event {
-            Some(Event::Preparing(of)) => view.say(format_args!("pushing to {}", of.repository)),
-            Some(Event::Layer(layer)) => view.show(&Step {
-                digest: &layer.digest,
-                words: words(layer.state()),
+    while let Some(event) = pushing.next().await.map_err(said)? {
+        match event {
+            PushEvent::Preparing { repository } => view.say(format_args!("pushing to {repository}")),
+            PushEvent::Layer(layer) => view.show(&Step {
+                digest: layer.digest.as_str(),
+                words: words(layer.state),
                 current: layer.current,
                 total: layer.total,
-                done: matches!(layer.state(), State::Pushed | State::Exists | State::Mounted),
+                done: matches!(layer.state, State::Pushed | State::Exists | State::Mounted),
             }),
-            Some(Event::Pushed(pushed)) => {
+            PushEvent::Pushed { tag, digest, .. } => {
                 session.tell(event::pushed(&name)).await;
-                let repository = reference.without_tag_or_digest();
                 match arguments.quiet {
-                    true => output::line(format_args!("{repository}:{}", pushed.tag))?,
-                    false => output::line(format_args!("{repository}:{}@{}", pushed.tag, pushed.digest))?,
+                    true => output::line(format_args!("{repository}:{tag}"))?,
+                    false => output::line(format_args!("{repository}:{tag}@{digest}"))?,
                 }
             }
-            None => {}
         }
     }
     Ok(())

@@ -1,12 +1,12 @@
 //! `gantry run`.
 
 use anyhow::Result;
-use gantry_proto::gantry::engine::v1::StartRequest;
+use gantry_api::engine::containers::Run as _;
 
 use crate::cli::USAGE;
 use crate::cli::command::Run;
 use crate::cmd::foreground::{self, Attached};
-use crate::cmd::{Session, create};
+use crate::cmd::{Session, create, said};
 use crate::output;
 
 pub async fn run(session: &Session, arguments: &Run) -> Result<u8> {
@@ -17,8 +17,8 @@ pub async fn run(session: &Session, arguments: &Run) -> Result<u8> {
     }
     let id = create::create(session, &arguments.options, attached).await?;
     if !attached {
-        let started = session.peers.containers().start(StartRequest { container: id.clone() }).await;
-        if let Err(status) = started {
+        let started = session.containers().start_container(&id).await;
+        if let Err(status) = started.map_err(said) {
             return Err(foreground::failed_start(session, &id, &status, USAGE).await);
         }
         output::line(&id)?;

@@ -3,13 +3,13 @@
 use std::io::IsTerminal;
 
 use anyhow::Result;
-use gantry_proto::gantry::engine::v1::stats_response::Sample;
-use gantry_proto::gantry::engine::v1::{ListRequest, StatsRequest, StatsResponse};
+use gantry_api::engine::containers::{Inspect as _, Samples as _, Sampling, Watch as _};
+use gantry_api::engine::{ListQuery, Sample, Stats as Sampled};
 use serde_json::{Value, json};
 use tonic::Status;
 
 use crate::cli::command::Stats;
-use crate::cmd::{Outcome, Session};
+use crate::cmd::{Outcome, Session, said};
 use crate::output;
 use crate::output::listing::{Field, Listing, Row};
 
@@ -23,7 +23,7 @@ const FIELDS: &[Field] = &[
     ("BlockIO", "BLOCK I/O"),
     ("PIDs", "PIDS"),
 ];
-/// Brings the cursor home and clears what is below it.
+/// Moves the cursor to the top left and clears the screen below it.
 const HOME: &[u8] = b"\x1b[H\x1b[J";
 
 pub async fn run(session: &Session, arguments: &Stats) -> Result<u8> {
@@ -52,36 +52,36 @@ pub async fn run(session: &Session, arguments: &Stats) -> Result<u8> {
 }
 
 /// A sample of each container, over a second.
-async fn sample_all(session: &Session, arguments: &Stats) -> Result<Vec<Result<StatsResponse, Status>>> {
+async fn sample_all(session: &Session, arguments: &Stats) -> Result<Vec<Result<Sampled, Status>>> {
     let named = !arguments.containers.is_empty();
     let containers = if named {
         arguments.containers.clone()
     } else {
-        let request = ListRequest { all: arguments.all, ..ListRequest::default() };
-        let list = session.peers.containers().list(request).await?.into_inner();
+        let query = ListQuery { all: arguments.all, ..ListQuery::default() };
+        let list = session.containers().containers(query).await.map_err(said)?;
         list.containers.into_iter().map(|one| one.id).collect()
     };
     if containers.is_empty() && !arguments.no_stream {
-        // Some may come.
+        // Containers may start meanwhile.
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     }
     let samples = containers.into_iter().map(|container| {
-        let mut client = session.peers.containers();
+        let client = session.containers();
         async move {
-            let request = StatsRequest { container, stream: false, one_shot: false };
-            let sample = client.stats(request).await?.into_inner().message().await?;
+            let mut samples = client.stats(&container, Sampling::Once).await.map_err(said)?;
+            let sample = samples.next().await.map_err(said)?;
             sample.ok_or_else(|| Status::unavailable("the engine went away"))
         }
     });
     let samples = futures::future::join_all(samples).await;
-    // One that is gone since the list was made is not missed.
+    // A container may be gone since the list was made.
     Ok(samples
         .into_iter()
         .filter(|sample| named || !matches!(sample, Err(status) if status.code() == tonic::Code::NotFound))
         .collect())
 }
 
-/// What a sample comes to.
+/// The figures of a sample.
 #[derive(Debug, Default, PartialEq)]
 struct Usage {
     cpu_percent: f64,
@@ -95,7 +95,7 @@ struct Usage {
 }
 
 impl Usage {
-    fn of(sampled: &StatsResponse) -> Self {
+    fn of(sampled: &Sampled) -> Self {
         let Some(now) = &sampled.current else { return Self::default() };
         let before = sampled.previous.clone().unwrap_or_default();
         let blkio = |wanted: &str| {
@@ -119,14 +119,14 @@ impl Usage {
     }
 }
 
-/// Of one processor.
+/// Percent of one processor.
 fn cpu_percent(before: &Sample, now: &Sample) -> f64 {
     let used = now.cpu_total.saturating_sub(before.cpu_total) as f64;
     let passed = now.system_cpu.saturating_sub(before.system_cpu) as f64;
     if passed > 0.0 { used / passed * f64::from(now.online_cpus.max(1)) * 100.0 } else { 0.0 }
 }
 
-/// Without what the kernel would give back at once.
+/// Without memory that the kernel would free at once.
 fn memory(sample: &Sample) -> u64 {
     let cache = sample.memory_stats.get("total_inactive_file").or(sample.memory_stats.get("inactive_file"));
     match cache {
@@ -135,7 +135,7 @@ fn memory(sample: &Sample) -> u64 {
     }
 }
 
-fn row(sampled: &StatsResponse, whole_id: bool) -> Row {
+fn row(sampled: &Sampled, whole_id: bool) -> Row {
     let usage = Usage::of(sampled);
     let runs = sampled.current.is_some();
     let name = sampled.name.trim_start_matches('/').to_owned();
@@ -182,13 +182,13 @@ mod tests {
             memory_stats: [("inactive_file".to_owned(), 50)].into(),
             ..Sample::default()
         };
-        let sampled = StatsResponse {
+        let sampled = Sampled {
             current: Some(sample(300, 1000)),
             previous: Some(sample(200, 800)),
-            ..StatsResponse::default()
+            ..Sampled::default()
         };
         let usage = Usage::of(&sampled);
         assert_eq!((usage.cpu_percent, usage.memory, usage.memory_percent()), (100.0, 50, 12.5));
-        assert_eq!(Usage::of(&StatsResponse::default()), Usage::default());
+        assert_eq!(Usage::of(&Sampled::default()), Usage::default());
     }
 }

@@ -15,7 +15,7 @@ struct Status {
     service: &'static str,
     pid: Option<i32>,
     healthy: bool,
-    /// Why its socket could not be asked, if somebody may listen there.
+    /// Why its socket gave no answer, if a process may listen there.
     error: Option<String>,
     /// Proportional set size.
     memory_bytes: Option<u64>,

@@ -1,22 +1,22 @@
 //! `gantry top`.
 
 use anyhow::Result;
-use gantry_proto::gantry::engine::v1::TopRequest;
+use gantry_api::engine::containers::Inspect as _;
 use serde_json::{Map, Value};
 
-use crate::cmd::Session;
+use crate::cmd::{Session, said};
 use crate::output::{self, Format};
 
-pub async fn run(session: &Session, container: String, ps: &[String]) -> Result<()> {
+pub async fn run(session: &Session, container: &str, ps: &[String]) -> Result<()> {
     let ps_args = if ps.is_empty() { "-ef".to_owned() } else { ps.join(" ") };
-    let top = session.peers.containers().top(TopRequest { container, ps_args }).await?.into_inner();
+    let top = session.containers().top(container, &ps_args).await.map_err(said)?;
     if session.format == Format::Json {
         let object = |values: &Vec<String>| -> Map<String, Value> {
             top.titles.iter().cloned().zip(values.iter().cloned().map(Value::from)).collect()
         };
-        return output::json_lines(&top.processes.iter().map(|row| object(&row.values)).collect::<Vec<_>>());
+        return output::json_lines(&top.processes.iter().map(object).collect::<Vec<_>>());
     }
     let mut rows = vec![top.titles];
-    rows.extend(top.processes.into_iter().map(|row| row.values));
+    rows.extend(top.processes);
     output::write(output::columns(&rows).as_bytes())
 }

@@ -23,19 +23,19 @@ pub async fn run(session: &Session, arguments: &Up) -> Result<()> {
     let begun = if arguments.detach {
         detach(session, arguments).await
     } else {
-        // The services are watched over, whether somebody reads this or not.
+        // The supervisor continues even if its output is no longer read.
         let ready = || drop(tell_ready(&session.roots));
         supervisor::run(&session.roots, &arguments.options(), ready).await
     };
     let Err(error) = begun else { return Ok(()) };
-    // What a full disk breaks first says little.
+    // When the disk is full, the first error seldom says so.
     match failure::full_disk(&session.roots) {
         Some(full) if !output::explain(&error).contains(&full) => Err(error.context(full)),
         _ => Err(error),
     }
 }
 
-/// Says where clients connect.
+/// Prints where clients connect.
 fn tell_ready(roots: &Roots) -> Result<()> {
     let socket = roots.run.join("docker.sock");
     output::line("ready")?;
@@ -43,7 +43,7 @@ fn tell_ready(roots: &Roots) -> Result<()> {
     output::line(format_args!("    export DOCKER_HOST=unix://{}", socket.display()))
 }
 
-/// What the services say that a person has to decide about, as soon as one does and the others have had their say.
+/// Returns what services say that a person must decide about, once one has said it and the others have started or failed.
 async fn refused(roots: &Roots) -> Vec<String> {
     let mut found = Vec::new();
     loop {
@@ -56,14 +56,14 @@ async fn refused(roots: &Roots) -> Vec<String> {
     }
 }
 
-/// Starts a supervisor that the terminal's signals do not reach, and returns when the services answer.
+/// Starts a supervisor that does not get the terminal's signals, and returns when the services answer.
 async fn detach(session: &Session, arguments: &Up) -> Result<()> {
     let roots = &session.roots;
     if supervisor::holder(roots).is_some() {
         bail!("Gantry is already up on {}", roots.run.display());
     }
     for service in gantry_descriptor::names() {
-        // Of an earlier start.
+        // The file of an earlier start.
         let _ = std::fs::remove_file(roots.refusal(service));
     }
     let log = Log::of(roots, "supervisor");

@@ -1,10 +1,11 @@
 //! `gantry update`.
 
 use anyhow::{Result, bail};
-use gantry_proto::gantry::engine::v1::{Resources, RestartPolicy, UpdateRequest};
+use gantry_api::engine::containers::Manage as _;
+use gantry_api::engine::{Resources, RestartPolicy, Update as Changed};
 
 use crate::cli::command::Update;
-use crate::cmd::{Outcome, Session};
+use crate::cmd::{Outcome, Session, said};
 use crate::{options, output};
 
 pub async fn run(session: &Session, arguments: &Update) -> Result<u8> {
@@ -16,16 +17,14 @@ pub async fn run(session: &Session, arguments: &Update) -> Result<u8> {
         Some(policy) => options::restart(policy)?,
         None => RestartPolicy::default(),
     };
-    let mut client = session.peers.containers();
+    let client = session.containers();
     let mut outcome = Outcome::default();
     for container in &arguments.containers {
-        let request = UpdateRequest {
-            container: container.clone(),
-            resources: Some(resources.clone()),
-            restart_policy: Some(restart_policy.clone()),
-        };
-        if let Some(updated) = outcome.succeeded(client.update(request).await) {
-            updated.into_inner().warnings.iter().for_each(output::note);
+        let update =
+            Changed { resources: Some(resources.clone()), restart_policy: Some(restart_policy.clone()) };
+        let updated = client.update_container(container, update).await;
+        if let Some(warnings) = outcome.succeeded(updated.map_err(said)) {
+            warnings.iter().for_each(output::note);
             output::line(container)?;
         }
     }

@@ -1,12 +1,12 @@
-//! Variables and labels: of options, and of files with one a line.
+//! Variables and labels, from options and from files with one a line.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-/// Variables: those of files, then those of options. A name alone takes its value from this environment; one that is not
-/// there is passed on as it is, and takes the image's away.
+/// Variables: those of files, then those of options. A name without a value takes its value from this environment; if it has none
+/// there, the name is passed on, and removes the image's variable.
 pub fn variables(files: &[PathBuf], options: &[String]) -> Result<Vec<String>> {
     let mut variables = Vec::new();
     for file in files {
@@ -32,7 +32,7 @@ pub fn variables(files: &[PathBuf], options: &[String]) -> Result<Vec<String>> {
     Ok(variables)
 }
 
-/// Labels: those of files, then those of options. A key alone has an empty value.
+/// Labels: those of files, then those of options. A key without a value has an empty one.
 pub fn labels(files: &[PathBuf], options: &[String]) -> Result<BTreeMap<String, String>> {
     let mut labels = BTreeMap::new();
     for file in files {
@@ -56,7 +56,7 @@ fn add(labels: &mut BTreeMap<String, String>, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// The lines of a file, but for empty ones and comments.
+/// The lines of a file, without empty ones and comments.
 fn lines(file: &Path) -> Result<Vec<String>> {
     let text = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);

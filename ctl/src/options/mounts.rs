@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use gantry_api::engine::{BindOptions, Mount, TmpfsOptions, VolumeOptions};
 use gantry_docker::filters::truth;
-use gantry_proto::gantry::engine::v1::{BindOptions, Mount, TmpfsOptions, VolumeOptions};
 
 use super::value::{bytes, fields, pair};
 
-/// What `--volume` asks for: binds and named volumes as the engine takes them, and the targets of anonymous volumes. A
-/// source that begins with a dot is a path from here.
+/// The mounts of `--volume`: binds and named volumes in the engine's form, and the targets of anonymous volumes. A
+/// source that begins with a dot is relative to the working directory.
 pub fn volumes(options: &[String]) -> Result<(Vec<String>, Vec<String>)> {
     let (mut binds, mut anonymous) = (Vec::new(), Vec::new());
     for text in options {
@@ -27,15 +27,8 @@ pub fn volumes(options: &[String]) -> Result<(Vec<String>, Vec<String>)> {
 
 fn absolute(path: &str) -> Result<String> {
     let path = std::path::absolute(Path::new(path)).with_context(|| format!("find {path}"))?;
-    // `.` and `..` by name alone, as a shell's user means them.
-    let mut clean = std::path::PathBuf::new();
-    for part in path.components() {
-        match part {
-            std::path::Component::ParentDir => drop(clean.pop()),
-            part => clean.push(part),
-        }
-    }
-    Ok(clean.display().to_string())
+    // By name alone, as a shell does.
+    Ok(gantry_rooted::clean(path).display().to_string())
 }
 
 /// `TARGET[:OPTIONS]` of `--tmpfs`.
@@ -119,7 +112,7 @@ fn read(text: &str) -> Result<Mount> {
     Ok(mount)
 }
 
-/// What the engine could not tell from what was meant.
+/// Refuses what the engine could not tell from something else.
 fn check(mount: &mut Mount) -> Result<()> {
     if mount.target.is_empty() {
         bail!("it has no target");

@@ -1,14 +1,14 @@
-//! Which networks a container is on, and how.
+//! A container's networks and endpoints.
 
 use std::collections::HashMap;
 
 use anyhow::{Context, Result, bail};
-use gantry_proto::gantry::engine::v1::EndpointSettings;
+use gantry_api::engine::EndpointSettings;
 
 use super::value::{fields, pair};
 use crate::cli::container::Networking;
 
-/// The network mode, and the wishes for endpoints.
+/// The network mode, and the requested endpoints.
 pub fn endpoints(of: &Networking) -> Result<(String, HashMap<String, EndpointSettings>)> {
     let mut wishes = Vec::new();
     for text in &of.networks {
@@ -17,7 +17,7 @@ pub fn endpoints(of: &Networking) -> Result<(String, HashMap<String, EndpointSet
     if wishes.is_empty() {
         wishes.push(("default".to_owned(), EndpointSettings::default()));
     }
-    // The options of their own are for the first.
+    // `--ip`, `--network-alias` and the like are for the first network.
     let first = &mut wishes[0].1;
     first.aliases.extend(of.aliases.iter().cloned());
     first.links.extend(of.links.iter().cloned());
@@ -36,7 +36,7 @@ pub fn endpoints(of: &Networking) -> Result<(String, HashMap<String, EndpointSet
     let mode = wishes[0].0.clone();
     let user_defined = is_user_defined(&mode);
     if !user_defined {
-        // Links of the default bridge are the container's, and so is its address of a network card.
+        // On the default bridge, links and the MAC address belong to the container.
         wishes[0].1.links.clear();
         if !wishes[0].1.aliases.is_empty() {
             bail!("only networks that were made have names in them: --network-alias needs one");
@@ -46,7 +46,7 @@ pub fn endpoints(of: &Networking) -> Result<(String, HashMap<String, EndpointSet
     let mut endpoints = HashMap::new();
     for (network, mut settings) in wishes {
         if single && settings == EndpointSettings::default() {
-            // The engine makes it by itself.
+            // The engine adds this endpoint itself.
             break;
         }
         settings.has_ipam_config =
@@ -58,12 +58,12 @@ pub fn endpoints(of: &Networking) -> Result<(String, HashMap<String, EndpointSet
     Ok((mode, endpoints))
 }
 
-/// Whether links are those of a network that was made, and not the container's own.
+/// Whether links belong to a user's network, and not to the container.
 pub fn is_user_defined(mode: &str) -> bool {
     !matches!(mode, "default" | "bridge" | "host" | "none") && !mode.starts_with("container:")
 }
 
-/// A network's name, or keys with values of which one is its name.
+/// A network's name, or keys with values, of which one is the name.
 fn wish(text: &str) -> Result<(String, EndpointSettings)> {
     let mut settings = EndpointSettings::default();
     if !text.contains('=') {

@@ -4,15 +4,15 @@ use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
 use anyhow::{Context, Result, bail};
-use gantry_proto::gantry::engine::v1::{PortBinding, PortBindings};
+use gantry_api::engine::PortBinding;
 
-/// The bindings of `[address:][host port:]port[/protocol]`; an IPv6 address stands in brackets. Ports may be ranges, as long
-/// as each other; those of the host also for one port, which then gets a free one of them.
-pub fn bindings(options: &[String]) -> Result<HashMap<String, PortBindings>> {
-    let mut bindings: HashMap<String, PortBindings> = HashMap::new();
+/// The bindings of `[address:][host port:]port[/protocol]`; an IPv6 address is in brackets. Ports may be ranges of equal length;
+/// a range of the host's ports may also be for one port, which then gets a free one of them.
+pub fn bindings(options: &[String]) -> Result<HashMap<String, Vec<PortBinding>>> {
+    let mut bindings: HashMap<String, Vec<PortBinding>> = HashMap::new();
     for text in options {
         for (port, binding) in publish(text).with_context(|| format!("--publish {text}"))? {
-            bindings.entry(port).or_default().bindings.push(binding);
+            bindings.entry(port).or_default().push(binding);
         }
     }
     Ok(bindings)
@@ -34,7 +34,7 @@ fn publish(text: &str) -> Result<Vec<(String, PortBinding)>> {
     let (rest, ports) = rest.rsplit_once(':').unwrap_or(("", rest));
     let ports = range(ports)?;
     let (address, host) = match rest.rsplit_once(':') {
-        // The colon of an address in brackets.
+        // Do not split at a colon inside brackets.
         Some(_) if rest.ends_with(']') => (rest, ""),
         Some((address, host)) => (address, host),
         None if rest.contains('.') => bail!("no port of the host follows the address {rest}"),

@@ -25,12 +25,12 @@ pub fn bytes(text: &str) -> Result<i64, String> {
     Ok(bytes as i64)
 }
 
-/// The same, or -1 for no limit.
+/// The same; or -1 for no limit.
 pub fn bytes_or_unlimited(text: &str) -> Result<i64, String> {
     if text == "-1" { Ok(-1) } else { bytes(text) }
 }
 
-/// Processors, as nanoseconds of one in each second: `1.5`.
+/// Processors, as nanoseconds in each second: `1.5`.
 pub fn nano_cpus(text: &str) -> Result<i64, String> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let wrong = || format!("{text:?} is no number of processors");
@@ -45,7 +45,7 @@ pub fn nano_cpus(text: &str) -> Result<i64, String> {
     format!("{whole}{fraction:0<9}").parse().map_err(|_| wrong())
 }
 
-/// A length of time in nanoseconds: `30s`, `1m30s`, `500ms`.
+/// A duration in nanoseconds: `30s`, `1m30s`, `500ms`.
 pub fn duration(text: &str) -> Result<i64, String> {
     match moment::parse_duration(text) {
         Some(nanos) if nanos == 0 || nanos >= 1_000_000 => Ok(nanos),
@@ -54,7 +54,7 @@ pub fn duration(text: &str) -> Result<i64, String> {
     }
 }
 
-/// A key and a value, between which is the first `=`.
+/// A key and a value, split at the first `=`.
 pub fn pair(text: &str, option: &str) -> anyhow::Result<(String, String)> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
@@ -62,12 +62,12 @@ pub fn pair(text: &str, option: &str) -> anyhow::Result<(String, String)> {
     }
 }
 
-/// Pairs, of which the last of a key counts.
+/// Pairs; the last value of a key counts.
 pub fn pairs<T: FromIterator<(String, String)>>(texts: &[String], option: &str) -> anyhow::Result<T> {
     texts.iter().map(|text| pair(text, option)).collect()
 }
 
-/// The fields of one line of CSV; those in double quotes may have commas, and quotes twice.
+/// The fields of one line of CSV; a field in double quotes may have commas, and doubled quotes.
 pub fn fields(line: &str) -> Vec<String> {
     let mut fields = vec![String::new()];
     let mut quoted = false;

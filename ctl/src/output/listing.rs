@@ -1,7 +1,7 @@
-//! Lists of objects: as a table, as their names alone, by a format of the user's, or as JSON.
+//! Lists of objects: as a table, as names alone, in the user's format, or as JSON.
 //!
-//! A format is text with `{{.Field}}` in it, `\t` and `\n`; nothing else of Go's templates. What begins with `table ` has
-//! titles and columns, which `\t` divides. `{{json .}}` is the whole object, as `json` alone and `--json` print it: one
+//! A format is text with `{{.Field}}`, `\t` and `\n` in it; it supports nothing else of Go's templates. If it begins with `table `, the list
+//! has titles, and `\t` separates its columns. `{{json .}}` is the whole object, as `json` alone and `--json` print it: one
 //! document a line.
 
 use anyhow::{Result, bail};
@@ -9,24 +9,24 @@ use serde_json::Value;
 
 use super::{Format, line, write};
 
-/// A field that rows have: its name in formats, and the title of its column.
+/// A field of rows: its name in formats, and the title of its column.
 pub type Field = (&'static str, &'static str);
 
 /// A list.
 pub struct Listing {
-    /// Every field that there is.
+    /// All fields.
     pub fields: &'static [Field],
-    /// Those that a table shows, by name.
+    /// The fields of the table, by name.
     pub columns: Vec<&'static str>,
 }
 
-/// An object of a list: the value of each field, in their order, and all of it.
+/// A row: the value of each field, in the list's order, and the whole object.
 pub struct Row {
     pub cells: Vec<String>,
     pub whole: Value,
 }
 
-/// How a list is to be printed.
+/// How to print a list.
 pub struct Printer {
     fields: &'static [Field],
     how: How,
@@ -46,11 +46,11 @@ enum Piece {
 }
 
 impl Listing {
-    /// Reads what the user wants.
+    /// Reads the user's options.
     ///
     /// # Errors
     ///
-    /// A format that makes no sense, or names a field that there is none.
+    /// A format that is invalid, or names an unknown field.
     pub fn printer(&self, format: Format, wanted: Option<&str>) -> Result<Printer> {
         let how = match (format, wanted) {
             (Format::Json, Some(_)) => bail!("--json and --format cannot both be asked for"),
@@ -106,12 +106,12 @@ impl Listing {
 }
 
 impl Printer {
-    /// Prints rows; a table has its titles in any case.
+    /// Prints rows; a table has its titles even without rows.
     pub fn print(&self, rows: &[Row]) -> Result<()> {
         write(self.text(rows)?.as_bytes())
     }
 
-    /// What is printed.
+    /// The text to print.
     pub fn text(&self, rows: &[Row]) -> Result<String> {
         let mut text = String::new();
         match &self.how {
@@ -158,7 +158,7 @@ fn render(pieces: &[Piece], row: &Row) -> Result<String> {
     Ok(text)
 }
 
-/// What a shell leaves of `\t` and `\n`.
+/// Replaces `\t` and `\n`, which a shell leaves as they are.
 fn unescape(text: &str) -> String {
     text.replace("\\t", "\t").replace("\\n", "\n")
 }

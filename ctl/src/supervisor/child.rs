@@ -1,4 +1,4 @@
-//! One service's process: started, and started again.
+//! One service's process, which the supervisor starts and restarts.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -22,25 +22,25 @@ use crate::output;
 
 /// The first wait before a restart, and the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
-/// A process that ran for this long has not died of its start.
+/// A process that ran for this long has not failed at its start.
 const STEADY: Duration = Duration::from_secs(10);
-/// Nor has one that ran for so many times the wait before it: little goes into starting it again.
+/// Nor has one that ran for so many times the wait before it, because restarting it costs little.
 const PROPORTION: u32 = 20;
-/// How often its log's size is looked at.
+/// How often to look at the size of its log.
 const LOG_INTERVAL: Duration = Duration::from_secs(5);
 
-/// A process that fails as often as this, one after the other, does not start.
+/// A process that fails this many times in a row does not start.
 const ATTEMPTS: u32 = 3;
 
 pub struct Child {
     pub binary: PathBuf,
     pub service: &'static str,
     pub roots: Roots,
-    /// Further arguments.
+    /// Additional arguments.
     pub options: Vec<OsString>,
-    /// What it gets as its standard input, if anything.
+    /// Its standard input, if it gets one.
     pub door: Option<Door>,
-    /// Who hears that it does not start.
+    /// Gets the reason if it does not start.
     pub failures: mpsc::Sender<Failure>,
     /// Whether all services have answered.
     pub ready: Arc<AtomicBool>,
@@ -82,18 +82,18 @@ impl Child {
                 () = stop.cancelled() => return,
             }
             backoff = (backoff * 2).min(BACKOFF.1);
-            // One that an earlier supervisor left, and that did not listen yet when this one looked, keeps ours from
-            // starting: it holds the state.
+            // A process of an earlier supervisor, which did not listen yet when this one looked, may hold the state and so keep the
+            // new one from starting.
             if let Err(error) = super::replace(&self.roots, self.service).await {
                 output::note(format_args!("{error:#}"));
             }
         }
     }
 
-    /// Says why it has ended, once for each reason; and who waits for it to be ready hears that it will not be.
+    /// Reports why it has ended, once for each reason, to the log and to the caller that waits for it to be ready.
     fn tell(&self, status: ExitStatus, log: u64, ends: &mut Ends) {
         let service = self.service;
-        // It is started again all the same: a person may decide meanwhile.
+        // It is restarted all the same, because a person may decide meanwhile.
         if let Ok(refusal) = std::fs::read_to_string(self.roots.refusal(service)) {
             if ends.is_new(&refusal) {
                 output::note(format_args!("service {service} does not start: {refusal}"));
@@ -115,12 +115,12 @@ impl Child {
         }
         ends.count += 1;
         if status.code() == Some(exit::SETTINGS.into()) || ends.count >= ATTEMPTS {
-            // One is enough.
+            // One report is enough.
             let _ = self.failures.try_send(Failure { service, words });
         }
     }
 
-    /// Waits for its end, and keeps its log small until then.
+    /// Waits for its end, and meanwhile keeps its log small.
     async fn ended(&self, child: &mut tokio::process::Child) -> std::io::Result<ExitStatus> {
         let log = Log::of(&self.roots, self.service);
         let mut told = false;
@@ -130,7 +130,7 @@ impl Child {
             }
             let pid = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
             let Some(pid) = pid.filter(|_| log.is_full()) else { continue };
-            // Nobody waits for the child meanwhile: the pid is its own.
+            // The child is not reaped meanwhile, so its pid is not reused.
             if let Err(error) = log.move_away(pid)
                 && !std::mem::replace(&mut told, true)
             {
@@ -152,24 +152,24 @@ impl Child {
             .stdin(input)
             .stdout(log.try_clone()?)
             .stderr(log)
-            // Ctrl-C in the terminal is for the supervisor, which ends its children itself.
+            // Ctrl-C in the terminal must reach the supervisor only, which ends its children itself.
             .process_group(0)
             .spawn()
             .with_context(|| format!("start {} {}", self.binary.display(), self.service))
     }
 }
 
-/// How a service has ended, time after time.
+/// How a service has ended, each time.
 #[derive(Debug, Default)]
 struct Ends {
-    /// The last reason that was told.
+    /// The last reason that was reported.
     reason: String,
-    /// How often by an error of its own.
+    /// How many times it has ended by an error of its own.
     count: u32,
 }
 
 impl Ends {
-    /// Whether this is another reason than the last.
+    /// Whether this reason differs from the last.
     fn is_new(&mut self, reason: &str) -> bool {
         let is_new = self.reason != reason;
         reason.clone_into(&mut self.reason);
@@ -179,7 +179,7 @@ impl Ends {
 
 async fn end(child: &mut tokio::process::Child) {
     if let Some(pid) = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())) {
-        // Gone already: waited for below all the same.
+        // It may be gone already; the wait below reaps it.
         let _ = kill_process(pid, Signal::TERM);
     }
     if tokio::time::timeout(PATIENCE, child.wait()).await.is_err() {

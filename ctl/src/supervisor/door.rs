@@ -1,12 +1,12 @@
-//! A socket that outlives its service: Docker's, which is the gateway's.
+//! Keeps a socket that outlives its service: Docker's, which the gateway serves.
 //!
-//! A container that has `docker.sock` mounted has the very socket, not its name: one that is made anew at the same path is
-//! another, and the mounted one dead for as long as the container lives. So the supervisor makes the socket, listens, and gives
-//! it to each gateway that it starts as its standard input, as inetd(8) does. Clients that come while there is no gateway wait
-//! for the next one.
+//! A container that has `docker.sock` mounted has the socket itself, not its name: a new socket at the same path is another one, and the
+//! mounted one would be dead for the rest of the container's life. So the supervisor makes the socket, listens, and gives it to each
+//! gateway that it starts as standard input, as inetd(8) does. A client that connects while there is no gateway waits for the
+//! next one.
 //!
-//! A supervisor that takes over from one that was killed takes the socket out of the gateway that was left behind
-//! (pidfd_getfd(2)), before it ends that. After `gantry down` nobody holds the socket.
+//! A supervisor that takes over from a killed one takes the socket out of the gateway that is left
+//! (pidfd_getfd(2)) before it ends that gateway. After `gantry down` no process holds the socket.
 
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
@@ -22,24 +22,24 @@ use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open}
 
 use super::process;
 
-/// Until the service gives it the mode of its settings.
+/// The socket's mode until the service sets the mode of its settings.
 const MODE: u32 = 0o600;
-/// The file descriptor under which a service has it.
+/// The file descriptor of the socket in the service.
 const STDIN: i32 = 0;
 
 /// The socket, listening.
 pub struct Door {
     path: PathBuf,
     listener: OwnedFd,
-    /// The file that clients find it by.
+    /// The path by which clients find it.
     file: File,
 }
 
-/// What tells a file from others.
+/// Identifies a file: device and inode.
 type File = (u64, u64);
 
 impl Door {
-    /// The socket `name` of a service: of one that was left behind, or a new one.
+    /// The socket `name` of a service: the one of a service that is left, or a new one.
     pub async fn open(roots: &Roots, service: &str, name: &str) -> Result<Self> {
         let path = roots.run.join(name);
         let left = process::serving(&roots.socket(service)).await.ok().flatten();
@@ -62,7 +62,8 @@ impl Door {
         Ok(Self { listener: listener.into(), file, path })
     }
 
-    /// The standard input of its service. A socket whose file somebody has removed or replaced is made anew.
+    /// The standard input for its service. If the socket's file has been removed or replaced, this makes a new
+    /// socket.
     pub fn stdin(&mut self) -> Result<Stdio> {
         if file(&self.path).ok() != Some(self.file) {
             *self = Self::make(self.path.clone())?;
@@ -82,7 +83,7 @@ fn take(process: Pid) -> Option<OwnedFd> {
     socket_acceptconn(&stdin).ok().filter(|listens| *listens).map(|_| stdin)
 }
 
-/// Whether who connects to a path comes to a listener: both name the process that once began to listen (SO_PEERCRED, unix(7)).
+/// Whether a connection to a path reaches a listener: both name the process that called listen(2) (SO_PEERCRED, unix(7)).
 async fn leads_to(path: &Path, listener: &impl AsFd) -> bool {
     let Ok(client) = socket::connect(path).await else { return false };
     let listens = |socket: std::os::fd::BorrowedFd<'_>| socket_peercred(socket).ok().map(|by| by.pid);

@@ -1,4 +1,4 @@
-//! Why a process that was started has ended: one line, for who has to do something about it.
+//! Finds out why a process has ended: one line, for the person who must act.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -8,18 +8,18 @@ use rustix::process::Signal;
 
 use super::log::Log;
 
-/// With less than this, in bytes, a disk is as good as full: nothing is started on it.
+/// A disk with less room than this, in bytes, counts as full: nothing starts on it.
 const NO_SPACE: u64 = 1 << 20;
 
 /// A service that does not start.
 #[derive(Debug)]
 pub struct Failure {
     pub service: &'static str,
-    /// Why.
+    /// The reason.
     pub words: String,
 }
 
-/// Whether a process has ended by an error of its own: by its exit code, or by a signal that nobody sends.
+/// Whether a process has ended by an error of its own: by its exit code, or by a signal that is not sent on purpose.
 pub fn is_own(status: ExitStatus) -> bool {
     let fatal = [Signal::ABORT, Signal::SEGV, Signal::BUS, Signal::ILL, Signal::FPE, Signal::SYS];
     match status.signal() {
@@ -28,7 +28,7 @@ pub fn is_own(status: ExitStatus) -> bool {
     }
 }
 
-/// What a service says that has ended with an error, and has begun to log when its log was `length` long.
+/// The error message of a service that has ended; its log had `length` bytes when it started.
 pub fn words(roots: &Roots, service: &str, status: ExitStatus, length: u64) -> String {
     let said = Log::of(roots, service).since(length);
     let mut words = last_words(&said, &format!("gantryd {service}: "))
@@ -45,7 +45,7 @@ pub fn words(roots: &Roots, service: &str, status: ExitStatus, length: u64) -> S
     words
 }
 
-/// What there is to say of a disk that is full, if it is.
+/// The message about a full disk, if it is full.
 pub fn full_disk(roots: &Roots) -> Option<String> {
     [&roots.state, &roots.run].into_iter().find_map(|path| {
         let there = path.ancestors().find(|ancestor| ancestor.exists())?;
@@ -55,7 +55,7 @@ pub fn full_disk(roots: &Roots) -> Option<String> {
     })
 }
 
-/// The last line that begins as the program's own errors do, without that beginning; else the last line that is not empty.
+/// The last line that begins as the program's own errors do, without that beginning; otherwise the last line that is not empty.
 pub fn last_words(said: &str, beginning: &str) -> Option<String> {
     let lines = || said.lines().rev().filter(|line| !line.trim().is_empty());
     let own = lines().find_map(|line| line.strip_prefix(beginning));

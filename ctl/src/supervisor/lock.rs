@@ -1,5 +1,5 @@
-//! One supervisor per root: `<run>/supervisor.lock`, a record lock of fcntl(2). The kernel says who holds it, whatever
-//! stands in the file, and asking takes no lock that could keep a supervisor from starting. Inside stands the pid, and
+//! One supervisor per root: `<run>/supervisor.lock`, a record lock of fcntl(2). The kernel tells who holds it, whatever the
+//! file says, and asking takes no lock that could keep a supervisor from starting. The file has the pid, and
 //! the word `ready` once all services have answered.
 
 use std::fs::{self, File, OpenOptions};
@@ -11,7 +11,7 @@ use rustix::fs::{FlockOperation, fcntl_lock};
 use rustix::io::Errno;
 use rustix::process::{Flock, FlockType, Pid, fcntl_getlk};
 
-/// The right to supervise a root; freed with the process, or when the process closes the file, opened here or not.
+/// The right to supervise a root. The process loses it when it ends or closes the file, whichever descriptor it closes.
 pub struct Lock(File);
 
 impl Lock {
@@ -19,7 +19,7 @@ impl Lock {
     ///
     /// # Errors
     ///
-    /// When another supervisor holds it.
+    /// Another supervisor holds it.
     pub fn take(roots: &Roots) -> Result<Self> {
         fs::create_dir_all(&roots.run).with_context(|| format!("make {}", roots.run.display()))?;
         let mut file = open(roots)?;
@@ -36,18 +36,18 @@ impl Lock {
         Ok(Self(file))
     }
 
-    /// Notes that all services have answered.
+    /// Writes down that all services have answered.
     pub fn note_ready(&mut self) -> Result<()> {
         write!(self.0, " ready").context("write the supervisor's file")
     }
 }
 
-/// Whether the supervisor with this pid has noted that it is ready.
+/// Whether the supervisor with this pid has written that it is ready.
 pub fn is_ready(roots: &Roots, pid: u32) -> bool {
     fs::read_to_string(path(roots)).is_ok_and(|text| text == format!("{pid} ready"))
 }
 
-/// The supervisor that holds a root, if one does.
+/// The supervisor of a root, if there is one.
 pub fn holder(roots: &Roots) -> Option<Pid> {
     holder_of(&File::open(path(roots)).ok()?)
 }

@@ -1,8 +1,8 @@
-//! What a process prints: `NAME.log`, and `NAME.log.1` with what came before.
+//! A process's output: `NAME.log`, and `NAME.log.1` with what is older.
 //!
-//! A service writes by itself, for it may outlive its supervisor. Nobody can give it another file while it runs: what is
-//! in its file is copied to the old one, and the file emptied. The copy's end and the emptying happen while the service is
-//! stopped (SIGSTOP), for the time of a few system calls, so that no line falls between them.
+//! A service writes its log itself, because it may outlive its supervisor, and cannot get another file while it runs. So the supervisor
+//! copies the file to the old one and empties it. It does the end of the copy and the emptying while the service is
+//! stopped (SIGSTOP), for the time of a few system calls, so that no line is lost between them.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -14,13 +14,13 @@ use anyhow::{Context, Result, bail};
 use gantry_daemon::Roots;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
-/// From this size on, in bytes, a log becomes the old one.
+/// A log of this size, in bytes, becomes the old one.
 const LIMIT: u64 = 10 << 20;
-/// As much is read of what a process has said last, in bytes.
+/// How many bytes to read of a process's last output.
 const WORDS: u64 = 64 << 10;
-/// Who may read it: its owner, and the owner's group.
+/// The log's mode: its owner and the owner's group may read it.
 const MODE: u32 = 0o640;
-/// How long a process may take to stop, as one does that waits for a disk.
+/// How long a process may take to stop, as when it waits for a disk.
 const STOP: Duration = Duration::from_secs(1);
 
 /// A log.
@@ -33,19 +33,19 @@ impl Log {
         Self(roots.state.join("log").join(format!("{name}.log")))
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// Opens it for a process that is to be started.
+    /// Opens it for a process that is about to start.
     pub fn open(&self) -> Result<File> {
         let open = || {
             fs::create_dir_all(self.0.parent().expect("it is in a folder"))?;
             if self.is_full() {
                 fs::rename(&self.0, self.beside("1"))?;
             }
-            // Logs tell of users' containers: they are for the operator. One from an earlier version is as private.
+            // Logs contain facts about users' containers, so they are for the operator. A log of an earlier version becomes private, too.
             let log = OpenOptions::new().create(true).append(true).mode(MODE).open(&self.0)?;
             log.set_permissions(Permissions::from_mode(MODE))?;
             Ok::<_, io::Error>(log)
@@ -53,17 +53,17 @@ impl Log {
         open().with_context(|| format!("open {}", self.0.display()))
     }
 
-    /// How long it is.
+    /// Its length.
     pub fn length(&self) -> u64 {
         fs::metadata(&self.0).map_or(0, |metadata| metadata.len())
     }
 
-    /// What was printed from a length on: the last of it, where it is much.
+    /// The output since the log had a length; only the last part, if it is long.
     pub fn since(&self, length: u64) -> String {
         let read = || {
             let mut log = File::open(&self.0)?;
             let end = log.metadata()?.len();
-            // It may have been moved away meanwhile.
+            // The supervisor may have moved the log away meanwhile.
             let start = if length <= end { length } else { 0 };
             log.seek(SeekFrom::Start(start.max(end.saturating_sub(WORDS))))?;
             let mut text = Vec::new();
@@ -73,18 +73,18 @@ impl Log {
         read().unwrap_or_default()
     }
 
-    /// Whether it is to be moved away.
+    /// Whether it is large enough to move away.
     pub fn is_full(&self) -> bool {
         fs::metadata(&self.0).is_ok_and(|metadata| metadata.len() >= LIMIT)
     }
 
-    /// Moves away what is in it, while a child of ours that nobody waits for meanwhile goes on writing. A crash may
-    /// leave lines in both files.
+    /// Moves its contents away while the child, which is not reaped meanwhile, continues to write. After a crash,
+    /// lines may be in both files.
     pub fn move_away(&self, writer: Pid) -> Result<()> {
         let copy = self.beside("new");
         let moved = self.copy_and_empty(&copy, writer);
         if moved.is_err() {
-            // There may be none.
+            // There may be no old log.
             let _ = fs::remove_file(&copy);
         }
         moved.with_context(|| format!("move away {}", self.0.display()))
@@ -107,7 +107,7 @@ impl Log {
     }
 }
 
-/// A child that is stopped as long as this lives.
+/// Keeps a child stopped as long as this lives.
 struct Stopped(Pid);
 
 impl Stopped {
@@ -115,7 +115,7 @@ impl Stopped {
         let stopped = Self(child);
         kill_process(child, Signal::STOP).context("stop its writer")?;
         let deadline = Instant::now() + STOP;
-        // One that has ended writes as little.
+        // A child that has ended writes no more, either.
         let options =
             WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
         while waitid(WaitId::Pid(child), options).context("await its writer's stop")?.is_none() {
@@ -130,7 +130,7 @@ impl Stopped {
 
 impl Drop for Stopped {
     fn drop(&mut self) {
-        // It has ended otherwise.
+        // It has ended instead.
         let _ = kill_process(self.0, Signal::CONT);
     }
 }
@@ -150,7 +150,7 @@ mod tests {
     fn no_line_is_lost_while_a_log_is_moved_away() {
         let state = std::env::temp_dir().join(format!("gantry-log-{}", std::process::id()));
         let log = Log::of(&Roots { run: state.join("run"), state: state.clone() }, "busy");
-        // A line at a time, as services write.
+        // Services write whole lines.
         let program = "i=0; while :; do i=$((i+1)); echo $i; done";
         let mut writer = Command::new("sh")
             .args(["-c", program])

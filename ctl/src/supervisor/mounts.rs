@@ -1,12 +1,13 @@
 //! The mount namespace of the services.
 //!
 //! `ip netns exec` runs a command in a mount namespace of its own, with a fresh
-//! `/sys` that has no cgroups, and what is mounted there nobody sees again. A
-//! Gantry that is started so goes back to the mounts of the process that ran the
+//! `/sys` that has no cgroups, and what is mounted there is visible to nobody else. If a
+//! user starts Gantry so, it returns to the mounts of the process that ran the
 //! command: cgroups are there, and pinned network namespaces outlive the
 //! supervisor. The network namespace stays the caller's.
 //!
-//! Where the roots or the programs themselves are not what they are here, it stays: somebody has given it mounts on purpose.
+//! If the roots or the programs are not the same in both namespaces, it stays: then the user has chosen these mounts
+//! on purpose.
 
 use std::fs;
 use std::os::fd::AsFd;
@@ -17,10 +18,10 @@ use anyhow::{Context, Result};
 use gantry_daemon::Roots;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-/// Joins the mount namespace of the nearest ancestor that has cgroups, when ours
-/// has none, and both roots and the folder of this program are the same directories there. To be called before
+/// Joins the mount namespace of the nearest ancestor that has cgroups, if this process's namespace
+/// has none, and if both roots and the folder of this program are the same directories there. Call it before
 /// the process has a second thread (setns(2)).
-pub fn adopt(roots: &Roots) -> Result<()> {
+pub fn join_ancestors(roots: &Roots) -> Result<()> {
     if has_cgroups("self") {
         return Ok(());
     }

@@ -1,4 +1,4 @@
-//! A service as a process, found through the socket that it listens on.
+//! A service's process, found by the socket on which it listens.
 
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -17,28 +17,28 @@ use tonic_health::pb::health_client::HealthClient;
 ///
 /// # Errors
 ///
-/// What else connect(2) reports, as that we may not.
+/// Any other error of connect(2), such as a lack of permission.
 pub async fn serving(socket: &Path) -> io::Result<Option<Pid>> {
     match gantry_rpc::socket::connect(socket).await {
         Ok(stream) => Ok(stream.peer_cred()?.pid().and_then(Pid::from_raw)),
         Err(error) => match error.kind() {
-            // The last one: it ended before it took the connection.
+            // The process that listened last: it ended before it took the connection.
             ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => Ok(None),
             _ => Err(error),
         },
     }
 }
 
-/// Whether systemd itself started the process, and not who was started by systemd: in SYSTEMD_EXEC_PID, which children
-/// inherit, stands the process's own pid (systemd.exec(5), since version 248). A service that an earlier supervisor left
-/// behind has none, or that of another process, whoever its parent is now.
+/// Whether systemd itself started the process, rather than one of its children: SYSTEMD_EXEC_PID, which children
+/// inherit, has the process's own pid (systemd.exec(5), since version 248). A service that an earlier supervisor left
+/// has no such variable, or one with another pid, whoever its parent is now.
 pub fn is_unit(pid: Pid) -> bool {
     let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
     let own = format!("SYSTEMD_EXEC_PID={pid}");
     environment.split(|byte| *byte == 0).any(|variable| variable == own.as_bytes())
 }
 
-/// Ends a process: SIGTERM, and SIGKILL after `patience`. Ending one that is gone is no error.
+/// Ends a process: SIGTERM, and SIGKILL after `patience`. A process that is gone is no error.
 pub async fn end(pid: Pid, patience: Duration) -> Result<()> {
     let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
         Err(Errno::SRCH) => return Ok(()),
@@ -46,7 +46,7 @@ pub async fn end(pid: Pid, patience: Duration) -> Result<()> {
     };
     let wait = move || {
         for signal in [Signal::TERM, Signal::KILL] {
-            // A supervisor that died while it moved a log away has left the log's writer stopped: it hears nothing then.
+            // If a supervisor died while it moved a log away, the service is still stopped, and gets no other signal.
             for signal in [signal, Signal::CONT] {
                 match pidfd_send_signal(&pidfd, signal) {
                     Err(Errno::SRCH) => return Ok(()),
@@ -80,7 +80,7 @@ pub async fn is_healthy(roots: &Roots, service: &'static str) -> bool {
     }
 }
 
-/// Returns when the service has not answered for `patience`.
+/// Returns if the service does not answer for `patience`.
 pub async fn silent(roots: &Roots, service: &'static str, patience: Duration) {
     let mut heard = Instant::now();
     while heard.elapsed() < patience {
@@ -91,10 +91,10 @@ pub async fn silent(roots: &Roots, service: &'static str, patience: Duration) {
     }
 }
 
-/// What the kernel knows of a process.
+/// The kernel's facts about a process.
 #[derive(Debug, Clone, Copy)]
 pub struct Usage {
-    /// Proportional set size, bytes: shared pages divided among those who share them.
+    /// Proportional set size in bytes: shared pages are divided among the processes that share them.
     pub pss: u64,
     /// Seconds since it was started.
     pub uptime: u64,
@@ -107,7 +107,7 @@ pub fn usage(pid: Pid) -> Option<Usage> {
     let pss = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
     let pss: u64 = pss.trim().strip_suffix("kB")?.trim().parse().ok()?;
 
-    // The name may hold spaces and brackets: fields are counted after its end.
+    // The name may have spaces and brackets, so count the fields after its end.
     let stat = std::fs::read_to_string(format!("{folder}/stat")).ok()?;
     let started: u64 = stat.rsplit(')').next()?.split_whitespace().nth(19)?.parse().ok()?;
     let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
@@ -157,7 +157,7 @@ mod tests {
         );
         std::fs::set_permissions(&socket, PermissionsExt::from_mode(0o000)).expect("ours");
         let path = socket.clone();
-        // Credentials belong to threads; root is refused nothing.
+        // Credentials belong to threads; root may always.
         let refused = std::thread::spawn(move || {
             if geteuid().is_root() {
                 set_thread_uid(Uid::from_raw(65534)).expect("anybody");

@@ -1,4 +1,4 @@
-//! A collector, and what it says to what it is sent.
+//! Sends batches to a collector and interprets its answers.
 
 use std::time::Duration;
 
@@ -18,26 +18,26 @@ use tonic_prost::ProstCodec;
 use crate::options::{Options, Protocol};
 use crate::wire::{self, Export, Exported};
 
-/// The most bytes of an answer.
+/// Most bytes of an answer.
 const ANSWER: usize = 1 << 20;
 
-/// What became of what was sent.
+/// The outcome of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It has it, but for so many records, which it will never take.
+    /// The collector has accepted the batch, except records that it refused for good.
     Taken {
-        /// Records that it refused.
+        /// Number of records that it refused.
         refused: u64,
-        /// Why.
+        /// The collector's reason.
         why: String,
     },
-    /// Not now: the same may be taken later, not before this time has passed if it said one.
+    /// The collector cannot take the batch now. If it named a time, the next attempt must not come earlier.
     Later(String, Option<Duration>),
-    /// Never.
+    /// The collector refuses the batch for good.
     Never(String),
 }
 
-/// A collector.
+/// A connection to a collector.
 pub struct Collector {
     way: Way,
     options: Options,
@@ -49,7 +49,7 @@ enum Way {
 }
 
 impl Collector {
-    /// Connects when there is something to send.
+    /// A collector that is connected when there is something to send.
     pub fn new(options: &Options) -> Collector {
         let way = match options.protocol {
             Protocol::Grpc => {
@@ -67,7 +67,7 @@ impl Collector {
         Collector { way, options: options.clone() }
     }
 
-    /// Sends.
+    /// Sends a batch.
     pub async fn export(&self, export: &Export) -> Outcome {
         let sending = async {
             match &self.way {

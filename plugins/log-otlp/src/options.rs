@@ -1,4 +1,4 @@
-//! What a user can say of a container's log (`--log-opt`), checked when the container starts.
+//! The options of a container's log (`--log-opt`), which are checked when the container starts.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use gantry_plugin_sdk::{Error, Result};
 use http::{HeaderName, HeaderValue, Uri};
 use regex::Regex;
 
-/// Options that are the engine's, which hands them on.
+/// Options that the engine interprets and passes on.
 const ENGINE: [&str; 6] =
     ["mode", "max-buffer-size", "cache-disabled", "cache-max-size", "cache-max-file", "cache-compress"];
 const OWN: [&str; 11] = [
@@ -23,19 +23,19 @@ const OWN: [&str; 11] = [
     "env",
     "env-regex",
 ];
-/// Records of a batch at most: it has to be remembered.
+/// Most records of a batch, because a batch is kept in memory.
 const LARGEST: usize = 10_000;
 
-/// How OTLP is spoken.
+/// The protocol of OTLP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// Over gRPC.
     Grpc,
-    /// By POSTs of protobuf messages.
+    /// HTTP: POSTs of protobuf messages.
     Http,
 }
 
-/// Which labels or variables are told.
+/// A selection of labels or variables.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
     names: Vec<String>,
@@ -45,31 +45,31 @@ pub struct Wanted {
 /// A container's options.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where the collector is.
+    /// The collector's address.
     pub endpoint: Uri,
-    /// How it is spoken to.
+    /// The protocol to the collector.
     pub protocol: Protocol,
-    /// What is said with each request.
+    /// Headers of each request.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// A request has to be answered within this.
+    /// Time limit of a request.
     pub timeout: Duration,
-    /// Records that are sent at once, at most; as many again wait for them.
+    /// Most records per request; as many more, if they are short, wait in the queue.
     pub batch: usize,
-    /// How long a record waits for others.
+    /// How long a record waits for more records.
     pub wait: Duration,
-    /// After this a batch that the collector has not taken is lost; never, if none.
+    /// Time after which a batch that the collector has not accepted is lost; `None` for never.
     pub give_up: Option<Duration>,
-    /// Labels that are told.
+    /// The labels that are sent.
     pub labels: Wanted,
-    /// Variables that are told.
+    /// The variables that are sent.
     pub env: Wanted,
 }
 
 impl Options {
-    /// Reads them; `endpoint` is where the collector is of those who do not say.
+    /// Parses the options. `endpoint` is the default address of the collector.
     ///
     /// # Errors
-    /// What makes no sense.
+    /// An option that is not valid.
     pub fn parse(config: &BTreeMap<String, String>, endpoint: &str) -> Result<Options> {
         let known = |key: &&String| ENGINE.contains(&key.as_str()) || OWN.contains(&key.as_str());
         if let Some(key) = config.keys().find(|key| !known(key)) {
@@ -114,7 +114,7 @@ impl Wanted {
         Ok(Wanted { names, expression })
     }
 
-    /// Whether this one is.
+    /// Whether the selection contains this name.
     pub fn has(&self, name: &str) -> bool {
         self.names.iter().any(|one| one == name)
             || self.expression.as_ref().is_some_and(|expression| expression.is_match(name))
@@ -135,7 +135,7 @@ fn address(text: &str) -> Result<Uri> {
     }
 }
 
-/// `name=value,name=value`.
+/// Parses `name=value,name=value`.
 fn headers(text: &str) -> Result<Vec<(HeaderName, HeaderValue)>> {
     let odd = || refused("otlp-headers", text, "must be name=value,name=value");
     let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
@@ -148,7 +148,7 @@ fn headers(text: &str) -> Result<Vec<(HeaderName, HeaderValue)>> {
         .collect()
 }
 
-/// A number and its unit: `ms`, `s`, `m` or `h`.
+/// Parses a number with a unit: `ms`, `s`, `m` or `h`.
 fn duration(key: &str, text: &str) -> Result<Duration> {
     let end = text.bytes().take_while(u8::is_ascii_digit).count();
     let unit = match &text[end..] {

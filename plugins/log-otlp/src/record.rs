@@ -1,4 +1,4 @@
-//! From entries to records: lines that came in pieces become whole again.
+//! Converts log entries into records, and joins the parts of long lines.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -7,10 +7,10 @@ use gantry_plugin_sdk::log::{Entry, Info};
 use crate::options::Options;
 use crate::wire::{AnyValue, LogRecord, Resource, Value, attribute, text};
 
-/// Bytes of a line; a longer one becomes several records.
+/// Most bytes of a line; a longer line becomes several records.
 const LONGEST: usize = 1 << 20;
 
-/// Who a container is, as OpenTelemetry calls its properties.
+/// The resource of a container: its properties under OpenTelemetry's names.
 pub fn resource(info: &Info, options: &Options) -> Resource {
     let name = info.container_name.trim_start_matches('/');
     let mut attributes = vec![
@@ -29,7 +29,7 @@ pub fn resource(info: &Info, options: &Options) -> Resource {
     Resource { attributes }
 }
 
-/// Joins the pieces of lines, of each stream its own.
+/// Joins the parts of lines, for each stream separately.
 #[derive(Debug, Default)]
 pub struct Joiner {
     open: Vec<Open>,
@@ -44,12 +44,12 @@ struct Open {
 }
 
 impl Joiner {
-    /// Takes an entry; what it completes.
+    /// Takes an entry. Returns the records that it completes.
     pub fn take(&mut self, entry: Entry) -> Vec<LogRecord> {
         let at = self.open.iter().position(|open| open.source == entry.source);
         let mut done = Vec::new();
         let Some(piece) = &entry.partial_log_metadata else {
-            // Pieces whose last one never came.
+            // Parts of a line whose last part has not arrived.
             done.extend(at.map(|at| self.open.swap_remove(at).record(true)));
             done.push(record(&entry.source, entry.time_nano, entry.line, false));
             return done;
@@ -80,7 +80,7 @@ impl Joiner {
         done
     }
 
-    /// What is left when no more comes.
+    /// The incomplete lines at the end of the log.
     pub fn end(&mut self) -> Vec<LogRecord> {
         self.open.drain(..).filter(|open| !open.line.is_empty()).map(|open| open.record(true)).collect()
     }
@@ -112,7 +112,7 @@ fn record(source: &str, time: i64, line: Vec<u8>, torn: bool) -> LogRecord {
     }
 }
 
-/// Tells a collector of lines that it will never have.
+/// A record that tells the collector of lost records.
 pub fn loss(count: u64) -> LogRecord {
     let lost = i64::try_from(count).unwrap_or(i64::MAX);
     let body = Value::Text(format!("{count} log records before this one were lost on the way"));

@@ -1,14 +1,15 @@
-//! For tests: a collector that writes down what it gets, and is away or refuses when it is told to.
+//! A collector for tests, which records what it gets, and is away or refuses when the test says so.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
+use parking_lot::Mutex;
 use prost::Message;
 use tokio::net::TcpListener;
 use tonic::body::Body;
@@ -18,16 +19,16 @@ use tonic_prost::ProstCodec;
 
 use crate::wire::{Export, Exported, KeyValue, PartialSuccess, Value};
 
-/// What a collector got.
+/// A record that a collector got.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Got {
-    /// Who said it.
+    /// The resource that the records belong to.
     pub resource: BTreeMap<String, Value>,
     /// The line.
     pub line: Value,
-    /// What is known of the line.
+    /// The attributes of the line.
     pub attributes: BTreeMap<String, Value>,
-    /// As the record has it.
+    /// The severity of the record.
     pub severity: i32,
     /// Nanoseconds since 1970.
     pub time: u64,
@@ -38,35 +39,35 @@ pub struct Got {
 pub struct Collector {
     got: Arc<Mutex<Vec<Got>>>,
     headers: Arc<Mutex<Vec<String>>>,
-    /// It says that it cannot take anything now.
+    /// Whether it answers that it cannot take anything now.
     pub is_away: Arc<AtomicBool>,
-    /// It takes nothing, for good.
+    /// Whether it refuses all batches for good.
     pub refuses: Arc<AtomicBool>,
-    /// Of each request it does not take one.
+    /// Whether it refuses one record of each request.
     pub is_picky: Arc<AtomicBool>,
 }
 
 impl Collector {
-    /// Serves on a port of loopback until the process ends.
+    /// Serves on a port of the loopback interface until the process ends.
     ///
     /// # Panics
-    /// There is no port.
+    /// When no port is free.
     pub async fn start(&self) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let serving = tonic::transport::Server::builder().add_service(self.clone());
         let incoming = tonic::transport::server::TcpIncoming::from(listener);
-        // It ends with the test's runtime.
+        // The task ends with the test's runtime.
         tokio::spawn(serving.serve_with_incoming(incoming));
         address
     }
 
-    /// All that it got.
+    /// All records that it got.
     pub fn got(&self) -> Vec<Got> {
-        self.got.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.got.lock().clone()
     }
 
-    /// The lines of it, but for what tells of losses.
+    /// The lines of these records, without those that report losses.
     pub fn lines(&self) -> Vec<String> {
         let is_line = |got: &Got| !got.attributes.contains_key("log.lost");
         let line = |got: Got| match got.line {
@@ -76,7 +77,7 @@ impl Collector {
         self.got().into_iter().filter(is_line).map(line).collect()
     }
 
-    /// How many records it was told that it will never have.
+    /// The number of lost records that it was told of.
     pub fn lost(&self) -> i64 {
         let told = |got: Got| match got.attributes.get("log.lost") {
             Some(Value::Number(count)) => *count,
@@ -85,12 +86,12 @@ impl Collector {
         self.got().into_iter().map(told).sum()
     }
 
-    /// What the header `x-test` said, of each request.
+    /// The header `x-test` of each request.
     pub fn headers(&self) -> Vec<String> {
-        self.headers.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.headers.lock().clone()
     }
 
-    /// Takes a message, however it came.
+    /// Takes a message of either protocol.
     pub fn take(&self, bytes: &[u8]) -> Result<Exported, Status> {
         let export = Export::decode(bytes).map_err(|error| Status::invalid_argument(error.to_string()))?;
         self.export(export)
@@ -103,7 +104,7 @@ impl Collector {
         if self.refuses.load(Ordering::Relaxed) {
             return Err(Status::new(Code::InvalidArgument, "not this"));
         }
-        let mut got = self.got.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut got = self.got.lock();
         for resource_logs in export.resource_logs {
             let resource = map(resource_logs.resource.unwrap_or_default().attributes);
             for record in resource_logs.scope_logs.into_iter().flat_map(|scope| scope.log_records) {
@@ -139,7 +140,7 @@ impl UnaryService<Export> for Method {
 
     fn call(&mut self, request: Request<Export>) -> Self::Future {
         if let Some(value) = request.metadata().get("x-test").and_then(|value| value.to_str().ok()) {
-            self.0.headers.lock().unwrap_or_else(PoisonError::into_inner).push(value.to_owned());
+            self.0.headers.lock().push(value.to_owned());
         }
         std::future::ready(self.0.export(request.into_inner()).map(Response::new))
     }

@@ -1,4 +1,5 @@
-//! OTLP's messages, as far as logs have them (opentelemetry.proto.logs.v1 and what it needs), and what is sent where.
+//! The messages of OTLP for logs (opentelemetry.proto.logs.v1 and what it needs), with the method and path to send
+//! them to.
 
 use prost::{Message, Oneof};
 
@@ -7,74 +8,74 @@ pub const METHOD: &str = "/opentelemetry.proto.collector.logs.v1.LogsService/Exp
 /// The path over HTTP, below the endpoint.
 pub const PATH: &str = "v1/logs";
 
-/// What is exported.
+/// A request with records.
 #[derive(Clone, PartialEq, Message)]
 pub struct Export {
-    /// By who said it.
+    /// Records grouped by their resource.
     #[prost(message, repeated, tag = "1")]
     pub resource_logs: Vec<ResourceLogs>,
 }
 
-/// What one resource has said.
+/// The records of one resource.
 #[derive(Clone, PartialEq, Message)]
 pub struct ResourceLogs {
-    /// Who.
+    /// The resource.
     #[prost(message, optional, tag = "1")]
     pub resource: Option<Resource>,
-    /// What.
+    /// The records, by the library that collected them.
     #[prost(message, repeated, tag = "2")]
     pub scope_logs: Vec<ScopeLogs>,
 }
 
-/// Who says something.
+/// The source of records.
 #[derive(Clone, PartialEq, Message)]
 pub struct Resource {
-    /// What is known of it.
+    /// The attributes.
     #[prost(message, repeated, tag = "1")]
     pub attributes: Vec<KeyValue>,
 }
 
-/// What came by one way.
+/// The records of one library.
 #[derive(Clone, PartialEq, Message)]
 pub struct ScopeLogs {
-    /// Which.
+    /// The scope.
     #[prost(message, optional, tag = "1")]
     pub scope: Option<Scope>,
-    /// What.
+    /// The records.
     #[prost(message, repeated, tag = "2")]
     pub log_records: Vec<LogRecord>,
 }
 
-/// Who collected it.
+/// The library that collected the records.
 #[derive(Clone, PartialEq, Message)]
 pub struct Scope {
-    /// Its name.
+    /// The library's name.
     #[prost(string, tag = "1")]
     pub name: String,
-    /// Its version.
+    /// The library's version.
     #[prost(string, tag = "2")]
     pub version: String,
 }
 
-/// A line.
+/// A record: a line of a log.
 #[derive(Clone, PartialEq, Message)]
 pub struct LogRecord {
-    /// When it was said, nanoseconds since 1970.
+    /// Time of the line, nanoseconds since 1970.
     #[prost(fixed64, tag = "1")]
     pub time_unix_nano: u64,
-    /// 9 for information, 13 for a warning, 17 for an error.
+    /// The severity: 9 for information, 13 for a warning, 17 for an error.
     #[prost(int32, tag = "2")]
     pub severity_number: i32,
-    /// The same as a word.
+    /// The severity as a word.
     #[prost(string, tag = "3")]
     pub severity_text: String,
     /// The line.
     #[prost(message, optional, tag = "5")]
     pub body: Option<AnyValue>,
-    /// What is known of it.
+    /// The attributes.
     #[prost(message, repeated, tag = "6")]
     pub attributes: Vec<KeyValue>,
-    /// When it was taken.
+    /// Time at which the record was taken, nanoseconds since 1970.
     #[prost(fixed64, tag = "11")]
     pub observed_time_unix_nano: u64,
 }
@@ -93,7 +94,7 @@ pub struct KeyValue {
 /// A value.
 #[derive(Clone, PartialEq, Message)]
 pub struct AnyValue {
-    /// Of one of these kinds.
+    /// The value, which has one of these kinds.
     #[prost(oneof = "Value", tags = "1, 2, 3, 7")]
     pub value: Option<Value>,
 }
@@ -110,26 +111,26 @@ pub enum Value {
     /// A number.
     #[prost(int64, tag = "3")]
     Number(i64),
-    /// What is no text.
+    /// Bytes that are no text.
     #[prost(bytes, tag = "7")]
     Bytes(Vec<u8>),
 }
 
-/// What a collector answers.
+/// The answer of a collector.
 #[derive(Clone, PartialEq, Message)]
 pub struct Exported {
-    /// What it did not take, for good.
+    /// The records that the collector refuses for good.
     #[prost(message, optional, tag = "1")]
     pub partial_success: Option<PartialSuccess>,
 }
 
-/// What a collector did not take.
+/// Records that a collector refuses.
 #[derive(Clone, PartialEq, Message)]
 pub struct PartialSuccess {
-    /// So many.
+    /// Number of records that were refused.
     #[prost(int64, tag = "1")]
     pub rejected_log_records: i64,
-    /// Why.
+    /// The reason.
     #[prost(string, tag = "2")]
     pub error_message: String,
 }

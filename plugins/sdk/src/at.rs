@@ -1,4 +1,4 @@
-//! Where a plugin is served, and how Docker finds it there.
+//! The address at which a plugin is served, and how Docker finds it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,30 +7,30 @@ use std::path::{Path, PathBuf};
 
 use gantry_http::Listener;
 
-/// Where Docker looks for sockets.
+/// The folder in which Docker looks for sockets.
 const SOCKETS: &str = "/run/docker/plugins";
 
-/// A place.
+/// An address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum At {
-    /// A unix socket, which root alone may connect to.
+    /// A unix socket, to which only root may connect.
     Socket(PathBuf),
-    /// An address that a file tells (`NAME.spec`). TCP has no notion of who calls: use it on loopback, or in a network where
-    /// everybody may ask.
+    /// An address from a file (`NAME.spec`). TCP does not identify the caller: use it on loopback, or in a network in
+    /// which every machine may call the plugin.
     Specified {
-        /// Where it listens; with port 0 the kernel chooses.
+        /// The address to listen on; with port 0 the kernel chooses a port.
         address: SocketAddr,
         /// The file, as `/etc/docker/plugins/NAME.spec`.
         file: PathBuf,
     },
 }
 
-/// What is taken away when the server ends.
+/// A file that is removed when the server ends.
 pub(crate) struct Taken(PathBuf);
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        // Where it is not there any more there is nothing to do.
+        // An error means that the file is already gone.
         let _ = std::fs::remove_file(&self.0);
     }
 }
@@ -55,7 +55,7 @@ impl At {
                 let listener = Listener::tcp(*address)?;
                 let address = listener.address().expect("a TCP listener has one");
                 make_parent(file)?;
-                // Never half a file: it may be read at any moment.
+                // Written under another name and renamed, because a reader must never see half a file.
                 let half = file.with_extension("spec.new");
                 std::fs::write(&half, format!("tcp://{address}\n"))?;
                 std::fs::rename(&half, file)?;

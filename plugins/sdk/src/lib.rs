@@ -1,4 +1,4 @@
-//! A plugin for Docker, and so for Gantry, in an afternoon: a driver is a trait, [`Server`] serves it.
+//! A library for plugins of Docker and Gantry: a driver implements a trait, and [`Server`] serves it.
 //!
 //! ```no_run
 //! use std::collections::BTreeMap;
@@ -48,15 +48,17 @@
 //! }
 //! ```
 //!
-//! Then `docker volume create -d simple data`. Other interfaces are served by [`Server::method`] and [`Server::stream`], with the
-//! documents of `gantry_plugin::wire`, which this crate hands on as [`wire`].
+//! Then run `docker volume create -d simple data`. [`Server::method`] and [`Server::stream`] serve other interfaces,
+//! with the documents of `gantry_plugin::wire`, which this crate re-exports as [`wire`].
 //!
 //! # Invariants
 //!
-//! - Calls are answered side by side, and a method that is dropped in the middle (its client has gone) must leave nothing
-//!   half done: what has to be finished runs in a task, or in [`blocking`].
-//! - The socket is root's alone. One that a plugin which still runs has is not taken over.
-//! - SIGTERM and SIGINT end the server: calls that are being answered have ten seconds.
+//! - Calls are answered concurrently. A method is dropped if its client disconnects, and must then leave nothing half
+//!   done: work that has to be finished runs in a task, or in [`blocking`].
+//! - Only root can connect to the socket. The socket of a plugin that still runs is not taken over.
+//! - SIGTERM and SIGINT end the server: calls in progress have ten seconds.
+
+#![allow(clippy::disallowed_methods, reason = "the work of a plugin ends with it")]
 
 mod at;
 mod error;
@@ -70,7 +72,8 @@ pub use error::{Error, Result};
 pub use gantry_plugin::{interface, wire};
 pub use server::{Body, Server};
 
-/// Runs what blocks (files, system calls) on a thread of its own, to its end whatever happens to the call.
+/// Runs work that blocks (files, system calls) on a thread of its own. The work is finished even if the call is
+/// dropped.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(|_| Error::new("the driver has failed: see its log"))?
 }

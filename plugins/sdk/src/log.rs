@@ -1,4 +1,4 @@
-//! Containers' logs: what a driver of them does, and the methods that it becomes.
+//! Containers' logs: the trait of a log driver, and the methods that serve it.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -26,49 +26,50 @@ use tokio_util::task::TaskTracker;
 use crate::error::{Error, Result};
 use crate::server::Server;
 
-/// An engine that told of a FIFO opens it within this.
+/// How long an engine may take to open a FIFO that it has announced.
 const OPENING: Duration = Duration::from_secs(60);
-/// What is still in a FIFO when its engine says that this is all has to come within this.
+/// How long the rest in a FIFO may take to arrive after the engine has announced the end.
 const REST: Duration = Duration::from_secs(5);
-/// Between looks whether it has.
+/// Time between checks whether it has arrived.
 const LOOK: Duration = Duration::from_millis(10);
-/// Bytes that are read at once.
+/// Bytes per read.
 const CHUNK: usize = 16 * 1024;
 
-/// What takes one container's log.
+/// Takes one container's log.
 ///
-/// A process that is killed ends without [`Log::end`]: what must not be lost then is to be safe when `take` returns. A server that
-/// ends calls it, and waits ten seconds.
+/// [`Log::end`] is not called when the process is killed: an entry that must not be lost has to be stored when `take`
+/// returns. A server that ends calls [`Log::end`], and waits ten seconds for it.
 pub trait Log: Send + 'static {
-    /// Takes an entry. The next one is read when this has returned: a driver that waits lets the engine wait, which keeps
-    /// the lines.
+    /// Takes an entry. The next one is read when this returns. While a driver waits here, the engine waits too and
+    /// keeps the lines.
     fn take(&mut self, entry: Entry) -> impl Future<Output = ()> + Send;
 
-    /// There are no more: the container has ended, or the engine goes on with another FIFO.
+    /// Called after the last entry: the container has ended, or the engine continues with another FIFO.
     fn end(self) -> impl Future<Output = ()> + Send;
 }
 
-/// A driver of logs.
+/// A log driver.
 ///
 /// ```text
 /// start ──> Log::take, for each entry ──> Log::end
 /// ```
 ///
-/// A container's log may be started twice at once: the engine that began with the first one may have died.
+/// A container's log may be started twice at the same time, because the engine that began the first one may have
+/// died.
 pub trait Driver: Send + Sync + 'static {
-    /// What takes a container's log.
+    /// The type that takes a container's log.
     type Log: Log;
 
-    /// Begins with a container's log. Its options are what the user typed: what is wrong with them is to be said here, and
-    /// the container does not start.
+    /// Begins a container's log. The options are as the user typed them. An error here fails the start of the
+    /// container.
     fn start(&self, info: Info) -> impl Future<Output = Result<Self::Log>> + Send;
 
-    /// Whether it can tell what it has taken; else the engine keeps lines for those who want to read them.
+    /// Whether the driver can read back what it has taken. If not, the engine keeps the lines for readers.
     fn can_read(&self) -> bool {
         false
     }
 
-    /// What a container has said, and with `follow` also what it will say.
+    /// Returns a container's log, and with `follow` also its future lines.
     fn read(
         &self,
         info: Info,
@@ -78,17 +79,17 @@ pub trait Driver: Send + Sync + 'static {
     }
 }
 
-/// The logs that are being taken.
+/// The logs in progress.
 #[derive(Clone)]
 struct Running {
-    /// By their FIFOs. Guards single edits.
-    stops: Arc<Mutex<BTreeMap<String, CancellationToken>>>,
+    /// By FIFO; a FIFO may have been started more than once. The lock is held for single edits.
+    stops: Arc<Mutex<BTreeMap<String, Vec<Arc<CancellationToken>>>>>,
     tasks: TaskTracker,
     ending: CancellationToken,
 }
 
 impl Server {
-    /// Serves a driver of logs.
+    /// Adds a log driver to the server.
     #[must_use]
     pub fn logs<D: Driver>(self, driver: D) -> Server {
         let driver = Arc::new(driver);
@@ -109,11 +110,9 @@ impl Server {
                 }
             })
             .method("LogDriver.StopLogging", move |asked: StopRequest| {
-                // What is in the FIFO is read all the same: an engine closes it only after this.
-                let stop = stopping.lock().remove(&asked.file);
-                if let Some(stop) = stop {
-                    stop.cancel();
-                }
+                // The rest of the FIFO is still read, because an engine closes it only after this call.
+                let stops = stopping.lock().remove(&asked.file).unwrap_or_default();
+                stops.iter().for_each(|stop| stop.cancel());
                 async move { Ok(Nothing {}) }
             })
             .stream("LogDriver.ReadLogs", move |asked: ReadRequest| {
@@ -132,16 +131,22 @@ impl Server {
 
 impl Running {
     fn start<L: Log>(&self, file: String, log: L) -> Result<Nothing> {
-        // Without waiting for its other end, which some engines open only when they have the answer.
+        // Opened without waiting for the other end, which some engines open only after the answer.
         let fifo = OpenOptions::new().open_receiver(&file).map_err(|error| Error::about(&file, error))?;
-        let stop = CancellationToken::new();
-        self.stops.lock().insert(file.clone(), stop.clone());
+        let stop = Arc::new(CancellationToken::new());
+        self.stops.lock().entry(file.clone()).or_default().push(Arc::clone(&stop));
         let running = self.clone();
         self.tasks.spawn(async move {
-            if let Err(error) = take_all(fifo, log, stop, &running.ending).await {
+            if let Err(error) = take_all(fifo, log, &stop, &running.ending).await {
                 tracing::warn!(file, %error, "a log is not taken to its end");
             }
-            running.stops.lock().remove(&file);
+            let mut stops = running.stops.lock();
+            if let Some(of_file) = stops.get_mut(&file) {
+                of_file.retain(|other| !Arc::ptr_eq(other, &stop));
+                if of_file.is_empty() {
+                    stops.remove(&file);
+                }
+            }
         });
         Ok(Nothing {})
     }
@@ -150,14 +155,14 @@ impl Running {
 async fn take_all<L: Log>(
     mut fifo: Receiver,
     mut log: L,
-    stop: CancellationToken,
+    stop: &CancellationToken,
     ending: &CancellationToken,
 ) -> io::Result<()> {
     let taken = tokio::select! {
-        taken = take(&mut fifo, &mut log, &stop) => taken,
+        taken = take(&mut fifo, &mut log, stop) => taken,
         () = ending.cancelled() => Ok(()),
     };
-    // What is unread is the engine's to send again.
+    // The engine sends unread entries again.
     drop(fifo);
     log.end().await;
     taken
@@ -176,7 +181,7 @@ async fn take<L: Log>(fifo: &mut Receiver, log: &mut L, stop: &CancellationToken
             () = rest(stop) => return Ok(()),
         };
         match read {
-            // Nobody has it open for writing: not yet, or no longer.
+            // No process has it open for writing: not yet, or no longer.
             0 if has_begun || stop.is_cancelled() || Instant::now() > deadline => return Ok(()),
             0 => tokio::time::sleep(LOOK).await,
             read => {

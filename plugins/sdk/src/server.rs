@@ -1,6 +1,6 @@
-//! The server: which methods there are, and how a call becomes one.
+//! The server: its methods, and the dispatch of calls.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -23,40 +23,44 @@ use tokio_util::task::TaskTracker;
 use crate::at::At;
 use crate::error::{Error, Result};
 
-/// The most bytes that a question may have: Docker sends at most 64 KiB of a request's body to who authorizes it.
-const QUESTION: usize = 4 << 20;
+/// Most bytes of a request. An engine shows an authorization plugin up to 4 MiB of a request's body, in base64, which
+/// is a third longer.
+const QUESTION: usize = 8 << 20;
 /// The media type of the protocol's documents.
 const MEDIA_TYPE: &str = "application/vnd.docker.plugins.v1.2+json";
 
-/// What goes on beside calls has this long to end with the server.
+/// How long background tasks may take to end with the server.
 const REST: Duration = Duration::from_secs(10);
 
-/// What a call is answered with: a document, or a stream.
+/// The body of an answer: a document, or a stream.
 pub type Body = UnsyncBoxBody<Bytes, BodyError>;
 
 type Method = Arc<dyn Fn(Bytes) -> BoxFuture<'static, Result<Body>> + Send + Sync>;
 
-/// A plugin that is being put together. Cheap to clone.
+/// A plugin under construction. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Server {
     implements: Vec<String>,
     methods: BTreeMap<String, Method>,
-    /// What goes on beside calls, and is to end with the server.
+    /// Methods that answer with a stream. Their errors are sent as a status, because a stream cannot contain the
+    /// error document.
+    streams: BTreeSet<String>,
+    /// Background tasks that end with the server.
     pub(crate) tasks: TaskTracker,
     pub(crate) ending: CancellationToken,
 }
 
-/// A refusal, in an answer.
+/// A refusal as a document.
 #[derive(Serialize)]
 struct Refusal {
     #[serde(rename = "Err")]
     error: String,
-    /// Where allocators of addresses say it.
+    /// The field in which IPAM drivers send an error.
     #[serde(rename = "Error", skip_serializing_if = "Option::is_none")]
     allocator: Option<String>,
 }
 
-/// An answer that is no refusal.
+/// The answer of a method without a result.
 #[derive(Serialize)]
 struct Answer<R> {
     #[serde(flatten)]
@@ -66,19 +70,19 @@ struct Answer<R> {
 }
 
 impl Server {
-    /// One that does nothing yet.
+    /// A server without methods.
     pub fn new() -> Server {
         Server::default()
     }
 
-    /// Says that it implements one of the [`interface`](crate::interface)s, whose methods follow.
+    /// Declares that the plugin implements one of the [`interface`](crate::interface)s, whose methods must be added.
     #[must_use]
     pub fn implements(mut self, interface: &str) -> Server {
         self.implements.push(interface.to_owned());
         self
     }
 
-    /// Answers a method (`Interface.Method`) with a document.
+    /// Adds a method (`Interface.Method`) that answers with a document.
     #[must_use]
     pub fn method<Q, R, F, W>(self, name: &str, work: W) -> Server
     where
@@ -96,15 +100,16 @@ impl Server {
         })
     }
 
-    /// Answers a method with a stream, as `LogDriver.ReadLogs` is answered.
+    /// Adds a method that answers with a stream, such as `LogDriver.ReadLogs`.
     #[must_use]
-    pub fn stream<Q, F, W>(self, name: &str, work: W) -> Server
+    pub fn stream<Q, F, W>(mut self, name: &str, work: W) -> Server
     where
         Q: DeserializeOwned + Send + 'static,
         F: Future<Output = Result<Body>> + Send + 'static,
         W: Fn(Q) -> F + Send + Sync + 'static,
     {
         let work = Arc::new(work);
+        self.streams.insert(name.to_owned());
         self.answering(name, move |question| {
             let work = Arc::clone(&work);
             Box::pin(async move { work(read(&question)?).await })
@@ -124,7 +129,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The place cannot be had.
+    /// The address cannot be used.
     pub async fn serve(self, at: &At) -> io::Result<()> {
         let (mut terminated, mut interrupted) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -145,7 +150,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The place cannot be had.
+    /// The address cannot be used.
     pub async fn serve_until(self, at: &At, shutdown: CancellationToken) -> io::Result<()> {
         let (listener, _taken) = at.listen().await?;
         tracing::info!(?at, "plugin is ready");
@@ -187,7 +192,11 @@ impl Server {
                 tracing::info!(method = name, %error, "refused");
                 let error = error.to_string();
                 let allocator = name.starts_with(interface::IPAM).then(|| error.clone());
-                answered(document(&Refusal { error, allocator }))
+                let mut response = answered(document(&Refusal { error, allocator }));
+                if self.streams.contains(&name) {
+                    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+                }
+                response
             }
         }
     }
@@ -199,7 +208,7 @@ impl std::fmt::Debug for Server {
     }
 }
 
-/// Some clients send nothing where there is nothing to say.
+/// Some clients send an empty body for an empty document.
 fn read<Q: DeserializeOwned>(question: &[u8]) -> Result<Q> {
     let text = if question.iter().all(u8::is_ascii_whitespace) { b"{}" } else { question };
     serde_json::from_slice(text).map_err(|error| Error::about("not a question of this protocol", error))

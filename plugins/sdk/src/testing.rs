@@ -1,4 +1,4 @@
-//! For a driver's tests: it is served in a folder of the test's own, and asked as an engine asks it.
+//! Helpers for a driver's tests: the plugin is served in a folder of the test, and called as by an engine.
 //!
 //! ```no_run
 //! # async fn example(server: gantry_plugin_sdk::Server) {
@@ -32,11 +32,11 @@ pub struct Served {
 }
 
 impl Served {
-    /// Serves a plugin at `NAME.sock` in `folder`, and waits until it does.
+    /// Serves a plugin at `NAME.sock` in `folder`, and waits until it answers.
     ///
     /// # Panics
     ///
-    /// It does not come up within ten seconds.
+    /// When it does not answer within ten seconds.
     pub async fn start(server: Server, folder: &Path, name: &str) -> Served {
         let (socket, shutdown) = (folder.join(format!("{name}.sock")), CancellationToken::new());
         let (at, told) = (At::Socket(socket.clone()), shutdown.clone());
@@ -54,25 +54,25 @@ impl Served {
         Served { plugins, name: name.to_owned(), socket, shutdown, serving }
     }
 
-    /// The plugin as an engine has it.
+    /// A client of the plugin, as an engine uses it.
     ///
     /// # Panics
     ///
-    /// It does not implement the interface.
+    /// When the plugin does not implement the interface.
     pub async fn plugin(&self, interface: &'static str) -> Plugin {
         self.plugins.get(&self.name, interface).await.expect("a plugin")
     }
 
-    /// Where it is served.
+    /// The path of its socket.
     pub fn socket(&self) -> &Path {
         &self.socket
     }
 
-    /// Ends it.
+    /// Stops the plugin.
     ///
     /// # Panics
     ///
-    /// It has failed.
+    /// When it has failed.
     pub async fn stop(self) {
         self.shutdown.cancel();
         self.serving.await.expect("joined").expect("served");

@@ -1,4 +1,4 @@
-//! Volumes: what a driver of them does, and the methods that it becomes.
+//! Volumes: the trait of a volume driver, and the methods that serve it.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -15,55 +15,56 @@ use gantry_plugin::{interface, wire::Nothing};
 use crate::error::{Error, Result};
 use crate::server::Server;
 
-/// Whose a volume is.
+/// On which machines a volume exists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scope {
-    /// This machine's.
+    /// On this machine only.
     #[default]
     Local,
-    /// The same name is the same volume on all machines.
+    /// On all machines: the same name means the same volume.
     Global,
 }
 
-/// A driver of volumes.
+/// A volume driver.
 ///
 /// ```text
 /// create ──> mount(user 1) ──> mount(user 2) ──> unmount(1) ──> unmount(2) ──> remove
 /// ```
 ///
-/// Every call may come twice: the engine that made it may have died before it heard the answer. A name is whatever the user
-/// typed, and an option too: the driver refuses what it cannot take.
+/// Every call may be repeated, because an engine may die before it gets the answer. Names and options are as the user
+/// typed them, and the driver refuses those that are not valid.
 pub trait Driver: Send + Sync + 'static {
-    /// Whose its volumes are.
+    /// The scope of its volumes.
     fn scope(&self) -> Scope {
         Scope::Local
     }
 
-    /// Makes a volume; one that exists is no error, unless it was made with other options.
+    /// Makes a volume. Succeeds if it exists, unless it was made with other options.
     fn create(
         &self,
         name: &str,
         options: &BTreeMap<String, String>,
     ) -> impl Future<Output = Result<()>> + Send;
 
-    /// Removes a volume, with what is in it.
+    /// Removes a volume with its content.
     fn remove(&self, name: &str) -> impl Future<Output = Result<()>> + Send;
 
-    /// Makes what is in a volume reachable, and says where. It stays there until the last `user` has unmounted it.
+    /// Makes a volume's content available and returns its path. The content stays there until the last `user` has
+    /// unmounted it.
     fn mount(&self, name: &str, user: &str) -> impl Future<Output = Result<PathBuf>> + Send;
 
-    /// Ends what `mount` did for this `user`; one that has not mounted it is no error.
+    /// Ends the use by this `user`. Succeeds if the user has not mounted the volume.
     fn unmount(&self, name: &str, user: &str) -> impl Future<Output = Result<()>> + Send;
 
-    /// A volume as it is now.
+    /// Returns the present state of a volume.
     fn get(&self, name: &str) -> impl Future<Output = Result<Volume>> + Send;
 
-    /// All volumes.
+    /// Returns all volumes.
     fn list(&self) -> impl Future<Output = Result<Vec<Volume>>> + Send;
 }
 
 impl Server {
-    /// Serves a driver of volumes.
+    /// Adds a volume driver to the server.
     #[must_use]
     pub fn volumes<D: Driver>(self, driver: D) -> Server {
         let driver = Arc::new(driver);

@@ -1,19 +1,26 @@
-//! A driver that is served, and asked as an engine asks it.
+//! Tests of a driver that is served, and called as by an engine.
+
+#![allow(clippy::disallowed_methods, reason = "the work of a test ends with it")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use gantry_plugin::{Folders, Plugin, Plugins, SHORT};
 use gantry_plugin_sdk::testing::Served;
 use gantry_plugin_sdk::wire::Nothing;
+use gantry_plugin_sdk::wire::log::{Entry, Info, StartRequest, StopRequest};
 use gantry_plugin_sdk::wire::volume::{
     CapabilitiesResponse, CreateRequest, GetResponse, ListResponse, MountRequest, Mountpoint, Named,
 };
-use gantry_plugin_sdk::{At, Error, Result, Server, interface, volume};
+use gantry_plugin_sdk::{At, Error, Result, Server, interface, log, volume};
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-/// Volumes that are but names.
+/// Volumes that are only names.
 #[derive(Default)]
 struct Names(Mutex<BTreeSet<String>>);
 
@@ -26,12 +33,12 @@ impl volume::Driver for Names {
         if let Some(option) = options.keys().next() {
             return Err(Error::about(option, "no such option"));
         }
-        self.0.lock().expect("no panic").insert(name.to_owned());
+        self.0.lock().insert(name.to_owned());
         Ok(())
     }
 
     async fn remove(&self, name: &str) -> Result<()> {
-        self.0.lock().expect("no panic").remove(name);
+        self.0.lock().remove(name);
         Ok(())
     }
 
@@ -44,15 +51,46 @@ impl volume::Driver for Names {
     }
 
     async fn get(&self, name: &str) -> Result<volume::Volume> {
-        match self.0.lock().expect("no panic").contains(name) {
+        match self.0.lock().contains(name) {
             true => Ok(volume::Volume { name: name.to_owned(), ..Default::default() }),
             false => Err(Error::about(name, "no such volume")),
         }
     }
 
     async fn list(&self) -> Result<Vec<volume::Volume>> {
-        let names = self.0.lock().expect("no panic").clone();
+        let names = self.0.lock().clone();
         Ok(names.into_iter().map(|name| volume::Volume { name, ..Default::default() }).collect())
+    }
+}
+
+/// Discards logs and counts those that have ended.
+#[derive(Clone, Default)]
+struct Ended(Arc<AtomicUsize>);
+
+impl log::Driver for Ended {
+    type Log = Ended;
+
+    async fn start(&self, _info: Info) -> Result<Ended> {
+        Ok(self.clone())
+    }
+}
+
+impl log::Log for Ended {
+    async fn take(&mut self, _entry: Entry) {}
+
+    async fn end(self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Ended {
+    async fn wait_for(&self, count: usize) {
+        let waiting = async {
+            while self.0.load(Ordering::Relaxed) < count {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("it has ended");
     }
 }
 
@@ -91,6 +129,40 @@ async fn a_driver_of_volumes_is_asked_all_that_there_is() {
     let socket = served.socket().to_owned();
     served.stop().await;
     assert!(!socket.exists());
+}
+
+#[tokio::test]
+async fn the_longest_question_that_an_engine_asks_is_read() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let served = Served::start(Server::new().volumes(Names::default()), folder.path(), "names").await;
+    let plugin = served.plugin(interface::VOLUME).await;
+    // As long as a body of 4 MiB in base64.
+    let long = CreateRequest { name: "x".repeat((4 << 20) / 3 * 4), opts: None };
+    plugin.call::<Nothing>("VolumeDriver.Create", &long, SHORT).await.expect("it is read");
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_fifo_that_is_started_twice_is_stopped_all_the_same() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let ended = Ended::default();
+    let served = Served::start(Server::new().logs(ended.clone()), folder.path(), "logs").await;
+    let plugin = served.plugin(interface::LOG).await;
+    let path = folder.path().join("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().expect("it runs").success());
+    let file = path.display().to_string();
+    let start = StartRequest { file: file.clone(), info: Info::default() };
+    for _ in 0..2 {
+        plugin.call::<Nothing>("LogDriver.StartLogging", &start, SHORT).await.expect("started");
+    }
+    // One of the two reads this and ends with it; the other one waits for more.
+    let mut fifo = std::fs::OpenOptions::new().write(true).open(&path).expect("it is read");
+    fifo.write_all(&Entry { line: b"line".to_vec(), ..Entry::default() }.frame()).expect("written");
+    drop(fifo);
+    ended.wait_for(1).await;
+    plugin.call::<Nothing>("LogDriver.StopLogging", &StopRequest { file }, SHORT).await.expect("stopped");
+    ended.wait_for(2).await;
+    served.stop().await;
 }
 
 #[tokio::test]

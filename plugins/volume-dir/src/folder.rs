@@ -1,4 +1,4 @@
-//! The folder of all volumes, and each one's life in it.
+//! The folder of all volumes.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -22,13 +22,13 @@ const RECORD: &str = "volume.json";
 const NEW: &str = ".new-";
 const REMOVED: &str = ".removed-";
 
-/// What is written down of a volume.
+/// The record of a volume.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Record {
     options: Options,
-    /// Its project; 0 for one without a limit.
+    /// The number of its project; 0 for a volume without a limit.
     project: u32,
-    /// RFC 3339.
+    /// Time of creation, RFC 3339.
     created_at: String,
 }
 
@@ -36,19 +36,20 @@ struct Record {
 #[derive(Debug)]
 pub struct Folder {
     root: PathBuf,
-    /// Whose names are being made or removed: one at a time. Guards names and projects.
+    /// Held while a volume is made or removed, one at a time. Guards names and projects.
     changing: Mutex<()>,
     next: AtomicU64,
-    /// Held for as long as this process lives (flock(2)): two plugins in one folder would give the same project twice.
+    /// Held as long as this process lives (flock(2)), because two plugins in one folder could assign the same project
+    /// twice.
     _lock: File,
 }
 
 impl Folder {
-    /// Takes a folder into use, and ends what was left half done in it.
+    /// Opens a folder, and finishes what an earlier process left half done.
     ///
     /// # Errors
     ///
-    /// It is no folder, cannot be written to, or another plugin has it.
+    /// The path is no folder, cannot be written to, or is in use by another plugin.
     pub fn open(root: &Path) -> Result<Folder> {
         let root = root.canonicalize().map_err(|error| Error::about(root.display(), error))?;
         let lock = File::open(&root).map_err(|error| Error::about(root.display(), error))?;
@@ -64,7 +65,7 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Makes a volume; one that is there must have been made with the same options.
+    /// Makes a volume. A volume that exists must have been made with the same options.
     pub fn create(&self, name: &Name, options: &Options) -> Result<()> {
         let _changing = self.changing.lock();
         if let Some(known) = self.record(name)? {
@@ -95,7 +96,7 @@ impl Folder {
         if options.is_limited() {
             record.project = project::choose(opened.as_fd(), &self.projects()?)?;
         }
-        // Whose project this is, is on the disk before the project has a limit.
+        // The record with the project's number is on the disk before the project gets a limit.
         let text = serde_json::to_vec_pretty(&record).map_err(Error::new)?;
         let file = File::create(new.join(RECORD)).map_err(failed)?;
         io::Write::write_all(&mut &file, &text).and_then(|()| file.sync_all()).map_err(failed)?;
@@ -105,14 +106,14 @@ impl Folder {
         if options.uid.is_some() || options.gid.is_some() {
             std::os::unix::fs::chown(&data, options.uid, options.gid).map_err(failed)?;
         }
-        // Set apart from the creation: the process's umask has no say.
+        // Set after the creation, so that the process's umask does not change it.
         let mode = fs::Permissions::from_mode(options.mode.unwrap_or(0o755));
         fs::set_permissions(&data, mode).map_err(failed)?;
         opened.sync_all().map_err(failed)?;
         File::open(new).and_then(|folder| folder.sync_all()).map_err(failed)
     }
 
-    /// Removes a volume with what is in it. One that is not there is no error.
+    /// Removes a volume with its content. Succeeds if there is none.
     pub fn remove(&self, name: &Name) -> Result<()> {
         let changing = self.changing.lock();
         if self.record(name)?.is_none() {
@@ -122,14 +123,15 @@ impl Folder {
         rename(&self.home(name), &away)?;
         self.sync()?;
         drop(changing);
-        // From here on it is gone, whatever happens.
+        // From here on the volume no longer exists, even if the next step fails.
         if let Err(error) = self.clear(&away) {
             tracing::warn!(volume = %name, %error, "removed, and what was in it is left until the next start");
         }
         Ok(())
     }
 
-    /// Where a volume's content is, with its limit set again: whoever repaired the file system may have lost it.
+    /// The path of a volume's content. Sets the volume's limit again, because a repair of the file system may have
+    /// lost it.
     pub fn open_volume(&self, name: &Name) -> Result<PathBuf> {
         let record = self.record(name)?.ok_or_else(|| Error::about(name, "no such volume"))?;
         let data = self.home(name).join(DATA);
@@ -147,7 +149,7 @@ impl Folder {
         Ok(data)
     }
 
-    /// A volume as it is now, with what it uses where that is counted.
+    /// The present state of a volume, with its usage if the file system counts it.
     pub fn look(&self, name: &Name) -> Result<Option<Volume>> {
         let Some(record) = self.record(name)? else { return Ok(None) };
         let data = self.home(name).join(DATA);
@@ -197,7 +199,7 @@ impl Folder {
         Ok(entries.into_iter().filter_map(|entry| entry.file_name().into_string().ok()).collect())
     }
 
-    /// What is not a volume's (`lost+found`) is nobody's business.
+    /// Files that belong to no volume (`lost+found`) are ignored.
     fn names(&self) -> Result<Vec<Name>> {
         let mut names: Vec<Name> = self.entries()?.iter().filter_map(|name| Name::parse(name).ok()).collect();
         names.sort();
@@ -208,14 +210,14 @@ impl Folder {
         read(&self.home(name)).map_err(|error| Error::about(name, error))
     }
 
-    /// The projects that volumes have, those that are being removed too.
+    /// The projects of all volumes, including those that are being removed.
     fn projects(&self) -> Result<BTreeSet<u32>> {
         let records =
             self.entries()?.into_iter().filter_map(|name| read(&self.root.join(name)).ok().flatten());
         Ok(records.map(|record| record.project).filter(|project| *project != 0).collect())
     }
 
-    /// Removes what is no volume any more, or not yet, and its limit.
+    /// Removes a folder that is not or no longer a volume, and its limit.
     fn clear(&self, folder: &Path) -> Result<()> {
         let failed = |error: io::Error| Error::about(folder.display(), error);
         let project = read(folder).ok().flatten().map_or(0, |record| record.project);
@@ -243,7 +245,7 @@ fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).map_err(|error| Error::about(to.display(), error))
 }
 
-/// What is written down of the volume in a folder; nothing where there is none.
+/// The record in a volume's folder; `None` if there is none.
 fn read(home: &Path) -> io::Result<Option<Record>> {
     let file = home.join(RECORD);
     match fs::symlink_metadata(&file) {

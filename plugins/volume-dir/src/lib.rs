@@ -1,25 +1,26 @@
-//! Volumes in a folder of any file system that is mounted: a disk of its own, a distant file system, whatever is there.
+//! Volumes in a folder of any mounted file system: a disk of its own, a network file system, or the root.
 //!
 //! ```text
 //! ROOT/<name>/data/          what containers see
-//! ROOT/<name>/volume.json    what the volume was made with, and the number of its project
-//! ROOT/.new-<n>/             one that is being made; not there, as far as anybody sees
-//! ROOT/.removed-<n>/         one that is being removed; it goes at the next start if it has not gone yet
+//! ROOT/<name>/volume.json    the volume's options, and the number of its project
+//! ROOT/.new-<n>/             a volume that is being made, which no call shows
+//! ROOT/.removed-<n>/         a volume that is being removed; the next start removes what is left
 //! ```
 //!
 //! | option | means |
 //! | --- | --- |
-//! | `size` | how much fits in, as `500m`, `10g`; kept by the file system's project quota |
-//! | `inodes` | how many files fit in, by the same |
-//! | `mode`, `uid`, `gid` | of the volume's own folder, where an image says nothing else: `0750`, `1000`, `1000` |
+//! | `size` | most bytes in the volume, as `500m`, `10g`; enforced by the file system's project quota |
+//! | `inodes` | most files in the volume; enforced in the same way |
+//! | `mode`, `uid`, `gid` | of the volume's folder, unless an image sets others: `0750`, `1000`, `1000` |
 //!
 //! # Invariants
 //!
-//! - A volume is there whole or not at all: it is made under another name, written to the disk, and renamed; removal begins with
-//!   a rename. Killed at any moment, the plugin goes on with what was left when it starts again.
-//! - A name is one component of a path, of letters that cannot mean anything else.
-//! - A limit is promised only where the file system keeps it: one without project quotas refuses `size` and says what it lacks.
-//! - Nobody but the plugin's user may look into ROOT's own folders; what is in `data` is containers' business.
+//! - A volume exists completely or not at all: it is made under another name, synced to disk, and renamed; its
+//!   removal begins with a rename. If the plugin is killed at any moment, its next start finishes what is left.
+//! - A name is one component of a path, from a limited set of characters.
+//! - A limit is accepted only if the file system enforces it: without project quotas the plugin refuses `size` and
+//!   says what is missing.
+//! - Only the plugin's user can look into ROOT; containers control the content of `data`.
 
 mod folder;
 mod name;
@@ -46,7 +47,7 @@ pub struct Dir {
 }
 
 impl Dir {
-    /// Keeps volumes below `root`, which must be a folder; ends what a predecessor left half done.
+    /// Keeps volumes below `root`, which must be a folder. Finishes what an earlier process left half done.
     ///
     /// # Errors
     ///
@@ -84,7 +85,7 @@ impl Driver for Dir {
         self.with(move |folder| folder.open_volume(&name)).await
     }
 
-    /// Nothing is mounted: a volume is reachable as long as it is there.
+    /// Nothing has to be unmounted: a volume's content is available as long as the volume exists.
     async fn unmount(&self, _name: &str, _user: &str) -> Result<()> {
         Ok(())
     }

@@ -1,10 +1,10 @@
-//! What a volume may be called.
+//! The names of volumes.
 
 use std::fmt;
 
 use gantry_plugin_sdk::{Error, Result};
 
-/// The longest name, bytes: it is a file's.
+/// Most bytes of a name, which becomes a file name.
 const LONGEST: usize = 200;
 
 /// A name that is one component of a path.
@@ -12,11 +12,11 @@ const LONGEST: usize = 200;
 pub struct Name(String);
 
 impl Name {
-    /// Takes what a user typed.
+    /// Parses what a user typed.
     ///
     /// # Errors
     ///
-    /// What is allowed.
+    /// The name is not valid; the error says what is allowed.
     pub fn parse(text: &str) -> Result<Name> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
         let begins = text.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric);
@@ -30,7 +30,7 @@ impl Name {
         Err(Error::about(format!("{shown:?}"), rule))
     }
 
-    /// As it was typed.
+    /// The name as a text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,32 +1,32 @@
-//! What a volume may be made with.
+//! The options of a volume.
 
 use std::collections::BTreeMap;
 
 use gantry_plugin_sdk::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// Options that were understood.
+/// Options that were parsed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// Bytes; 0: no limit.
+    /// Limit in bytes; 0 for no limit.
     pub size: u64,
-    /// Files; 0: no limit.
+    /// Limit of files; 0 for no limit.
     pub inodes: u64,
-    /// Of the volume's own folder.
+    /// Mode of the volume's own folder.
     pub mode: Option<u32>,
-    /// Whose it is.
+    /// Owner of the folder.
     pub uid: Option<u32>,
-    /// Whose group.
+    /// Group of the folder.
     pub gid: Option<u32>,
 }
 
 impl Options {
-    /// Reads what a user said (`-o`).
+    /// Parses the user's options (`-o`).
     ///
     /// # Errors
     ///
-    /// The option that is unknown, or that has a value which it cannot have.
+    /// An unknown option, or one with an invalid value.
     pub fn parse(said: &BTreeMap<String, String>) -> Result<Options> {
         let mut options = Options::default();
         for (key, text) in said {
@@ -46,18 +46,18 @@ impl Options {
         Ok(options)
     }
 
-    /// Whether the file system has to keep a limit.
+    /// Whether the file system has to enforce a limit.
     pub fn is_limited(&self) -> bool {
         self.size > 0 || self.inodes > 0
     }
 }
 
-/// The last one means "leave as it is" to chown(2).
+/// The largest number means "leave as it is" to chown(2).
 fn id(text: &str) -> Option<u32> {
     text.parse().ok().filter(|id| *id != u32::MAX)
 }
 
-/// A number with a unit of 1024s: `b`, `k`, `m`, `g`, `t`, and `ib` or `b` after it.
+/// Parses a number with a binary unit: `b`, `k`, `m`, `g`, `t`, optionally followed by `ib` or `b`.
 fn bytes(text: &str) -> Option<u64> {
     let text = text.trim().to_ascii_lowercase();
     let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());

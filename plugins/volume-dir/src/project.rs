@@ -1,4 +1,4 @@
-//! Projects of the file system: one for each volume that has a limit.
+//! Projects of the file system, one for each volume with a limit.
 
 use std::collections::BTreeSet;
 use std::os::fd::BorrowedFd;
@@ -8,12 +8,12 @@ use gantry_plugin_sdk::{Error, Result};
 use crate::options::Options;
 use crate::quota;
 
-/// The first number: others' projects, as those of /etc/projects, are usually small.
+/// The first number, because other programs' projects, such as those in /etc/projects, usually have small numbers.
 const FIRST: u32 = 0x6761_0000;
-/// How many are tried.
+/// Most numbers that are tried.
 const MOST: u32 = 0x1_0000;
 
-/// A number that no volume has, and nobody else in this file system either.
+/// A number that is used by no volume, and by no other file in this file system.
 pub fn choose(folder: BorrowedFd<'_>, taken: &BTreeSet<u32>) -> Result<u32> {
     if !quota::is_enforced(folder) {
         return Err(Error::new(
@@ -27,7 +27,7 @@ pub fn choose(folder: BorrowedFd<'_>, taken: &BTreeSet<u32>) -> Result<u32> {
     (FIRST..FIRST + MOST).find(free).ok_or_else(|| Error::new("no project is left in this file system"))
 }
 
-/// Gives an empty folder to a project, with its limits.
+/// Assigns an empty folder to a project, and sets its limits.
 pub fn assign(folder: BorrowedFd<'_>, project: u32, options: &Options) -> Result<()> {
     let failed = |error: std::io::Error| Error::about("project quota", error);
     quota::set_project(folder, project).map_err(failed)?;

@@ -32,7 +32,7 @@ struct Block {
     valid: u32,
 }
 
-/// `struct fs_quota_stat` of linux/dqblk_xfs.h, of which the flags alone are looked at.
+/// `struct fs_quota_stat` of linux/dqblk_xfs.h, of which only the flags are used.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 struct State {
@@ -44,7 +44,7 @@ struct State {
 /// FS_IOC_FSGETXATTR, FS_IOC_FSSETXATTR.
 const GET_ATTRIBUTES: libc::Ioctl = 0x801c_581f;
 const SET_ATTRIBUTES: libc::Ioctl = 0x401c_5820;
-/// FS_XFLAG_PROJINHERIT: what is made below belongs to the same project.
+/// FS_XFLAG_PROJINHERIT: files made in the folder belong to the same project.
 const INHERIT: u32 = 0x200;
 /// Q_GETQUOTA, Q_SETQUOTA, Q_XGETQSTAT; PRJQUOTA.
 const GET_QUOTA: u32 = 0x80_0007;
@@ -53,31 +53,31 @@ const GET_STATE: u32 = 0x5805;
 const PROJECT: u32 = 2;
 /// QIF_BLIMITS and QIF_ILIMITS.
 const LIMITS: u32 = 1 | 4;
-/// FS_QUOTA_PDQ_ENFD: limits of projects are kept, not only counted.
+/// FS_QUOTA_PDQ_ENFD: limits of projects are enforced, not only counted.
 const ENFORCED: u16 = 1 << 5;
 /// Limits of space are in units of this many bytes.
 const UNIT: u64 = 1024;
 
-/// What a project has, and may have; 0: without a limit.
+/// Usage and limits of a project; a limit of 0 means none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Bytes.
+    /// Bytes in use.
     pub space: u64,
-    /// Files.
+    /// Files in use.
     pub inodes: u64,
-    /// Bytes.
+    /// Limit in bytes.
     pub most_space: u64,
-    /// Files.
+    /// Limit of files.
     pub most_inodes: u64,
 }
 
-/// Whether the file system of `folder` keeps the limits of projects.
+/// Whether the file system of `folder` enforces the limits of projects.
 pub fn is_enforced(folder: BorrowedFd<'_>) -> bool {
     let mut state = State { version: 1, ..State::default() };
     control(folder, GET_STATE, 0, &mut state).is_ok() && state.flags & ENFORCED != 0
 }
 
-/// What a project has.
+/// The usage of a project.
 pub fn usage(folder: BorrowedFd<'_>, project: u32) -> io::Result<Usage> {
     let mut block = Block::default();
     control(folder, GET_QUOTA, project, &mut block)?;
@@ -89,7 +89,7 @@ pub fn usage(folder: BorrowedFd<'_>, project: u32) -> io::Result<Usage> {
     })
 }
 
-/// Sets what a project may have; 0: no limit.
+/// Sets the limits of a project; 0 for none.
 pub fn limit(folder: BorrowedFd<'_>, project: u32, space: u64, inodes: u64) -> io::Result<()> {
     let blocks = space.div_ceil(UNIT);
     let mut block = Block {
@@ -103,7 +103,7 @@ pub fn limit(folder: BorrowedFd<'_>, project: u32, space: u64, inodes: u64) -> i
     control(folder, SET_QUOTA, project, &mut block)
 }
 
-/// Gives a folder, and all that will be made in it, to a project.
+/// Assigns a folder, and everything that will be made in it, to a project.
 pub fn set_project(folder: BorrowedFd<'_>, project: u32) -> io::Result<()> {
     let mut attributes = attributes(folder)?;
     attributes.project = project;

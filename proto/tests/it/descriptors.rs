@@ -94,7 +94,7 @@ pub fn type_of(field: &FieldDescriptorProto, within: &DescriptorProto) -> String
     }
 }
 
-/// Whether a message stands for a map's entries, which nobody wrote.
+/// Whether a message stands for a map's entries; such a message is generated.
 pub fn is_entry(message: &DescriptorProto) -> bool {
     message.options.as_ref().is_some_and(prost_types::MessageOptions::map_entry)
 }

@@ -48,3 +48,9 @@ impl gantry_daemon::Service for Service {
         context.serve(server::routes(store)).await
     }
 }
+
+/// The whole `main` of the process. It is not generic, so that the service is compiled with its crate, and not again with
+/// every program that names it.
+pub fn main(arguments: gantry_daemon::Arguments) -> std::process::ExitCode {
+    gantry_daemon::main::<Service>(arguments)
+}

@@ -8,7 +8,7 @@ use gantry_types::{Digest, Namespace};
 /// A failure of the content service.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The namespace has no such blob, whoever else may have it.
+    /// The namespace has no such blob; another namespace may have it.
     #[error("content {0}: not found")]
     NotFound(Digest),
     /// No ingest under this ref.
@@ -79,7 +79,7 @@ pub enum Error {
         digest: Digest,
         /// Where the read was to begin.
         offset: u64,
-        /// Where the blob ends.
+        /// Size of the blob.
         size: u64,
     },
     /// A digest, a label, a filter or a namespace that does not parse.
@@ -110,6 +110,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The service is ending.
+    #[error("the content service is shutting down")]
+    ShuttingDown,
     /// What a test ordered.
     #[error(transparent)]
     Fault(#[from] gantry_failpoint::Fault),
@@ -128,7 +131,7 @@ impl Coded for Error {
         match self {
             Error::NotFound(_) | Error::IngestNotFound { .. } => Code::NotFound,
             Error::AlreadyExists(_) => Code::AlreadyExists,
-            Error::IngestLocked { .. } | Error::Vanished { .. } => Code::Unavailable,
+            Error::IngestLocked { .. } | Error::Vanished { .. } | Error::ShuttingDown => Code::Unavailable,
             Error::IngestAborted { .. } => Code::Aborted,
             Error::WrongProgress { .. } | Error::PastEnd { .. } => Code::OutOfRange,
             Error::WrongSize { .. } | Error::WrongDigest { .. } => Code::FailedPrecondition,

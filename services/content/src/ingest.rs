@@ -7,8 +7,8 @@
 //!    └──────────────┴────────────────────▶ Gone
 //! ```
 //!
-//! One object per ingest, from its record's first write to its end; the writer that has its lock changes it, everybody
-//! may watch it. Its file never has more bytes than `written` when no writer is there.
+//! There is one object per ingest, from its record's first write to its end. The writer that holds its lock changes
+//! it, and any task may watch it. Its file never has more bytes than `written` when no writer is there.
 //!
 //! An ingest may be *bound*: another namespace has the expected blob, so all bytes count as written, though the file is
 //! empty. A writer that begins anew at offset 0 unbinds it.
@@ -47,16 +47,16 @@ impl IngestKey {
     }
 }
 
-/// How far an ingest's life is.
+/// Where an ingest is in its life.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Fate {
-    /// Its record and file are being made; nobody sees it yet.
+    /// Its record and file are being made; no other task sees it yet.
     New,
-    /// It takes bytes.
+    /// The ingest takes bytes.
     Live,
-    /// It became a blob.
+    /// The ingest became a blob.
     Committed { digest: Digest, size: u64 },
-    /// It was given up.
+    /// The ingest was aborted.
     Gone(&'static str),
 }
 
@@ -79,7 +79,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Where the next byte goes.
+    /// Offset of the next byte.
     pub(crate) fn offset(&self) -> u64 {
         self.bound.unwrap_or(self.written)
     }
@@ -90,12 +90,12 @@ impl State {
 enum Provenance {
     /// This process alone, which hashed them as they came.
     Own(Box<Hasher>),
-    /// Somebody with a descriptor, or a process before this one: to be sealed and hashed at the commit.
+    /// Another process with a descriptor, or an earlier process of the service: sealed and hashed at the commit.
     Foreign,
 }
 
 impl Provenance {
-    /// Of no bytes yet.
+    /// Own bytes, none so far.
     fn own() -> Self {
         Provenance::Own(Box::new(gantry_types::Algorithm::Sha256.hasher()))
     }
@@ -109,7 +109,7 @@ pub(crate) struct Ingest {
     state: watch::Sender<State>,
     // Since when a writer has it.
     busy: Mutex<Option<Instant>>,
-    // Only the writer touches it; the lock is never contended.
+    // Only the writer and its blocking work touch it. The work holds it while it changes the file and `state` together.
     provenance: Mutex<Provenance>,
     // Held while its end is written down: an abort needs no writer's lock, so it may meet a commit or another abort.
     deciding: tokio::sync::Mutex<()>,
@@ -173,8 +173,9 @@ impl Ingest {
         }
     }
 
-    /// Waits until nobody else decides the ingest's fate. Who then finds it live may write down its end: its record is
-    /// its own until [`Fate`] says so, and after that the next ingest's under the same key.
+    /// Waits until no other task decides the ingest's fate. If the caller then finds it live, it may write down the
+    /// ingest's end. Until [`Fate`] says that it has ended, the record under its key is its own; afterwards it may be
+    /// the next ingest's.
     pub(crate) async fn decide(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.deciding.lock().await
     }
@@ -189,6 +190,15 @@ impl Ingest {
 
     pub(crate) fn change(&self, edit: impl FnOnce(&mut State)) {
         self.state.send_modify(edit);
+    }
+
+    /// So many bytes are in the file.
+    fn advance(&self, written: u64) {
+        self.change(|state| {
+            state.bound = None;
+            state.written = written;
+            state.updated_at = SystemTime::now();
+        });
     }
 
     pub(crate) fn is_live(&self) -> bool {
@@ -230,7 +240,7 @@ pub(crate) struct Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // What a writer put behind what it reported may have holes.
+        // Bytes that a writer put behind what it reported may have holes.
         let state = self.ingest.state();
         if state.fate == Fate::Live && matches!(*self.ingest.provenance.lock(), Provenance::Foreign) {
             let path = self.layout.data(&self.ingest.id);

@@ -1,16 +1,16 @@
 //! The content service: blobs by digest.
 //!
-//! Who calls it: containerd's clients (through the front socket) and Gantry's images, snapshots and engine, over gRPC
+//! Its callers are containerd's clients (through the front socket) and Gantry's images, snapshots and engine, over gRPC
 //! (`run/content.sock`: containerd's Content, `gantry.gc.v1` Collector and Fsck) and, for bytes, over the data socket
 //! (`run/content-data.sock`), where files change hands as descriptors.
 //!
 //! What it promises:
 //!
-//! - A blob's bytes are those that its digest names: they were hashed after nobody could write to them any more
+//! - A blob's bytes are those that its digest names: they were hashed after the last writer had lost its access
 //!   ([`seal`]), and are never modified.
 //! - A commit that was answered is durable, with its labels; a delete that was answered stays deleted.
 //! - Bytes are stored once, records are per containerd namespace: what a namespace has no record of is not there for it.
-//!   Who names the digest of bytes that another namespace has need not write them again.
+//!   A writer that names the digest of bytes which another namespace has need not write them again.
 //! - An ingest has one writer at a time, and outlives its writer: the next one goes on where it ended, also after
 //!   `kill -9` of any process. Twenty-four hours without a writer end it, unless a lease keeps it.
 //!
@@ -39,7 +39,7 @@ mod server;
 mod stamp;
 mod store;
 
-pub use app::Service;
+pub use app::{Service, main};
 pub use error::Error;
 pub use store::Store;
 

@@ -2,9 +2,9 @@
 //!
 //! | found                                   | because of a crash                       | done                                |
 //! | --- | --- | --- |
-//! | a blob's record without its bytes        | never; somebody removed the file         | record dropped, WARN                |
+//! | a blob's record without its bytes        | never; the file was removed by hand      | record dropped, WARN                |
 //! | a blob's bytes without a record          | between link and record, record and removal | bytes removed, unless records were lost |
-//! | an ingest's record without its directory | a power cut, or somebody removed it      | record dropped: written anew        |
+//! | an ingest's record without its directory | a power failure, or a removal by hand    | record dropped: written anew        |
 //! | an ingest's directory without a record   | between directory and record, or at the end | directory removed                |
 //! | an ingest with both                      |                                          | goes on at the end of its solid bytes |
 
@@ -22,7 +22,7 @@ use crate::layout::{self, INGEST_MODE, IngestId, Layout};
 use crate::record::{IngestRecord, Records};
 use crate::{Error, Result};
 
-/// What belongs to nobody, or is missing.
+/// Files without an owner, and files that are missing.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Stray {
     /// A record without its bytes, or with other bytes than it says.
@@ -134,7 +134,7 @@ fn repair(layout: &Layout, records: &Records, batch: &mut Batch, stray: &Stray) 
     }
 }
 
-/// The ingest with the bytes that are surely there.
+/// The ingest, with the bytes that have certainly been written.
 fn resume(layout: &Layout, key: IngestKey, record: &IngestRecord) -> Result<Option<Ingest>> {
     let Some(id) = IngestId::parse(&record.id) else { return Ok(None) };
     let path = layout.data(&id);

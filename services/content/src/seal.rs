@@ -1,4 +1,4 @@
-//! How bytes that somebody else wrote are proved: cut the writers off, then hash what is there.
+//! Proves bytes that another process has written: cuts the writers off, then hashes the file.
 //!
 //! A writer on the data socket writes into the ingest's file itself. Whatever was hashed while it could still write
 //! proves nothing: a hostile or broken writer may change bytes behind the hash. So the file is hashed once, at the
@@ -30,10 +30,10 @@ use crate::{Error, Result};
 const CHUNK: usize = 1 << 20;
 /// How long a writer of many bytes has to let go.
 const PATIENCE: Duration = Duration::from_millis(20);
-/// What is copied sooner than waited for.
+/// Fewer bytes than this are copied at once, without waiting for their writer.
 const FEW_BYTES: u64 = 4 << 20;
 
-/// Bytes that are what their digest says, durable, and out of everybody's reach.
+/// Bytes that match their digest, are durable, and cannot be changed by other processes.
 #[derive(Debug)]
 pub(crate) struct Proved {
     pub(crate) path: PathBuf,

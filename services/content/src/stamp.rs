@@ -23,7 +23,7 @@ pub(crate) enum Resource {
     Ingest(Namespace, String),
 }
 
-/// The clock of marks, and when what was last used.
+/// The clock of marks, and when each resource was last used.
 #[derive(Debug)]
 pub(crate) struct Stamps {
     last: AtomicU64,

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use gantry_api::events::Publisher;
 use gantry_api::{Peers, gc, leases};
 use gantry_disk::{Database, KeyedLocks};
+use gantry_rpc::carry;
 use gantry_types::Digest;
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -79,8 +80,8 @@ impl Store {
         })))
     }
 
-    /// Opens the store in a state directory, without a service around it: nobody hears of its events, reads what it
-    /// counts or ends what has expired. Blocks.
+    /// Opens the store in a state directory, without a service around it: its events go nowhere, its metrics are not
+    /// read, and expired ingests are not ended. Blocks.
     ///
     /// # Errors
     ///
@@ -114,8 +115,5 @@ impl std::fmt::Debug for Store {
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(outcome) => outcome,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
+    carry::blocking(work).await.unwrap_or(Err(crate::Error::ShuttingDown))
 }

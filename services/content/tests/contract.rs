@@ -1,5 +1,7 @@
 //! Content keeps its promise: the store by itself, and through the service's sockets.
 
+#![allow(clippy::disallowed_methods, reason = "the work of a test ends with it")]
+
 use std::time::Duration;
 
 use gantry_api::content::{Client, Inspect};

@@ -6,6 +6,7 @@ use gantry_disk::Database;
 use gantry_proto::containerd::services::introspection::v1::introspection_server::IntrospectionServer;
 use gantry_proto::containerd::services::namespaces::v1::namespaces_server::NamespacesServer;
 use gantry_proto::containerd::services::version::v1::version_server::VersionServer;
+use gantry_rpc::carry;
 use tonic::service::Routes;
 
 use crate::events::Bus;
@@ -25,14 +26,15 @@ const MESSAGE_LIMIT: usize = 16 << 20;
 /// Opens the records and serves until shutdown, on the service's own socket and on the front socket.
 pub async fn run(context: Context) -> Result<(), BoxError> {
     let folder = context.state();
-    let (database, uuid) = tokio::task::spawn_blocking(move || {
+    let (database, uuid) = carry::blocking(move || {
         let tables = &[namespaces::TABLE, leases::LEASES, leases::RESOURCES, leases::LOSSES];
         Ok::<_, gantry_disk::Error>((
             Database::open(folder.join("db"), tables)?,
             introspection::uuid(&folder)?,
         ))
     })
-    .await??;
+    .await
+    .ok_or("the service is ending")??;
     let records = Namespaces::new(database.clone());
     let leases = Records::new(database.clone());
     leases.remove_orphans(&leases.orphans()?).await?;

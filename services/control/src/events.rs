@@ -1,4 +1,4 @@
-//! The event bus: whoever subscribes gets what is published from then on.
+//! The event bus: each subscriber gets what is published from its subscription on.
 //!
 //! Publishing never waits. Each subscriber has a queue of its own, with a bound;
 //! one that falls behind loses its subscription and is told so, rather than

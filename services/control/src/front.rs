@@ -32,7 +32,7 @@ use body::Relay;
 const STREAM_WINDOW: u32 = 512 << 10;
 /// What all streams of a connection may have in flight: far more than they will.
 const CONNECTION_WINDOW: u32 = 1 << 30;
-/// Each container that somebody waits for is a stream.
+/// Each wait for a container is a stream.
 const STREAMS: u32 = 1 << 16;
 const FRAME: u32 = 64 << 10;
 
@@ -73,7 +73,7 @@ impl Front {
     async fn connection(self, stream: Tolerant<Stream>, stop: CancellationToken) {
         let caller = stream.connect_info();
         let service = service_fn(move |mut request: Request<Incoming>| {
-            // Whatever a client says of itself: the service is told who it is.
+            // Replaces what the client says of itself: the service learns the true caller.
             caller::name(request.headers_mut(), caller.as_ref());
             let front = self.clone();
             async move { Ok::<_, Infallible>(front.forward(request).await) }

@@ -14,8 +14,8 @@
 //! or it arrives after the seal: then it waits for the sweep and fails if what it
 //! wants is gone. In none of these cases is a reference acknowledged that dangles.
 //!
-//! Where records were lost, what they kept looks like garbage. So the first collection
-//! after a loss gives all that is there a lease; whoever removes that has decided.
+//! Where records were lost, what they kept looks like garbage. So the first collection after a loss makes a lease
+//! that keeps everything that exists, until a user removes the lease.
 
 pub mod graph;
 mod hold;
@@ -118,7 +118,7 @@ impl<S: Store> Collector<S> {
         Ok(scans.map_err(Into::into)?.concat())
     }
 
-    /// Gives a lease to everything that the lost records of a service may have kept.
+    /// Makes a lease that keeps everything which the lost records of a service may have kept.
     async fn keep_what_was_lost(&self, namespace: &Namespace) -> Result<(), Error> {
         let mut conditions = vec![("control", self.leases.condition())];
         for store in self.stores.iter() {

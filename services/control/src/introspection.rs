@@ -7,13 +7,13 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 
 use gantry_api::Peers;
 use gantry_descriptor::{Export, SERVICES};
 use gantry_proto::containerd::services::introspection::v1::{Plugin, PluginsRequest};
 use gantry_proto::containerd::types::Platform;
 use gantry_types::filter::{Fields, FilterSet};
+use parking_lot::Mutex;
 
 use crate::error::Error;
 
@@ -47,13 +47,13 @@ impl Plugins {
         Plugins { known, peers, told: Mutex::default() }
     }
 
-    /// Those that pass the filters.
+    /// The plugins that match the filters.
     pub async fn list(&self, filters: &[String]) -> Result<Vec<Plugin>, Error> {
         let filters = FilterSet::parse(filters)?;
         Ok(self.all().await.into_iter().filter(|plugin| filters.matches(&Filterable(plugin))).collect())
     }
 
-    /// One of them.
+    /// One plugin.
     pub async fn get(&self, kind: &str, id: &str) -> Result<Plugin, Error> {
         let found = self.all().await.into_iter().find(|plugin| plugin.r#type == kind && plugin.id == id);
         found.ok_or_else(|| Error::PluginNotFound { kind: kind.to_owned(), id: id.to_owned() })
@@ -63,7 +63,7 @@ impl Plugins {
         let answer = self.peers.snapshotters().plugins(PluginsRequest::default()).await;
         let mut plugins = self.known.clone();
         {
-            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut told = self.told.lock();
             match answer {
                 Ok(answer) => *told = answer.into_inner().plugins,
                 Err(status) => {
@@ -160,7 +160,7 @@ mod tests {
         assert!(plugins.list(&asked).await.unwrap().is_empty());
         let there =
             Plugin { r#type: "io.containerd.snapshotter.v1".into(), id: "odd".into(), ..Default::default() };
-        *plugins.told.lock().unwrap() = vec![there.clone()];
+        *plugins.told.lock() = vec![there.clone()];
         assert_eq!(plugins.list(&asked).await.unwrap(), [there]);
     }
 

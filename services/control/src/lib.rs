@@ -41,3 +41,9 @@ impl gantry_daemon::Service for Service {
         app::run(context).await
     }
 }
+
+/// The whole `main` of the process. It is not generic, so that the service is compiled with its crate, and not again with
+/// every program that names it.
+pub fn main(arguments: gantry_daemon::Arguments) -> std::process::ExitCode {
+    gantry_daemon::main::<Service>(arguments)
+}

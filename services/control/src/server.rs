@@ -13,7 +13,7 @@ use crate::events::{Bus, Subscription};
 use crate::gc::schedule::Scheduler;
 use crate::gc::store::Store;
 
-/// Where events go: to the subscribers, and to whoever decides when to collect.
+/// Where events go: to the subscribers, and to the scheduler of collections.
 #[derive(Clone)]
 pub struct Announcer<S> {
     bus: Bus,

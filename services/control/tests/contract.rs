@@ -38,7 +38,7 @@ fn control() -> Control {
     Control { service: Service::new(collector, scheduler), leases, content, peers, behind: (serving, folder) }
 }
 
-/// Its socket.
+/// Serves control on a socket.
 fn serve(control: &Control) -> Serving {
     let routes = Routes::new(leases::server::service(control.leases.clone()))
         .add_service(gc::server::service(control.service.clone()));

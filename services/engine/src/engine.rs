@@ -1,6 +1,5 @@
-//! The engine: what its parts share, and the small things that all of them do.
+//! The engine: its parts, and helpers that all of them use.
 
-use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,48 +8,51 @@ use gantry_daemon::Context;
 use gantry_plugin::Plugins;
 use gantry_rpc::paced::Slots;
 
-use crate::container::Container;
-use crate::container::tombstones::Tombstones;
+use crate::blocking::blocking;
+use crate::container::connect::Connections;
+use crate::container::files::Files;
+use crate::container::health::Probes;
+use crate::container::view::Views;
+use crate::containers::Containers;
 use crate::error::{Error, Result};
 use crate::events::Events;
-use crate::index::Index;
-use crate::logs::driver::Drivers;
+use crate::exec::Execs;
+use crate::logs::Logs;
 use crate::paths::Paths;
 use crate::peers::Peers;
-use crate::shipping::Shippers;
+use crate::shipping::plugin::Fifos;
 use crate::store::Store;
 use crate::volumes::Volumes;
 
-/// The shim's binary: it is also the init that `--init` puts before a container's program.
+/// The shim's binary. It is also the init that `--init` starts before a container's program.
 const SHIM: &str = "containerd-shim-gantry-v2";
 
 /// The engine. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine(Arc<Shared>);
 
-/// What an [`Engine`] leads to.
+/// The parts of an [`Engine`].
 pub struct Shared {
     pub(crate) context: Context,
     pub(crate) paths: Paths,
-    pub(crate) store: Store,
-    pub(crate) index: Index,
-    pub(crate) tombstones: Tombstones,
+    pub(crate) containers: Containers,
     pub(crate) events: Events,
+    pub(crate) execs: Execs,
+    pub(crate) probes: Probes,
+    pub(crate) files: Files,
+    pub(crate) connections: Connections,
     pub(crate) peers: Peers,
-    pub(crate) volumes: Volumes,
+    pub(crate) volumes: Arc<Volumes>,
+    pub(crate) views: Views,
     pub(crate) facts: gantry_spec::Facts,
     pub(crate) init: PathBuf,
     pub(crate) snapshotter: String,
     pub(crate) identity: String,
-    /// Held while lines of hosts files are looked up and written that are about other containers.
-    pub(crate) hosts: tokio::sync::Mutex<()>,
-    /// How many containers may be started at once by the engine itself.
+    /// How many containers the engine itself may start at once.
     pub(crate) starts: tokio::sync::Semaphore,
-    /// Archives that are sent or taken at once.
+    /// How many archives may be sent or received at once.
     pub(crate) archives: Slots,
-    pub(crate) log_drivers: Drivers,
-    /// Who sends logs elsewhere.
-    pub(crate) shippers: Shippers,
+    pub(crate) logs: Logs,
 }
 
 impl Deref for Engine {
@@ -62,7 +64,7 @@ impl Deref for Engine {
 }
 
 impl Engine {
-    /// Opens the records; nothing is reconciled yet.
+    /// Opens the records. Nothing is reconciled yet.
     pub async fn open(
         context: Context,
         peers: gantry_api::Peers,
@@ -70,65 +72,54 @@ impl Engine {
         plugins: Plugins,
     ) -> Result<Engine> {
         let paths = Paths::new(context.state());
-        let containers = paths.containers();
-        std::fs::create_dir_all(&containers)
-            .map_err(|source| Error::io("create directory", &containers, source))?;
-        let store = Store::open(&paths.database(), &[containers, paths.volumes()])?;
+        let (containers, volumes, database) = (paths.containers(), paths.volumes(), paths.database());
+        let open = move || {
+            std::fs::create_dir_all(&containers)
+                .map_err(|source| Error::io("create directory", &containers, source))?;
+            Store::open(&database, &[containers, volumes])
+        };
+        let store = blocking(open).await?;
         let volumes =
-            Volumes::open(crate::app::volume_drivers(paths.volumes(), plugins)?, store.clone()).await?;
-        let peers = Peers::new(peers, context.run());
+            Volumes::open(crate::app::volume_drivers(paths.volumes(), plugins.clone())?, store.clone())
+                .await?;
+        let fifos = Fifos::open(context.run().join("logging"))?;
+        let peers = Peers::new(&peers, context.run());
+        let identity = store.identity().await?;
+        let (containers, events) = (Containers::new(store), Events::default());
+        let facts = gantry_spec::Facts::detect();
+        let files = Files::new(&containers, &peers.networks, &paths);
+        let logs = Logs::new(crate::app::log_drivers(plugins, fifos), &paths, &facts.hostname, &context);
+        let volumes = Arc::new(volumes);
+        let execs = Execs::new(&containers, &peers, &events, &facts, &context);
         Ok(Engine(Arc::new(Shared {
-            identity: store.identity().await?,
+            probes: Probes::new(&execs, &peers.tasks, &events, &context),
+            execs,
+            views: Views::new(&containers, &peers.snapshots, &volumes, &files, &logs, &facts),
+            connections: Connections::new(&containers, &peers.networks, &events, &files, &context),
+            files,
+            logs,
+            identity,
             context,
             paths,
-            store,
-            index: Index::default(),
-            tombstones: Tombstones::default(),
-            events: Events::default(),
+            containers,
+            events,
             peers,
             volumes,
-            facts: gantry_spec::Facts::detect(),
+            facts,
             init: shim_binary(),
             snapshotter,
-            hosts: tokio::sync::Mutex::default(),
             starts: tokio::sync::Semaphore::new(8),
             archives: Slots::new(256),
-            log_drivers: crate::app::log_drivers(),
-            shippers: Shippers::default(),
         })))
     }
 
-    /// Starts work that ends with the service.
+    /// Starts a task that ends with the service.
     pub(crate) fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
         self.context.spawn(name, work);
     }
-
-    /// Publishes an event about a container, with its labels, image and name.
-    pub(crate) fn publish_container(
-        &self,
-        container: &Container,
-        action: &str,
-        more: BTreeMap<String, String>,
-    ) {
-        self.events.publish("container", action, container.id(), Self::attributes(container, more));
-    }
-
-    /// What every event of a container tells, and more.
-    pub(crate) fn attributes(
-        container: &Container,
-        more: BTreeMap<String, String>,
-    ) -> BTreeMap<String, String> {
-        let record = container.record();
-        let mut attributes: BTreeMap<String, String> =
-            record.config.labels.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-        attributes.insert("image".to_owned(), record.config.image.clone());
-        attributes.insert("name".to_owned(), record.name.clone());
-        attributes.extend(more);
-        attributes
-    }
 }
 
-/// Beside this program, else where the search path has it.
+/// The shim's binary beside this program, else in the search path.
 fn shim_binary() -> PathBuf {
     if let Ok(own) = std::env::current_exe()
         && let Some(beside) = own.parent().map(|directory| directory.join(SHIM))

@@ -1,8 +1,8 @@
-//! What can go wrong in the engine, in the words that Docker's clients know.
+//! The errors of the engine, in the words that Docker's clients know.
 
 use std::path::PathBuf;
 
-use gantry_proto::gantry::engine::v1::NoSuchImage;
+use gantry_api::engine::containers::lacking_image;
 use gantry_rpc::{Code, Coded};
 
 use crate::container::life::Illegal;
@@ -11,239 +11,248 @@ use crate::record::stored::Unreadable;
 /// A result of the engine.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A situation that stops a request.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No container of that id, name or prefix.
+    /// No container has this id, name or prefix.
     #[error("No such container: {0}")]
     NoSuchContainer(String),
-    /// A prefix of several ids.
+    /// Several ids begin with the prefix.
     #[error("multiple IDs found with provided prefix: {0}")]
     AmbiguousPrefix(String),
-    /// A name that no container can have.
+    /// The name is not valid for a container.
     #[error("Invalid container name ({0}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")]
     InvalidName(String),
-    /// A name that another container has.
+    /// Another container has the name.
     #[error(
         "Conflict. The container name \"/{name}\" is already in use by container \"{id}\". You have to remove (or rename) that container to be able to reuse that name."
     )]
     NameInUse {
         /// The name without its slash.
         name: String,
-        /// Who has it.
+        /// The id of the container that has the name.
         id: String,
     },
-    /// Something that cannot be done to a container; the reason is part of the sentence, and its code the code.
+    /// An operation on a container failed. The reason becomes part of the sentence and determines the code.
     #[error("{what}: {why}")]
     Cannot {
-        /// In the words of Docker, which name the container.
+        /// The beginning of the sentence in Docker's words, with the container's name.
         what: String,
-        /// What stands against it.
+        /// The reason.
         why: Box<Error>,
     },
-    /// The image is not here.
+    /// The image does not exist.
     #[error("No such image: {0}")]
     NoSuchImage(String),
-    /// The image is here, but not for that platform; or what is wrong with its name.
+    /// The image does not exist for this platform, or its name is not valid.
     #[error("{0}")]
     NoSuchPlatform(String),
-    /// No exec of that id.
+    /// No exec has this id.
     #[error("No such exec instance: {0}")]
     NoSuchExec(String),
-    /// An exec whose process has ended.
+    /// The exec's process has ended.
     #[error("NotFound: process does not exist {0}: not found")]
     ExecGone(String),
-    /// An exec that nobody starts.
+    /// The exec was not started in time.
     #[error("timeout waiting for exec session ready")]
     ExecNotStarted,
-    /// A killed process that does not end.
+    /// A subscriber to events was too slow.
+    #[error("the listener is too slow: {lost} events were lost")]
+    Lagging {
+        /// Number of events.
+        lost: u64,
+    },
+    /// A killed process has not ended.
     #[error("tried to kill container, but did not receive an exit event")]
     NotKilled,
-    /// No volume of that name.
+    /// No volume has this name.
     #[error("get {0}: no such volume")]
     NoSuchVolume(String),
-    /// No network of that name.
+    /// No network has this name.
     #[error("network {0} not found")]
     NoSuchNetwork(String),
-    /// A container that starts before a network that it is to be on exists.
+    /// A network of the container does not exist when it starts.
     #[error("failed to set up container networking: {0}")]
     NoNetworkYet(String),
-    /// No endpoint of that name.
+    /// No endpoint has this name.
     #[error("endpoint {0} not found")]
     NoSuchEndpoint(String),
-    /// A file that is not in a container.
+    /// The container has no such file.
     #[error("Could not find the file {path} in container {container}")]
     NoSuchFile {
-        /// As the user named it.
+        /// The container, as the user named it.
         container: String,
-        /// As the user named it.
+        /// The path, as the user named it.
         path: String,
     },
-    /// A request that says something impossible.
+    /// A value cannot be parsed.
+    #[error(transparent)]
+    Argument(#[from] gantry_types::Error),
+    /// The request is not valid.
     #[error("{0}")]
     Invalid(String),
-    /// A request that does not go together with the state of its object.
+    /// The request conflicts with the state of its object.
     #[error("{0}")]
     Conflict(String),
-    /// A request that Docker answers as a failure of its own.
+    /// The request fails with a status that Docker uses for its own failures.
     #[error("{0}")]
     Refused(String),
-    /// A container that is linked to another one, which must run before it.
+    /// A container is linked to a container that does not run.
     #[error("Cannot link to a non running container: /{child} AS /{parent}/{alias}")]
     ChildNotRunning {
-        /// The other one's name.
+        /// The name of the container that does not run.
         child: String,
-        /// The container's name.
+        /// The name of the container that starts.
         parent: String,
-        /// What it calls the other one.
+        /// The alias of the link.
         alias: String,
     },
-    /// The container has to run for that.
+    /// The operation needs a running container.
     #[error("container {0} is not running")]
     NotRunning(String),
-    /// Only a frozen container can be thawed.
+    /// The container is not frozen, so it cannot be thawed.
     #[error("Container {0} is not paused")]
     NotPaused(String),
-    /// A volume that containers have.
+    /// Containers have the volume.
     #[error("remove {name}: volume is in use - [{users}]")]
     VolumeInUse {
         /// The volume.
         name: String,
-        /// Ids of containers.
+        /// The containers' ids.
         users: String,
     },
-    /// The same volume with another driver.
+    /// The volume exists with another driver.
     #[error("create {name}: driver '{driver}' already has volume '{name}': volume name must be unique")]
     VolumeDriver {
         /// The volume.
         name: String,
-        /// What it was made with.
+        /// The driver of the existing volume.
         driver: String,
     },
-    /// The same volume with other options.
+    /// The volume exists with other options.
     #[error("create {0}: conflict: volume name must be unique: the volume exists with other options")]
     VolumeOptions(String),
-    /// A plugin refused, or could not be asked.
+    /// A plugin has refused, or could not be reached.
     #[error("{doing}: {source}")]
     Plugin {
-        /// In the words of Docker, which name the object.
+        /// The operation in Docker's words, with the object's name.
         doing: String,
-        /// Why not.
+        /// The plugin's error.
         #[source]
         source: Box<gantry_plugin::Error>,
     },
-    /// What makes no specification.
+    /// No OCI specification can be made.
     #[error(transparent)]
     Spec(#[from] gantry_spec::Error),
-    /// A restart policy that is none.
+    /// The restart policy is not valid.
     #[error(transparent)]
     RestartPolicy(#[from] crate::restart::PolicyError),
-    /// A container whose process could not be started.
+    /// A container's process could not be started.
     #[error("failed to create task for container: {message}")]
     StartFailed {
-        /// What the runtime said.
+        /// The runtime's message.
         message: String,
         /// 126, 127 or 128.
         exit_code: i32,
     },
-    /// A container that asks for what its image does not have.
+    /// The container asks for something that its image does not have.
     #[error("{0}")]
     Unstartable(String),
-    /// A further process that could not be started.
+    /// An exec could not be started.
     #[error("OCI runtime exec failed: exec failed: {message}")]
     ExecFailed {
-        /// What the runtime said.
+        /// The runtime's message.
         message: String,
         /// 126, 127 or 128.
         exit_code: i32,
     },
-    /// Something that is not built.
+    /// Gantry does not have this feature.
     #[error("{0}")]
     NotBuilt(String),
-    /// Nobody may do that.
+    /// The operation is never allowed.
     #[error("{0}")]
     Forbidden(String),
-    /// A line of a log that is no entry.
+    /// A line of a log is no log entry.
     #[error("broken log line")]
     BrokenLine,
-    /// A tar that cannot be taken.
+    /// A tar cannot be unpacked.
     #[error("archive: {0}")]
     Archive(String),
-    /// Something at a path of a container or volume that is not what it must be.
+    /// A path in a container or volume has the wrong kind of file.
     #[error("{0}")]
     Path(String),
-    /// A defect of the engine itself.
+    /// A defect in the engine.
     #[error("{0}")]
     Broken(String),
-    /// Another service refused or could not be reached.
+    /// Another service has refused, or could not be reached.
     #[error("{doing}: {}", status.message())]
     Peer {
-        /// What the engine was about to do, naming the object.
+        /// What the engine was about to do, with the object's name.
         doing: String,
-        /// What the other service answered.
+        /// The other service's answer.
         status: Box<tonic::Status>,
     },
-    /// The disk refused.
+    /// A file operation has failed.
     #[error("{op} {path}")]
     Io {
-        /// What was tried.
+        /// The operation.
         op: &'static str,
-        /// On what.
+        /// Its path.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
-    /// The kernel refused.
+    /// A system call has failed.
     #[error("file system")]
     Kernel {
-        /// Why.
+        /// The cause.
         #[source]
         source: gantry_host::Error,
     },
-    /// What is written down of a container cannot be read.
+    /// The record of a container cannot be read.
     #[error("container {id}")]
     Record {
-        /// The container's.
+        /// The container's id.
         id: String,
-        /// Why not.
+        /// The cause.
         #[source]
         source: Unreadable,
     },
-    /// A container was about to do what it cannot: a defect of the engine itself.
+    /// A transition that the container's phase does not allow: a defect in the engine.
     #[error(transparent)]
     Illegal(#[from] Illegal),
-    /// The database refused.
+    /// The database has failed.
     #[error("engine database: {doing}")]
     Database {
-        /// What was tried.
+        /// The operation.
         doing: &'static str,
-        /// Why not.
+        /// The cause.
         #[source]
         source: gantry_disk::Error,
     },
-    /// What a test ordered.
+    /// The error that a test ordered at a failpoint.
     #[error(transparent)]
     Fault(#[from] gantry_failpoint::Fault),
 }
 
 impl Error {
-    /// An answer of another service, as an error about `doing`.
+    /// An error from another service's answer; `doing` says what the engine was about to do.
     pub fn peer(doing: impl Into<String>, status: tonic::Status) -> Error {
         Error::Peer { doing: doing.into(), status: Box::new(status) }
     }
 
-    /// An error about `what`, in one sentence with its reason.
+    /// An error about `what` whose sentence ends with the reason.
     pub fn cannot(what: impl Into<String>, why: Error) -> Error {
         Error::Cannot { what: what.into(), why: Box::new(why) }
     }
 
-    /// A refusal of the disk.
+    /// An error of a file operation.
     pub fn io(op: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Error {
         Error::Io { op, path: path.into(), source }
     }
 
-    /// Whether space is what was missing.
+    /// Whether the cause is a full disk.
     pub fn is_disk_full(&self) -> bool {
         use std::io::ErrorKind::{QuotaExceeded, StorageFull};
         match self {
@@ -255,24 +264,24 @@ impl Error {
         }
     }
 
-    /// Whether another service is away: it comes back.
+    /// Whether another service could not be reached; it will return.
     pub fn is_passing(&self) -> bool {
         use tonic::Code::{Cancelled, DeadlineExceeded, Unavailable};
         matches!(self.peer_code(), Some(Unavailable | DeadlineExceeded | Cancelled))
     }
 
-    /// Whether a plugin has said no, so that nothing has become of what it was asked for.
+    /// Whether a plugin has refused, so that nothing was done.
     pub fn is_refusal(&self) -> bool {
         use gantry_plugin::Error::{Refused, Status};
         matches!(self, Error::Plugin { source, .. } if matches!(**source, Refused(_) | Status { .. }))
     }
 
-    /// Whether there is no trace of a plugin that was to be asked.
+    /// Whether the plugin that was to be called does not exist.
     pub fn is_absent_plugin(&self) -> bool {
         matches!(self, Error::Plugin { source, .. } if matches!(**source, gantry_plugin::Error::NotFound(_)))
     }
 
-    /// What the other service's code was, if it was another service.
+    /// The code of another service's answer; `None` for other errors.
     pub fn peer_code(&self) -> Option<tonic::Code> {
         match self {
             Error::Peer { status, .. } => Some(status.code()),
@@ -283,13 +292,27 @@ impl Error {
 }
 
 impl Coded for Error {
+    fn is_callers(&self) -> bool {
+        match self {
+            Error::NotPaused(_)
+            | Error::Unstartable(_)
+            | Error::ExecNotStarted
+            | Error::Path(_)
+            | Error::Refused(_)
+            | Error::ChildNotRunning { .. }
+            | Error::StartFailed { .. }
+            | Error::ExecFailed { .. } => true,
+            Error::Cannot { why, .. } => why.is_callers(),
+            Error::Plugin { source, .. } => source.is_callers(),
+            // What it lacks is not what the caller has named: something does not fit.
+            Error::Peer { status, .. } => status.code() != tonic::Code::NotFound,
+            _ => false,
+        }
+    }
+
     fn details(&self) -> Vec<u8> {
         match self {
-            Error::NoSuchImage(reference) => {
-                let code = tonic::Code::from(self.code());
-                let detail = NoSuchImage { reference: reference.clone() };
-                gantry_proto::details(code.into(), &self.to_string(), &detail)
-            }
+            Error::NoSuchImage(reference) => lacking_image(reference, self.code(), &self.to_string()),
             Error::Cannot { why, .. } => why.details(),
             _ => Vec::new(),
         }
@@ -312,6 +335,7 @@ impl Coded for Error {
             | Error::NoSuchFile { .. } => Code::NotFound,
             Error::AmbiguousPrefix(_)
             | Error::InvalidName(_)
+            | Error::Argument(_)
             | Error::Invalid(_)
             | Error::Spec(_)
             | Error::RestartPolicy(_)
@@ -325,6 +349,7 @@ impl Coded for Error {
                 _ => Code::Internal,
             },
             Error::Cannot { why, .. } => why.code(),
+            Error::Lagging { .. } => Code::ResourceExhausted,
             Error::NotBuilt(_) => Code::Unimplemented,
             Error::Forbidden(_) => Code::PermissionDenied,
             Error::Peer { status, .. } => peer_code(status.code()),
@@ -348,8 +373,9 @@ impl Coded for Error {
     }
 }
 
-/// Another service's code as ours. What another service lacks, or takes for a precondition of its own, is a failure for the
-/// engine's client, who did not ask for it; where it was the client who named it, there is a variant of its own.
+/// Converts another service's code. If another service lacks something, or a precondition of its own fails, the
+/// engine's client gets an internal failure, because it did not ask for that object. If the client named the object,
+/// the error is a variant of its own.
 fn peer_code(code: tonic::Code) -> Code {
     match code {
         tonic::Code::InvalidArgument => Code::InvalidArgument,

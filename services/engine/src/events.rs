@@ -1,6 +1,7 @@
-//! What happened, in order: the last events are kept for `since`, new ones go to every listener.
+//! Events in order: the last ones are kept for `since`, and new ones go to every subscriber.
 //!
-//! A listener that falls more than a queue behind is dropped: it would not know what it missed. Nobody who publishes ever waits.
+//! A subscriber that falls behind by more than its queue is dropped, because it could not know what it missed.
+//! Publishing never waits.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -8,20 +9,21 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
+use crate::container::Container;
 use crate::filters::Filters;
 
-/// Events that are kept.
+/// Number of events that are kept.
 const KEPT: usize = 512;
-/// What a listener may be behind.
+/// Number of events that a subscriber may be behind.
 const QUEUE: usize = 1024;
 
-/// Filters that name an object.
+/// Filters that select by object.
 const NAMING: [&str; 9] =
     ["config", "container", "daemon", "network", "node", "plugin", "secret", "service", "volume"];
-/// Actions that are followed by what was done; where one of them is asked for, each asked for may go on.
+/// Actions whose text continues with details. A filter for one of them also matches the action with details.
 const WITH_MORE: [&str; 3] = ["exec_create", "exec_start", "health_status"];
 
-/// Something that happened to an object.
+/// An event about an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// `container`, `image`, `volume`, `network`, …
@@ -30,41 +32,54 @@ pub struct Event {
     pub action: String,
     /// The object's id or name.
     pub actor: String,
-    /// What tells more, by key.
+    /// Further facts, by key.
     pub attributes: BTreeMap<String, String>,
-    /// Nanoseconds since 1970; no two events share one.
+    /// Nanoseconds since 1970; unique among all events.
     pub time: i64,
-    /// It is about a health probe's process.
+    /// Whether the event is about the exec of a health check.
     pub probe: bool,
 }
 
-/// The log of events.
+/// The log of events. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Events(Arc<Log>);
+
 #[derive(Debug)]
-pub struct Events {
-    /// Guards the ring, and with it the order in which listeners hear.
+struct Log {
+    /// The lock also determines the order in which subscribers get events.
     ring: Mutex<VecDeque<Arc<Event>>>,
     live: broadcast::Sender<Arc<Event>>,
 }
 
-impl Default for Events {
+impl Default for Log {
     fn default() -> Self {
-        Events { ring: Mutex::new(VecDeque::with_capacity(KEPT)), live: broadcast::channel(QUEUE).0 }
+        Log { ring: Mutex::new(VecDeque::with_capacity(KEPT)), live: broadcast::channel(QUEUE).0 }
     }
 }
 
 impl Events {
-    /// Adds an event, giving it the time of now.
+    /// Adds an event with the present time.
     pub fn publish(&self, kind: &str, action: &str, actor: &str, attributes: BTreeMap<String, String>) {
         self.add(kind, action, actor, attributes, false);
     }
 
-    /// Adds an event about a health probe's process, which some listeners leave out.
-    pub fn publish_probe(&self, action: &str, container: &str, attributes: BTreeMap<String, String>) {
-        self.add("container", action, container, attributes, true);
+    /// Adds an event about a container, with its labels, image and name and further attributes.
+    pub(crate) fn publish_container(
+        &self,
+        container: &Container,
+        action: &str,
+        more: BTreeMap<String, String>,
+    ) {
+        self.add("container", action, container.id(), attributes_of(container, more), false);
+    }
+
+    /// Adds an event about the exec of a health check, which some subscribers leave out.
+    pub(crate) fn publish_probe(&self, container: &Container, action: &str, more: BTreeMap<String, String>) {
+        self.add("container", action, container.id(), attributes_of(container, more), true);
     }
 
     fn add(&self, kind: &str, action: &str, actor: &str, attributes: BTreeMap<String, String>, probe: bool) {
-        let mut ring = self.ring.lock();
+        let mut ring = self.0.ring.lock();
         let now = crate::time::now();
         let time = ring.back().map_or(now, |last| now.max(last.time + 1));
         let event = Arc::new(Event {
@@ -79,24 +94,35 @@ impl Events {
             ring.pop_front();
         }
         ring.push_back(Arc::clone(&event));
-        // Nobody listening is no error.
-        let _ = self.live.send(event);
+        // An error only means that there is no subscriber.
+        let _ = self.0.live.send(event);
     }
 
-    /// What is kept from `since` on (nothing without it), and all that follows, without gap or overlap.
+    /// Returns the kept events from `since` on (none without it), and a subscription to all later ones without gap or
+    /// overlap.
     pub fn subscribe(&self, since: Option<i64>) -> (Vec<Arc<Event>>, broadcast::Receiver<Arc<Event>>) {
-        let ring = self.ring.lock();
+        let ring = self.0.ring.lock();
         let past = match since {
             Some(since) => ring.iter().filter(|event| event.time >= since).cloned().collect(),
             None => Vec::new(),
         };
-        (past, self.live.subscribe())
+        (past, self.0.live.subscribe())
     }
 }
 
+fn attributes_of(container: &Container, more: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let record = container.record();
+    let mut attributes: BTreeMap<String, String> =
+        record.config.labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+    attributes.insert("image".to_owned(), record.config.image.clone());
+    attributes.insert("name".to_owned(), record.name.clone());
+    attributes.extend(more);
+    attributes
+}
+
 impl Event {
-    /// Whether an event passes Docker's filters. Those that name an object take any event of one that is called, or
-    /// whose id begins, so.
+    /// Whether an event matches Docker's filters. A filter that selects by object matches its name and the beginning
+    /// of its id.
     pub fn matches(&self, filters: &Filters) -> bool {
         let name = self.attributes.get("name").map_or("", String::as_str);
         let named = |key: &&str| {
@@ -112,7 +138,8 @@ impl Event {
             && filters.labels("label", &self.attributes)
     }
 
-    /// Images are named by an event of their own, or by a container's `image` attribute; with or without the tag.
+    /// An image is named by the actor of its own event, or by a container's `image` attribute, with or without the
+    /// tag.
     fn names_image(&self, value: &str) -> bool {
         let attribute = if self.kind == "image" { "name" } else { "image" };
         let image = self.attributes.get(attribute).map_or("", String::as_str);

@@ -1,42 +1,25 @@
-//! Docker's filters: keys with values. Values of one key are alternatives, keys must all hold; labels must all hold too.
+//! Docker's filters: keys with values. The values of one key are alternatives; all keys must match, and all labels
+//! must match.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use gantry_docker::filters::truth;
+use gantry_docker::filters::{Labels, has_label, truth};
 use gantry_docker::moment;
 use regex::Regex;
 
-/// Names with values, however they are kept.
-pub trait Labels {
-    /// The value of a label.
-    fn label(&self, name: &str) -> Option<&str>;
-}
-
-impl Labels for BTreeMap<String, String> {
-    fn label(&self, name: &str) -> Option<&str> {
-        self.get(name).map(String::as_str)
-    }
-}
-
-impl Labels for HashMap<String, String> {
-    fn label(&self, name: &str) -> Option<&str> {
-        self.get(name).map(String::as_str)
-    }
-}
-
-/// Keys whose values are expressions too.
+/// Keys whose values also match as regular expressions.
 const EXPRESSIONS: [&str; 2] = ["id", "name"];
 
 /// A set of filters.
 #[derive(Clone, Debug, Default)]
 pub struct Filters {
     values: BTreeMap<String, Vec<String>>,
-    /// Made once: a list asks for each of its objects.
+    /// Compiled once, because a list matches each of its objects.
     expressions: BTreeMap<String, Vec<Regex>>,
 }
 
 impl Filters {
-    /// Collects pairs; a key given twice has the values of both.
+    /// Collects pairs. A key that occurs twice has the values of both.
     pub fn new(pairs: impl IntoIterator<Item = (String, Vec<String>)>) -> Filters {
         let mut map: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (key, values) in pairs {
@@ -49,7 +32,7 @@ impl Filters {
         Filters { expressions: expressions.collect(), values: map }
     }
 
-    /// The first key that is none of `known`.
+    /// The first key that is not in `known`.
     pub fn unknown(&self, known: &[&str]) -> Option<&str> {
         self.values.keys().map(String::as_str).find(|key| !known.contains(key))
     }
@@ -64,29 +47,30 @@ impl Filters {
         !self.values(key).is_empty()
     }
 
-    /// Whether one of a key's values satisfies; true when the key is absent.
+    /// Whether one of a key's values satisfies the predicate; true if the key is absent.
     pub fn any_of(&self, key: &str, satisfied: impl Fn(&str) -> bool) -> bool {
         let values = self.values(key);
         values.is_empty() || values.iter().any(|value| satisfied(value))
     }
 
-    /// Whether a text equals or matches (as an unanchored expression) one of the values of `id` or `name`.
+    /// Whether a text equals one of the key's values, or matches one of `id` or `name` as an unanchored expression.
     pub fn matches(&self, key: &str, text: &str) -> bool {
         self.any_of(key, |value| text == value)
             || self.expressions.get(key).is_some_and(|all| all.iter().any(|one| one.is_match(text)))
     }
 
-    /// Whether all `name` and `name=value` of a key are among the labels.
+    /// Whether the labels have every `name` and `name=value` of the key.
     pub fn labels(&self, key: &str, labels: &impl Labels) -> bool {
         self.values(key).iter().all(|wanted| has_label(labels, wanted))
     }
 
-    /// Whether none of a key's labels is there.
+    /// Whether the labels have no `name` and no `name=value` of the key.
     pub fn labels_absent(&self, key: &str, labels: &impl Labels) -> bool {
         !self.values(key).iter().any(|unwanted| has_label(labels, unwanted))
     }
 
-    /// A key's truth: `true`/`1`, `false`/`0`, absent, or what is neither.
+    /// A key's truth value: `true`/`1` or `false`/`0`, and `None` if it is absent. The error is the value that is
+    /// neither.
     pub fn boolean(&self, key: &str) -> Result<Option<bool>, String> {
         match self.values(key) {
             [] => Ok(None),
@@ -102,14 +86,7 @@ impl Filters {
     }
 }
 
-fn has_label(labels: &impl Labels, wanted: &str) -> bool {
-    match wanted.split_once('=') {
-        Some((name, value)) => labels.label(name) == Some(value),
-        None => labels.label(wanted).is_some(),
-    }
-}
-
-/// Reads a point in time as Docker's clients write it, in nanoseconds since 1970.
+/// Reads a point in time as Docker's clients write it. The result is in nanoseconds since 1970.
 fn point_in_time(text: &str) -> Option<i64> {
     let at = moment::parse(text, &moment::now()).ok()??;
     Some(moment::unix_nanos(Some(&at)))

@@ -1,33 +1,33 @@
-//! The engine's part of `gantry fsck`: folders without records, records without folders, and what is there of containers
-//! that have none. Nothing that a person may have written is removed, nor anything that runs ended.
+//! The engine's part of `gantry fsck`: folders without records, records without folders, and parts of containers that
+//! have no record. It removes nothing that a person may have written, and ends nothing that runs.
 
 use std::time::Duration;
 
-use crate::container::create::blocking;
+use crate::blocking::blocking;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::paths::Paths;
 use crate::record::{Stage, VolumeRecord};
 use crate::root::kernel;
-use crate::strays;
+use crate::strays::{self, parts};
 
-/// What was found.
+/// A finding.
 pub(crate) struct Told {
     /// `record`, `directory`, `mount`, …
     pub kind: String,
-    /// Whose it is, or where.
+    /// The name or path of the object.
     pub name: String,
-    /// What is wrong with it.
+    /// A description of the problem.
     pub detail: String,
-    /// It was put right.
+    /// Whether the problem was repaired.
     pub repaired: bool,
 }
 
-/// What is just being removed in the background is given this long to go.
+/// How long to wait for removals that are in progress in the background.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Engine {
-    /// Finds what belongs to nobody and what is missing; puts right what can be without loss if that is wanted.
+    /// Finds objects without an owner and missing objects. With `repair`, repairs what can be repaired without loss.
     pub(crate) async fn check(&self, repair: bool) -> Result<Vec<Told>> {
         let mut found = self.containers_at_odds().await?;
         if !found.is_empty() {
@@ -50,20 +50,21 @@ impl Engine {
     }
 
     async fn containers_at_odds(&self) -> Result<Vec<strays::Stray>> {
-        let parts = self.parts().await?;
-        let mut found = parts.without_container(&self.index);
-        let left = parts.directories.iter().filter(|name| Paths::is_removed(name)).cloned();
-        found.extend(left.map(strays::Stray::Directory));
+        let parts = parts(&self.containers, &self.peers, &self.paths).await?;
+        let mut found = parts.without_container(&self.containers.index);
+        found.extend(parts.left_behind(&self.containers.index).cloned().map(strays::Stray::Directory));
         Ok(found)
     }
 
-    /// Containers of which something is missing that they cannot be started without.
+    /// Containers that lack a part without which they cannot start.
     async fn incomplete_containers(&self, repair: bool) -> Result<Vec<Told>> {
-        let parts = self.parts().await?;
+        let parts = parts(&self.containers, &self.peers, &self.paths).await?;
         let mut told = Vec::new();
-        for container in self.index.all() {
-            let going = container.life().is_going();
-            if container.record().stage != Stage::Ready || going {
+        for container in self.containers.all() {
+            // A container that was created since the listing is not in `parts` yet. A container whose removal failed
+            // may lack any part.
+            let (new, unmade) = (!parts.known.contains(container.id()), container.life().is_unmade());
+            if container.record().stage != Stage::Ready || new || unmade {
                 continue;
             }
             if !parts.records.contains(container.id()) {
@@ -81,11 +82,12 @@ impl Engine {
 
     async fn volumes_at_odds(&self, repair: bool) -> Result<Vec<Told>> {
         let folders = self.volumes.folders().clone();
-        // Asked in this order: what is just being made has its record, or its turn, by then.
+        // The folders are listed before the records, so that a folder of a volume that is being created has its
+        // record, or its lock, by then.
         let names = blocking(move || folders.names()).await?;
         let mut told = Vec::new();
         for name in names.iter().filter(|name| self.volumes.get(name).is_err()) {
-            let repaired = repair && self.volumes.adopt(name).await.is_ok();
+            let repaired = repair && self.volumes.record_folder(name).await.is_ok();
             let still = self.volumes.folders().home(name).exists();
             if still || repaired {
                 let detail = "a folder without a record: to be a volume again";

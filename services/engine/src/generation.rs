@@ -1,8 +1,8 @@
-//! Whether anything that lists show of containers has changed.
+//! Whether what container lists show has changed.
 //!
-//! Whoever keeps a list keeps its generation with it, and the list is as good as a new one while that is the present one.
-//! So a list's generation is read before the containers are looked at, and a change is made before it is counted: what is
-//! kept may be newer than its generation says, never older.
+//! A caller that caches a list stores the generation with it. The list is valid while that generation is the present
+//! one. The caller reads the generation before it looks at the containers, and a change is made before it is counted:
+//! a cached list may be newer than its generation says, but never older.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,7 +12,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub struct Generation(AtomicU64);
 
 impl Default for Generation {
-    /// Begins at a time's nanoseconds: an engine that is started later begins behind all that this one can count.
+    /// Begins at the present time in nanoseconds, so that an engine which starts later begins above every number of
+    /// this one.
     fn default() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self(AtomicU64::new(u64::try_from(since.as_nanos()).unwrap_or(1)))
@@ -20,12 +21,12 @@ impl Default for Generation {
 }
 
 impl Generation {
-    /// The present one.
+    /// The present generation.
     pub fn now(&self) -> u64 {
         self.0.load(Ordering::Acquire)
     }
 
-    /// Counts a change that whoever looks from now on sees.
+    /// Counts a change, which must be visible to readers already.
     pub fn advance(&self) {
         self.0.fetch_add(1, Ordering::Release);
     }

@@ -5,38 +5,39 @@
 //!     └──retries × failure, after the start period──▶ unhealthy
 //! ```
 //!
-//! A container that is not probed, because it stands still or is frozen, is `unhealthy` too. What the last probes said
-//! is remembered over the next start.
+//! A container that is not probed, because it does not run or is frozen, is `unhealthy` too. The results of the last
+//! probes are kept over the next start.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Probes that are remembered.
+/// Probes that are kept.
 const LOG_LENGTH: usize = 5;
 /// Bytes of a probe's output that are kept.
 pub const OUTPUT_LENGTH: usize = 4096;
-/// The exit code recorded for a probe that ran out of time.
+/// The exit code recorded for a probe that timed out.
 pub const TIMED_OUT: i32 = -1;
 
-/// How a container is probed; every duration is set.
+/// How a container is probed. Every duration is set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
     /// The program and its arguments.
     pub command: Vec<String>,
-    /// Between probes.
+    /// Time between probes.
     pub interval: Duration,
-    /// For one probe.
+    /// Time after which a probe fails.
     pub timeout: Duration,
-    /// Failures do not count for so long after the start.
+    /// Time after the start in which failures do not count.
     pub start_period: Duration,
-    /// Between probes during the start period.
+    /// Time between probes during the start period.
     pub start_interval: Duration,
     /// Failures in a row that make a container unhealthy.
     pub retries: u32,
 }
 
 impl Check {
-    /// Reads Docker's configuration, zero durations meaning the defaults; `None` when there is nothing to probe with.
+    /// Reads Docker's configuration. A duration of zero means the default. Returns `None` if there is no command to
+    /// probe with.
     pub fn parse(
         test: &[String],
         shell: &[String],
@@ -72,27 +73,27 @@ impl Check {
         })
     }
 
-    /// How long to wait before the next probe.
+    /// Time until the next probe.
     pub fn pause(&self, health: &Health, since_start: Duration) -> Duration {
         let starting = health.status == Status::Starting && since_start < self.start_period;
         if starting { self.start_interval } else { self.interval }
     }
 }
 
-/// What is known of a container's health.
+/// The state of a container's health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Status {
-    /// Not known yet.
+    /// No verdict yet.
     #[default]
     Starting,
-    /// The last probe succeeded, or not enough have failed since.
+    /// The last probe succeeded, or too few have failed since.
     Healthy,
     /// Too many probes failed in a row.
     Unhealthy,
 }
 
 impl Status {
-    /// Docker's word.
+    /// Docker's word for the status.
     pub fn as_str(self) -> &'static str {
         match self {
             Status::Starting => "starting",
@@ -102,14 +103,14 @@ impl Status {
     }
 }
 
-/// One probe that was made.
+/// One probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
     /// Nanoseconds since 1970.
     pub start: i64,
     /// Nanoseconds since 1970.
     pub end: i64,
-    /// 0 is good.
+    /// 0 means healthy.
     pub exit_code: i32,
     /// At most [`OUTPUT_LENGTH`] bytes.
     pub output: String,
@@ -118,7 +119,7 @@ pub struct Probe {
 /// The state of one container's health, from its start on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Health {
-    /// The verdict.
+    /// The present status.
     pub status: Status,
     /// Failures since the last success.
     pub failing_streak: u32,
@@ -127,22 +128,22 @@ pub struct Health {
 }
 
 impl Health {
-    /// Of a container that has just been started, after what is known of earlier runs.
+    /// The health of a container that has just been started; keeps the log of earlier runs.
     pub fn starting(before: Option<Health>) -> Health {
         Health { log: before.unwrap_or_default().log, ..Health::default() }
     }
 
-    /// Of a container that has run before and is not probed.
+    /// The health of a container that has run before and is not probed.
     pub fn unprobed() -> Health {
         Health { status: Status::Unhealthy, ..Health::default() }
     }
 
-    /// Nobody probes it any more.
+    /// Records that the container is no longer probed.
     pub fn unwatch(&mut self) {
         self.status = Status::Unhealthy;
     }
 
-    /// Takes a probe in; the new status if it changed.
+    /// Takes a probe in. Returns the new status if it changed.
     pub fn record(&mut self, probe: Probe, check: &Check, since_start: Duration) -> Option<Status> {
         let before = self.status;
         if probe.exit_code == 0 {

@@ -1,4 +1,4 @@
-//! What an image says about the containers made from it.
+//! What an image's configuration says about containers made from it.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// The part of an OCI image configuration (with Docker's extensions) that containers inherit.
+/// The part of an OCI image configuration, with Docker's extensions, that containers inherit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct ImageConfig {
@@ -43,7 +43,7 @@ struct Document {
 }
 
 impl ImageConfig {
-    /// What an image says that is to run as a container does.
+    /// The image configuration for an image made from a container with this configuration.
     pub fn of(config: &ContainerConfig) -> ImageConfig {
         let text = |text: &String| (!text.is_empty()).then(|| text.clone());
         let list = |list: &[String]| (!list.is_empty()).then(|| list.to_vec());
@@ -75,7 +75,7 @@ impl ImageConfig {
         }
     }
 
-    /// As it stands in an image's configuration; what it says nothing about is left out.
+    /// Serializes the configuration; empty fields are left out.
     pub fn to_json(&self) -> Vec<u8> {
         let whole = serde_json::to_value(self).expect("texts and numbers serialise");
         let said = whole.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
@@ -83,14 +83,14 @@ impl ImageConfig {
         serde_json::to_vec(&said).expect("values serialise")
     }
 
-    /// Reads an image's configuration.
+    /// Parses an image's configuration.
     pub fn parse(json: &[u8]) -> Result<ImageConfig> {
         let document: Document = serde_json::from_slice(json)
             .map_err(|source| Error::Invalid(format!("image configuration: {source}")))?;
         Ok(document.config.unwrap_or_default())
     }
 
-    /// Lays what the user asked for over the image's defaults.
+    /// Applies the user's configuration over the image's defaults.
     pub fn merge(&self, mut config: ContainerConfig) -> ContainerConfig {
         let text = |own: &mut String, image: &Option<String>| {
             if own.is_empty() {
@@ -117,8 +117,8 @@ impl ImageConfig {
         config
     }
 
-    /// An entrypoint of the user's (even `[""]`, which means none) drops the image's command; a command alone keeps the
-    /// image's entrypoint.
+    /// An entrypoint of the user (also `[""]`, which means none) drops the image's command. A command without
+    /// entrypoint keeps the image's entrypoint.
     fn merge_command(&self, config: &mut ContainerConfig) {
         let asked = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|list| !list.is_empty());
         if asked(&config.entrypoint) {
@@ -154,13 +154,13 @@ impl ImageConfig {
     }
 }
 
-/// The user's variables first, then those of the image that the user does not have.
+/// The user's variables, followed by the image's variables that the user has not set.
 fn merged_env(own: &[String], image: &[String]) -> Vec<String> {
     let name = |variable: &String| variable.split('=').next().unwrap_or_default().to_owned();
     let known: std::collections::HashSet<String> = own.iter().map(name).collect();
     let mut env = own.to_vec();
     env.extend(image.iter().filter(|variable| !known.contains(&name(variable))).cloned());
-    // What the user wrote twice counts once.
+    // A variable that the user set twice counts once.
     gantry_spec::environment::merge(Vec::new(), &env)
 }
 

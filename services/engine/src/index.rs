@@ -1,7 +1,7 @@
-//! All containers by id and by name, and who is meant by what a user typed.
+//! All containers by id and by name, and the resolution of what a user typed to a container.
 //!
-//! The map is locked for an edit or a lookup, never across an await. A name belongs to a container from its reservation
-//! (before the record is written) to its release (after the record is deleted).
+//! The map is locked for one edit or lookup, never across an await. A name belongs to a container from its
+//! reservation (before the record is written) to its release (after the record is deleted).
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -13,31 +13,31 @@ use crate::error::{Error, Result};
 use crate::generation::Generation;
 use crate::names;
 
-/// Attempts to make up a free name.
+/// Attempts to generate a free name.
 const ATTEMPTS: u32 = 6;
 
-/// The containers.
+/// All containers.
 #[derive(Default)]
 pub struct Index {
     maps: RwLock<Maps>,
-    /// Counts changes of what lists show.
+    /// Counts changes of what container lists show.
     generation: Arc<Generation>,
 }
 
 #[derive(Default)]
 struct Maps {
     by_id: BTreeMap<String, Arc<Container>>,
-    /// Name to id; a reserved name's container may not be there yet.
+    /// Id by name. The container of a reserved name may not exist yet.
     by_name: HashMap<String, String>,
 }
 
 impl Index {
-    /// Counts changes of what lists show.
+    /// The counter of changes.
     pub fn generation(&self) -> &Arc<Generation> {
         &self.generation
     }
 
-    /// Takes a name for an id, made up when `wanted` is empty.
+    /// Reserves a name for an id; generates one if `wanted` is empty.
     pub fn reserve(&self, wanted: &str, id: &str) -> Result<String> {
         let mut maps = self.maps.write();
         if wanted.is_empty() {
@@ -59,7 +59,7 @@ impl Index {
         Ok(name.to_owned())
     }
 
-    /// Gives a name back, if the id still has it.
+    /// Releases a name if it still belongs to the id.
     pub fn release(&self, name: &str, id: &str) {
         let mut maps = self.maps.write();
         if maps.by_name.get(name).is_some_and(|owner| owner == id) {
@@ -74,7 +74,7 @@ impl Index {
         self.generation.advance();
     }
 
-    /// Takes a container and its name out.
+    /// Removes a container and its name.
     pub fn remove(&self, id: &str) {
         let mut maps = self.maps.write();
         if let Some(container) = maps.by_id.remove(id) {
@@ -86,7 +86,7 @@ impl Index {
         }
     }
 
-    /// Finds by full id, exact name (also `parent/alias` of a link), or unique id prefix, in this order.
+    /// Finds a container by full id, exact name (also `parent/alias` of a link), or unique id prefix, in this order.
     pub fn find(&self, text: &str) -> Result<Arc<Container>> {
         if text.is_empty() {
             return Err(Error::Invalid("invalid name or ID supplied: \"\"".to_owned()));
@@ -118,7 +118,7 @@ impl Index {
         }
     }
 
-    /// All containers, in no order that means anything.
+    /// All containers in arbitrary order.
     pub fn all(&self) -> Vec<Arc<Container>> {
         self.maps.read().by_id.values().cloned().collect()
     }
@@ -133,7 +133,8 @@ mod tests {
     fn add(index: &Index, id: &str, name: &str) {
         let name = index.reserve(name, id).expect("free");
         let record = Record { id: id.to_owned(), name, ..Default::default() };
-        index.insert(Arc::new(Container::new(record, Life::default(), &index.generation)));
+        let container = Container::new(record, Life::default(), &index.generation);
+        index.insert(Arc::new(container.expect("an id")));
     }
 
     #[test]

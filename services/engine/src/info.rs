@@ -1,17 +1,14 @@
-//! Facts about the engine, and the smallest of its operations.
+//! Facts about the engine.
 
-use std::collections::BTreeMap;
-
-use gantry_api::engine::{ImageUse, Info, Status, Window};
+use gantry_api::engine::{ImageUse, Info, Status};
 use gantry_host::apparmor::{self, DEFAULT_PROFILE};
 
 use crate::engine::Engine;
-use crate::error::Result;
 
 impl Engine {
-    /// Counts, and what this machine can do.
+    /// The counts, and the facts about this machine.
     pub(crate) fn info(&self) -> Info {
-        let containers = self.index.all();
+        let containers = self.containers.all();
         let count = |wanted: &[Status]| {
             let matching = containers.iter().filter(|container| wanted.contains(&container.status()));
             u32::try_from(matching.count()).unwrap_or(u32::MAX)
@@ -26,18 +23,19 @@ impl Engine {
             running: count(&[Status::Running, Status::Restarting]),
             paused: count(&[Status::Paused]),
             stopped: count(&[Status::Created, Status::Exited, Status::Dead, Status::Removing]),
-            // With `containers` and `volumes` below it, as in Docker's.
+            // As in Docker, the directories `containers` and `volumes` are below it.
             root: self.context.state().display().to_string(),
             snapshotter: self.snapshotter.clone(),
             cgroup_version: if self.facts.cgroup_v2 { "2" } else { "1" }.to_owned(),
             seccomp: self.facts.seccomp,
             cgroup_driver: if self.facts.systemd { "systemd" } else { "cgroupfs" }.to_owned(),
-            // Its parser may have failed.
+            // The default profile may have failed to load.
             apparmor: self.facts.apparmor && apparmor::is_loaded(DEFAULT_PROFILE).unwrap_or(false),
             runtimes: vec!["io.containerd.runc.v2".to_owned(), "runc".to_owned()],
             default_runtime: "runc".to_owned(),
             warnings,
             volume_drivers: self.volumes.drivers().names(),
+            log_drivers: self.logs.drivers.names(),
             image_uses: containers
                 .iter()
                 .map(|container| {
@@ -55,18 +53,5 @@ impl Engine {
                 })
                 .collect(),
         }
-    }
-
-    /// Changes the size of a running container's terminal.
-    pub async fn resize(&self, name: &str, size: Window) -> Result<()> {
-        let container = self.index.find(name)?;
-        container.running_pid()?;
-        self.peers.resize(container.id(), "", size.width, size.height).await?;
-        let more = BTreeMap::from([
-            ("height".to_owned(), size.height.to_string()),
-            ("width".to_owned(), size.width.to_string()),
-        ]);
-        self.publish_container(&container, "resize", more);
-        Ok(())
     }
 }

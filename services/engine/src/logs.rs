@@ -1,15 +1,16 @@
-//! Logs: read from the json-file that the shim writes, sent on the data socket as the client reads them.
+//! Logs: read from the json-file that the shim writes, or from a plugin, and sent to the client on the data socket.
 //!
-//! | module | knows |
+//! | module | contains |
 //! | --- | --- |
 //! | [`driver`] | the drivers, of which each container has one |
-//! | [`kept`] | the file that the shim is to write |
+//! | [`kept`] | the file that the shim writes |
 //! | [`line`] | one line of the file |
 //! | [`frame`] | Docker's multiplexed stream |
 //! | [`generations`] | rotated files |
-//! | [`tail`] | where the last N lines begin |
-//! | [`reader`] | a place in the log that moves forwards |
-//! | [`follow`] | sending, and going on while the container runs |
+//! | [`tail`] | the place where the last N lines begin |
+//! | [`reader`] | a position in the log that moves forwards |
+//! | [`follow`] | sending a log, also while the container still runs |
+//! | [`relay`] | sending a log that a driver reads |
 
 pub mod driver;
 pub mod follow;
@@ -18,6 +19,38 @@ pub mod generations;
 pub mod kept;
 pub mod line;
 pub mod reader;
+pub mod relay;
 pub mod tail;
 
+use std::sync::Arc;
+
+use gantry_daemon::Context;
+
+use self::driver::Drivers;
 use crate::error::Error;
+use crate::paths::Paths;
+use crate::shipping::Shippers;
+
+/// Containers' logs: their drivers, their files, and the tasks that send them elsewhere. Cheap to clone.
+#[derive(Clone)]
+pub struct Logs {
+    pub(crate) drivers: Arc<Drivers>,
+    pub(crate) paths: Paths,
+    pub(crate) shippers: Shippers,
+    /// The host name that is sent with each line.
+    pub(crate) hostname: String,
+    pub(crate) context: Context,
+}
+
+impl Logs {
+    /// Logs at these paths. The tasks that send them elsewhere run as long as the service of `context`.
+    pub fn new(drivers: Drivers, paths: &Paths, hostname: &str, context: &Context) -> Logs {
+        Logs {
+            drivers: Arc::new(drivers),
+            paths: paths.clone(),
+            shippers: Shippers::default(),
+            hostname: hostname.to_owned(),
+            context: context.clone(),
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! Container names and ids: what is valid, what is made up, and how what a user typed is resolved.
+//! Container names and ids: which are valid, and how they are generated.
 
 use std::fmt;
 
@@ -116,7 +116,7 @@ const SURNAMES: &[&str] = &[
     "zeno",
 ];
 
-/// Makes a 64-digit id whose short form is not a number (a tool would take that for one).
+/// Makes an id of 64 digits. Its short form is never all digits, because some tools would read it as a number.
 pub fn new_id() -> String {
     loop {
         let bytes: [u8; 32] = rand::rng().random();
@@ -144,7 +144,7 @@ pub fn new_uuid() -> String {
     format!("{}-{}-{}-{}-{}", &digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..])
 }
 
-/// Makes up a name; from the second attempt on with a digit behind it.
+/// Makes a name; from the second attempt on, a digit is appended.
 pub fn made_up(attempt: u32) -> String {
     let mut random = rand::rng();
     let adjective = ADJECTIVES[random.random_range(0..ADJECTIVES.len())];
@@ -156,7 +156,7 @@ pub fn made_up(attempt: u32) -> String {
     }
 }
 
-/// Whether a name may be given: `[a-zA-Z0-9][a-zA-Z0-9_.-]+`.
+/// Whether a name is valid: `[a-zA-Z0-9][a-zA-Z0-9_.-]+`.
 pub fn is_valid(name: &str) -> bool {
     let mut bytes = name.bytes();
     bytes.next().is_some_and(|first| first.is_ascii_alphanumeric())
@@ -169,7 +169,7 @@ pub fn short(id: &str) -> &str {
     id.get(..12).unwrap_or(id)
 }
 
-/// Whether a text may be (the beginning of) an id.
+/// Whether a text may be an id or the beginning of one.
 pub fn is_id_prefix(text: &str) -> bool {
     !text.is_empty() && text.len() <= 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }

@@ -5,9 +5,9 @@
 //!   db/                          records
 //!   containers/<id>/
 //!     <id>-json.log[.N]          output
-//!     hosts hostname resolv.conf mounted over those of the image
-//!     shm/                       its /dev/shm, while it runs and others may join it
-//!   containers/.removed-<id>/    the same, of a container that is just going
+//!     hosts hostname resolv.conf mounted over the image's files
+//!     shm/                       its /dev/shm, while it runs and other containers may join it
+//!   containers/.removed-<id>/    the same, for a container that is being removed
 //!   volumes/<name>/_data/        a volume's content
 //! ```
 
@@ -17,29 +17,29 @@ use gantry_spec::RuntimeFiles;
 
 const REMOVED: &str = ".removed-";
 
-/// Where things are.
+/// The engine's paths.
 #[derive(Clone, Debug)]
 pub struct Paths {
     state: PathBuf,
 }
 
 impl Paths {
-    /// Everything below a directory.
+    /// The paths below a directory.
     pub fn new(state: PathBuf) -> Paths {
         Paths { state }
     }
 
-    /// The directory itself.
+    /// The engine's directory.
     pub fn state(&self) -> &Path {
         &self.state
     }
 
-    /// The records.
+    /// The directory of the database.
     pub fn database(&self) -> PathBuf {
         self.state.join("db")
     }
 
-    /// All containers' directories.
+    /// The directory of all containers' directories.
     pub fn containers(&self) -> PathBuf {
         self.state.join("containers")
     }
@@ -49,14 +49,19 @@ impl Paths {
         self.containers().join(id)
     }
 
-    /// Where a container's directory is moved before its record goes: what is there may be removed.
+    /// The path that a container's directory is moved to before its record is deleted. Anything there may be removed.
     pub fn removed(&self, id: &str) -> PathBuf {
         self.containers().join(format!("{REMOVED}{id}"))
     }
 
-    /// Whether an entry among the containers' directories may be removed.
+    /// Whether an entry in the containers' directory may be removed.
     pub fn is_removed(name: &str) -> bool {
-        name.starts_with(REMOVED)
+        Self::removed_id(name).is_some()
+    }
+
+    /// The id of the container that such an entry belonged to.
+    pub fn removed_id(name: &str) -> Option<&str> {
+        name.strip_prefix(REMOVED)
     }
 
     /// A container's log.
@@ -64,7 +69,7 @@ impl Paths {
         self.container(id).join(format!("{id}-json.log"))
     }
 
-    /// A container's files over `/etc`.
+    /// The files that are mounted in a container's `/etc`.
     pub fn files(&self, id: &str) -> RuntimeFiles {
         let directory = self.container(id);
         RuntimeFiles {
@@ -74,12 +79,12 @@ impl Paths {
         }
     }
 
-    /// Where a container's `/dev/shm` is, if others may join it.
+    /// The directory of a container's `/dev/shm`, if other containers may join it.
     pub fn shm(&self, id: &str) -> PathBuf {
         self.container(id).join("shm")
     }
 
-    /// All volumes.
+    /// The directory of all volumes.
     pub fn volumes(&self) -> PathBuf {
         self.state.join("volumes")
     }

@@ -1,6 +1,7 @@
-//! What the engine knows of containers, execs and volumes beyond their lives, and keeps.
+//! The records that the engine keeps of containers, execs and volumes, except their states.
 //!
-//! How it is written down is [`stored`]'s to say: messages that only this service reads, whose conversion is there, too.
+//! [`stored`] defines how they are written to the database, as messages that only this service reads, and converts
+//! them.
 
 pub mod released;
 pub mod stored;
@@ -17,123 +18,123 @@ use crate::root::kernel;
 
 pub use self::stored::{HeldRecord, VolumeRecord};
 
-/// How far the making or unmaking of a container is.
+/// How far the creation or removal of a container is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Stage {
-    /// Intended; unless it becomes `Ready`, recovery unmakes it.
+    /// Creation has begun. Unless the record becomes `Ready`, recovery removes the container.
     #[default]
     Creating,
-    /// Whole.
+    /// The container is complete.
     Ready,
-    /// To be unmade; recovery goes on with it.
+    /// Removal has begun; recovery continues it.
     Removing,
 }
 
-/// What a container is: everything but its state.
+/// The record of a container: everything but its state.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Record {
     /// 64 hexadecimal digits.
     pub id: String,
     /// Without a slash.
     pub name: String,
-    /// How far its making is.
+    /// How far the creation or removal is.
     pub stage: Stage,
     /// Nanoseconds since 1970.
     pub created_at: i64,
-    /// Merged with the image's.
+    /// The user's configuration merged with the image's.
     pub config: ContainerConfig,
-    /// With every default written in.
+    /// The host configuration with every default filled in.
     pub host: HostConfig,
-    /// As asked for, by network name.
+    /// The endpoint settings as the user gave them, by network name.
     pub networks: BTreeMap<String, EndpointSettings>,
-    /// What is mounted over the root.
+    /// The mounts over the root.
     pub mounts: Vec<MountRecord>,
-    /// Digest of the image's target.
+    /// Digest of the image's target (manifest or index).
     pub image_id: String,
-    /// Digest of the platform's manifest.
+    /// Digest of the manifest for the container's platform.
     pub manifest_digest: String,
-    /// Of the manifest, bytes.
+    /// Size of the manifest, bytes.
     pub manifest_size: i64,
-    /// Of the manifest.
+    /// Media type of the manifest.
     pub manifest_media_type: String,
-    /// The canonical image name, empty when it was named by id.
+    /// The canonical image name; empty if the user named the image by id.
     pub image_name: String,
     /// The program and its arguments.
     pub command: Vec<String>,
-    /// `linux`
+    /// The platform's operating system: `linux`.
     pub platform: String,
-    /// Who keeps the root file system.
+    /// The snapshotter that keeps the root file system.
     pub snapshotter: String,
-    /// The root's parent; empty for an empty image.
+    /// Chain id of the root's parent; empty for an image without layers.
     pub chain_id: String,
-    /// Read-only binds are read-only all the way down.
+    /// Whether read-only binds are recursively read-only by default.
     pub recursive_read_only: bool,
-    /// While it is being removed: volumes without a name stay.
+    /// Whether a removal in progress keeps anonymous volumes.
     pub keep_volumes: bool,
-    /// Whom it knows on the default network.
+    /// Links to other containers on the default network.
     pub links: Vec<LinkRecord>,
 }
 
 /// A link to another container.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LinkRecord {
-    /// The other one's id.
+    /// Id of the linked container.
     pub child: String,
-    /// Its name when the link was made.
+    /// Name of the linked container when the link was made.
     pub name: String,
-    /// What it is called here.
+    /// Alias of the linked container in this container.
     pub alias: String,
 }
 
 /// A mount over the root.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MountRecord {
-    /// As Docker shows it.
+    /// The mount point as Docker shows it.
     pub point: MountPoint,
-    /// Of a tmpfs, as mount(8) writes them.
+    /// Options of a tmpfs, as for mount(8).
     pub options: Vec<String>,
-    /// A volume that goes with its container.
+    /// Whether the volume is removed with its container.
     pub anonymous: bool,
-    /// The image's content is not copied into an empty volume.
+    /// Whether an empty volume stays empty, instead of getting the image's content.
     pub no_copy: bool,
-    /// The part of the volume that is mounted.
+    /// The part of the volume or image that is mounted.
     pub subpath: String,
-    /// A bind of this directory alone, without what is mounted below.
+    /// Whether a bind leaves out mounts below its directory.
     pub non_recursive: bool,
-    /// Read-only here, but not what is mounted below.
+    /// Whether a read-only bind leaves the mounts below it writable.
     pub read_only_non_recursive: bool,
-    /// A tmpfs that Docker does not list among the mount points (`--tmpfs`).
+    /// Whether Docker leaves the tmpfs out of the mount points (`--tmpfs`).
     pub hidden: bool,
-    /// Read-only all the way down, or not at all.
+    /// Whether the start fails if the mounts below cannot be made read-only too.
     pub read_only_force_recursive: bool,
-    /// The directory that a volume with options stands for; empty: its own.
+    /// The directory that a volume with options stands for; empty for the volume's own directory.
     pub device: String,
-    /// A volume that is a tmpfs with `options`.
+    /// Whether the volume is a tmpfs with `options`.
     pub tmpfs_volume: bool,
-    /// What the volume is made with where it does not exist yet.
+    /// Driver options for a volume that the engine has to create.
     pub volume_options: BTreeMap<String, String>,
-    /// What the volume is labelled with where it does not exist yet.
+    /// Labels for a volume that the engine has to create.
     pub volume_labels: BTreeMap<String, String>,
-    /// The bind's source is made where it is missing.
+    /// Whether a missing source of the bind is created.
     pub make_source: bool,
-    /// A volume whose content is mounted at its place while somebody has it.
+    /// Whether the volume's file system is mounted at the volume's directory while the volume is in use.
     pub elsewhere: bool,
-    /// Of an image: the view of it that is this container's own, and where it is.
+    /// For an image mount: the key of the container's own view of the image, a snapshot.
     pub snapshot: String,
-    /// Who has the view.
+    /// The snapshotter that keeps the view.
     pub snapshotter: String,
-    /// The layers that are viewed.
+    /// Chain id of the view's layers.
     pub chain_id: String,
 }
 
 impl MountRecord {
-    /// The directory or file on the host that is mounted, or that `subpath` is a part of.
+    /// The directory or file on the host that is mounted, or that contains `subpath`.
     pub fn source(&self) -> PathBuf {
         PathBuf::from(if self.device.is_empty() { &self.point.source } else { &self.device })
     }
 
-    /// Opens what is mounted (`O_PATH`). Containers may write below the source: a part of it is found without ever
-    /// leaving it.
+    /// Opens what is mounted (`O_PATH`). Containers may write below the source, so `subpath` is resolved without
+    /// leaving the source.
     pub fn open(&self) -> Result<OwnedFd> {
         let base = self.source();
         if self.subpath.is_empty() {
@@ -155,7 +156,7 @@ impl MountRecord {
         })
     }
 
-    /// Whether what is mounted is a plugin's: where that is, is known while somebody has it.
+    /// Whether the mount is a volume of a plugin, whose path is known only while the volume is in use.
     pub fn is_of_plugin(&self) -> bool {
         let driver = self.point.driver.as_str();
         self.point.r#type == "volume" && !driver.is_empty() && driver != crate::volumes::driver::local::NAME
@@ -167,19 +168,19 @@ impl MountRecord {
     }
 }
 
-/// A further process of a container.
+/// The record of an exec: a further process of a container.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ExecRecord {
     /// 64 hexadecimal digits.
     pub id: String,
     /// Its container's id.
     pub container: String,
-    /// What was asked for.
+    /// The client's request.
     pub spec: ExecSpec,
-    /// It was started.
+    /// Whether the exec was started.
     pub started: bool,
-    /// Of its process; 0 when there is none.
+    /// Process id; 0 while there is no process.
     pub pid: u32,
-    /// Absent until it has ended.
+    /// Exit code; `None` until the process has ended.
     pub exit_code: Option<i32>,
 }

@@ -1,18 +1,19 @@
-//! What the engine does when it starts: brings its records, the other services and the kernel together again.
+//! The start of the engine: it brings its records, the other services and the kernel in line.
 //!
-//! 1. containers that were being made or unmade are unmade;
-//! 2. each of the others is compared with tasks: what runs is watched again, what has ended meanwhile is taken in with its
-//!    own exit status, what was to be restarted is;
-//! 3. what others keep for containers that have no record here is told of and left alone ([`crate::strays`]): a container
-//!    that is removed loses its record last, so a record that is not there is lost. Only what a removal had moved away
-//!    goes, and network namespaces in which nothing runs.
+//! 1. Containers that were being created or removed are removed.
+//! 2. Each other container is compared with the tasks service: one that runs is watched again; one that has ended
+//!    meanwhile gets its own exit status, and is restarted if its policy says so.
+//! 3. Parts of containers that have no record are reported and left alone ([`crate::strays`]): a removal deletes the
+//!    record last, so a missing record is lost. Only directories that a removal has moved away, and network namespaces
+//!    without processes, are removed.
 //!
-//! Names and records can be used at once; each container is reconciled on its own, in its turn, again and again until its
-//! peers are there.
+//! Names and records are available at once. Each container is reconciled on its own, under its operation lock, and
+//! again until the services that it needs are there.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::blocking::blocking;
 use crate::container::Container;
 use crate::container::create::containerd_labels;
 use crate::container::life::{Illegal, Life, Pause, Phase, Running};
@@ -26,19 +27,20 @@ use crate::health::Health;
 use crate::paths::Paths;
 use crate::peers::{Exit, Task};
 use crate::record::{Record, Stage};
+use crate::strays::parts;
 use crate::time;
 
-/// Between attempts to reach a peer.
+/// Time between attempts to reach a service.
 const RETRY: Duration = Duration::from_millis(250);
-/// How long a container waits for those it is linked to, which start at the same time.
+/// How long a container waits for those that it is linked to, which start at the same time.
 const LINKED: Duration = Duration::from_secs(30);
 
 impl Engine {
-    /// Fills the index and begins to reconcile; returns when every name is known.
+    /// Fills the index and begins to reconcile; returns once every name is known.
     pub async fn recover(&self) -> Result<()> {
         let mut containers = Vec::new();
-        for (record, life) in self.store.containers()? {
-            if let Err(error) = self.index.reserve(&record.name, &record.id) {
+        for (record, life) in self.containers.store.containers().await? {
+            if let Err(error) = self.containers.index.reserve(&record.name, &record.id) {
                 tracing::error!(container = %record.id, %error, "two containers have one name");
             }
             let half_made = record.stage != Stage::Ready;
@@ -46,39 +48,39 @@ impl Engine {
                 self.volumes.expect(&crate::volumes::held::elsewhere(&record.mounts), &record.id)?;
             }
             let probed = life.past().started_at != 0 && crate::container::health::check_of(&record).is_some();
-            let container = Arc::new(Container::new(record, life, self.index.generation()));
+            let container = Arc::new(Container::new(record, life, self.containers.index.generation())?);
             container.change(|life| life.health = probed.then(Health::unprobed));
             if half_made {
                 container.change(Life::unmake);
             }
-            self.index.insert(Arc::clone(&container));
+            self.containers.index.insert(Arc::clone(&container));
             containers.push(container);
         }
         for container in &containers {
-            self.rename_children(&container.record().links);
+            self.containers.rename_children(&container.record().links);
         }
         let mut orphans = Vec::new();
-        for exec in self.store.execs()? {
-            match self.index.find(&exec.container) {
+        for exec in self.containers.store.execs().await? {
+            match self.containers.find(&exec.container) {
                 Ok(container) => {
-                    container.execs.lock().insert(exec.id.clone(), Arc::new(Exec::restore(exec)));
+                    container.execs.insert(Arc::new(Exec::restore(exec)?));
                 }
                 Err(_) => orphans.push(exec.id),
             }
         }
-        if let Err(error) = self.store.delete_execs(&orphans).await {
+        if let Err(error) = self.containers.store.delete_execs(&orphans).await {
             tracing::warn!(error = %gantry_rpc::chain(&error), "execs of containers that are gone are not forgotten");
         }
         for container in &containers {
-            // Also of what has ended: something may be left.
-            self.ship(container, None).await;
+            // Also for a container that has ended, because lines may be left to send.
+            self.logs.ship(container, None).await;
         }
         for container in containers {
-            // Its turn is taken here, before anybody can ask for anything.
+            // The lock is taken before any request can arrive.
             let engine = self.clone();
             let (taken, begun) = tokio::sync::oneshot::channel();
             self.spawn("reconcile a container", async move { engine.reconcile(&container, taken).await });
-            // An error means that the service ends: nobody will ask for anything.
+            // An error means that the service ends, so no request arrives.
             let _ = begun.await;
         }
         let engine = self.clone();
@@ -86,7 +88,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Unmakes, as soon as its peers are there, a container whose making failed because one was away.
+    /// Removes a container whose creation failed because a service was away, once that service is back.
     pub(crate) fn unmake_later(&self, container: &Arc<Container>) {
         container.change(Life::unmake);
         let (engine, container) = (self.clone(), Arc::clone(container));
@@ -101,7 +103,7 @@ impl Engine {
             if let Some(taken) = taken.take() {
                 let _ = taken.send(());
             }
-            // Somebody may have removed or started it while a peer was waited for.
+            // The container may have been removed or started while this waited for a service.
             if container.life().is_removed() || container.life().run() != 0 {
                 return;
             }
@@ -111,13 +113,13 @@ impl Engine {
                 Err(error) => {
                     tracing::error!(container = %container.id(), error = %gantry_rpc::chain(&error), "container not reconciled");
                     if *container.life().phase() == Phase::Removing {
-                        // Its user can try to remove it again.
+                        // The user can try again to remove the container.
                         let _ = container.change(Life::fail_removal);
                     }
                     return;
                 }
             }
-            // Requests meanwhile are answered by what the missing peer's absence means for them.
+            // Requests meanwhile fail because the service is away.
             drop(turn);
             tokio::time::sleep(RETRY).await;
         }
@@ -130,36 +132,36 @@ impl Engine {
             Stage::Creating | Stage::Removing => return self.unmake(container, Volumes::Anonymous).await,
             Stage::Ready => {}
         }
-        match self.peers.task(container.id(), "").await? {
+        match self.peers.tasks.get(&container.init()).await? {
             Task::Running(pid) => self.adopt(container, &record, pid, Pause::No).await,
-            // It was frozen for an image to be made of it.
+            // A commit had frozen the container.
             Task::Paused(pid) if container.life().is_recorded_as_running() => {
-                self.peers.resume_task(container.id()).await?;
+                self.peers.tasks.resume(container.task()).await?;
                 self.adopt(container, &record, pid, Pause::No).await
             }
             Task::Paused(pid) => self.adopt(container, &record, pid, Pause::ByHand).await,
             Task::Stopped(exit) => self.take_in(container, exit).await,
-            // A start that was cut short: nobody was told that it runs.
+            // An interrupted start: no client was told that the container runs.
             Task::Created => {
-                self.end_task(container.id()).await?;
-                self.peers.detach(container.id()).await?;
+                self.end_task(container).await?;
+                self.peers.networks.detach(container.id()).await?;
                 self.at_rest(container, &record).await
             }
             Task::Absent if container.life().has_process() => {
-                // The machine was restarted, or the shim is gone with all it knew.
+                // The machine was rebooted, or the shim has died.
                 self.take_in(container, Exit { code: 255, at: time::now() }).await
             }
             Task::Absent => {
-                self.peers.detach(container.id()).await?;
+                self.peers.networks.detach(container.id()).await?;
                 self.at_rest(container, &record).await
             }
         }
     }
 
-    /// A container that runs is watched again.
+    /// Watches a running container again. An interrupted change of its networks is undone or finished.
     async fn adopt(&self, container: &Arc<Container>, record: &Record, pid: u32, pause: Pause) -> Result<()> {
-        let netns = self.peers.netns(container.id()).await?;
-        self.adopt_execs(container).await?;
+        let netns = self.connections.settled_netns(container).await?;
+        self.execs.adopt(container).await?;
         self.volumes.expect(&crate::volumes::held::elsewhere(&record.mounts), &record.id)?;
         let before = container.life().recorded();
         let found = Running { pid, pause, netns: netns.map(Arc::new), ..Running::default() };
@@ -169,9 +171,9 @@ impl Engine {
             Ok::<_, Illegal>((run, life.recorded()))
         })?;
         self.monitor(container, run);
-        self.watch_health(container, run);
+        self.probes.watch(container, run);
         if state != before
-            && let Err(error) = self.store.put_state(container.id(), &state).await
+            && let Err(error) = self.containers.store.put_state(container.id(), &state).await
         {
             tracing::warn!(container = %container.id(), error = %gantry_rpc::chain(&error), "state not recorded");
         }
@@ -179,16 +181,16 @@ impl Engine {
         Ok(())
     }
 
-    /// A container that ended while nobody was looking.
+    /// Takes in the end of a container that ended while no engine ran.
     async fn take_in(&self, container: &Arc<Container>, exit: Exit) -> Result<()> {
         if container.life().has_process() {
             self.ended(container, exit).await;
             self.at_boot(container).await;
             return Ok(());
         }
-        // Its end was taken in already; only the clearing away was cut short.
-        self.peers.delete_task(container.id()).await?;
-        self.peers.detach(container.id()).await?;
+        // The end is recorded already; only the cleaning up was interrupted.
+        self.peers.tasks.delete(container.task()).await?;
+        self.peers.networks.detach(container.id()).await?;
         let record = container.record();
         self.at_rest(container, &record).await
     }
@@ -213,7 +215,7 @@ impl Engine {
         Ok(())
     }
 
-    /// What the restart policy says when the engine comes up.
+    /// Applies the restart policy at the start of the engine.
     async fn at_boot(&self, container: &Arc<Container>) {
         let record = container.record();
         let policy = policy_of(&record.host).unwrap_or_default();
@@ -242,7 +244,7 @@ impl Engine {
                 }
                 match engine.start_locked(&container, By::Policy).await {
                     Ok(()) => return,
-                    // It may have got as far as a run.
+                    // The attempt may have begun a run.
                     Err(error) if error.is_passing() => run = container.life().run(),
                     Err(Error::ChildNotRunning { .. }) if begun.elapsed() < LINKED => {}
                     Err(error) => {
@@ -256,7 +258,7 @@ impl Engine {
         });
     }
 
-    /// Looks at what other services keep for containers, and what lies on the disk for them, once they all answer.
+    /// Looks for parts of containers in other services and on the disk, once all services answer.
     async fn look_around(&self) {
         loop {
             match self.try_look_around().await {
@@ -271,43 +273,42 @@ impl Engine {
     }
 
     async fn try_look_around(&self) -> Result<()> {
-        let parts = self.parts().await?;
-        for container in self.index.all() {
+        let parts = parts(&self.containers, &self.peers, &self.paths).await?;
+        for container in self.containers.all() {
             if !parts.records.contains(container.id()) {
                 self.record_again(&container).await?;
             }
         }
-        for stray in parts.without_container(&self.index) {
+        for stray in parts.without_container(&self.containers.index) {
             tracing::warn!(kind = stray.kind(), container = stray.id(), "kept: {}", stray.reason());
         }
-        for id in parts.idle_netns(&self.index) {
+        for id in parts.idle_netns(&self.containers.index) {
             tracing::info!(container = %id, "removing a network namespace without a container");
-            self.peers.detach(id).await?;
+            self.peers.networks.detach(id).await?;
         }
-        self.volumes.end_strays(|user| self.index.find(user).is_ok()).await?;
-        for name in &parts.directories {
+        self.volumes.end_strays(|user| self.containers.find(user).is_ok()).await?;
+        for name in parts.directories.iter().filter(|name| Paths::is_removed(name)) {
             let path = self.paths.containers().join(name);
-            if Paths::is_removed(name) {
-                gantry_rooted::tree::remove_tree(&path).map_err(crate::root::kernel)?;
-            }
+            blocking(move || gantry_rooted::tree::remove_tree(&path).map_err(crate::root::kernel)).await?;
         }
         Ok(())
     }
 
-    /// Gives tasks the record of a container again, which keeps its root: tasks has lost it.
+    /// Writes a container's record into the tasks service again, which has lost it. The record keeps the container's
+    /// root.
     pub(crate) async fn record_again(&self, container: &Arc<Container>) -> Result<()> {
         let _turn = container.operate().await;
         let record = container.record();
-        let going = container.life().is_going();
-        // Looked at again: it may have been on its way in, or out.
-        let missing = !self.peers.record_ids().await?.iter().any(|id| id == container.id());
-        if record.stage != Stage::Ready || going || !missing {
+        let unmade = container.life().is_unmade();
+        // Checked again, because the container may be in creation or removal.
+        let missing = !self.peers.records.ids().await?.iter().any(|id| id == container.id());
+        if record.stage != Stage::Ready || unmade || !missing {
             return Ok(());
         }
         tracing::warn!(container = %container.id(), "tasks has no record of the container: it is made again");
         let spec = self.preliminary_spec(&record)?;
         let image = if record.image_name.is_empty() { &record.image_id } else { &record.image_name };
         let labels = containerd_labels(&record);
-        self.peers.create_record(&record.id, image, labels, &record.snapshotter, &spec).await
+        self.peers.records.create(&record.id, image, labels, &record.snapshotter, &spec).await
     }
 }

@@ -1,16 +1,16 @@
 //! Restart policies: whether a container that ended is started again, and after how long.
 //!
-//! The delay doubles from 100 ms to one minute and falls back to the start when a run lasted ten seconds. A container that
-//! the user stopped is left alone until the user starts it; at boot, `always` overrules that.
+//! The delay doubles from 100 ms up to one minute, and returns to 100 ms after a run of ten seconds. A container that
+//! the user stopped is not restarted until the user starts it; at boot, `always` starts it anyway.
 
 use std::time::Duration;
 
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
-/// A run of this length counts as a success: the delay starts anew.
+/// A run of this length counts as a success: the delay returns to its first value.
 const STEADY: Duration = Duration::from_secs(10);
 
-/// When to start a container again.
+/// When a container is started again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Policy {
     /// Never.
@@ -18,35 +18,35 @@ pub enum Policy {
     No,
     /// Whenever it ends, and at boot even when it was stopped by hand.
     Always,
-    /// Whenever it ends, but not at boot when it was stopped by hand.
+    /// Whenever it ends, but not at boot if it was stopped by hand.
     UnlessStopped,
-    /// When it ends with another status than 0, at most so many times (0: without end).
+    /// When it ends with a status other than 0, at most this many times (0: without limit).
     OnFailure(u32),
 }
 
-/// Why a policy is not valid.
+/// Why a policy is invalid.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum PolicyError {
-    /// A name that is no policy.
+    /// The name is no policy.
     #[error(
         "invalid restart policy: unknown policy '{0}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
     )]
     Unknown(String),
-    /// A count where none belongs.
+    /// A count for a policy that takes none.
     #[error("invalid restart policy: maximum retry count can only be used with 'on-failure'")]
     CountWithoutFailure,
-    /// Both at once.
+    /// A negative count for a policy that takes none.
     #[error(
         "invalid restart policy: maximum retry count can only be used with 'on-failure' and cannot be negative"
     )]
     NegativeCountWithoutFailure,
-    /// A count below zero.
+    /// A negative count.
     #[error("invalid restart policy: maximum retry count cannot be negative")]
     NegativeCount,
 }
 
 impl Policy {
-    /// Reads Docker's pair of name and maximum retry count.
+    /// Reads Docker's pair of policy name and maximum retry count.
     pub fn parse(name: &str, maximum_retries: i32) -> Result<Policy, PolicyError> {
         match (maximum_retries, name) {
             (..0, "on-failure") => return Err(PolicyError::NegativeCount),
@@ -63,7 +63,7 @@ impl Policy {
         }
     }
 
-    /// Whether to start again after an end that nobody asked for. `restarts` counts the automatic ones so far.
+    /// Whether to start the container again after its end. `restarts` is the number of automatic starts so far.
     pub fn after_exit(self, exit_code: i32, restarts: u32, stopped_by_hand: bool) -> bool {
         if stopped_by_hand {
             return false;
@@ -75,8 +75,8 @@ impl Policy {
         }
     }
 
-    /// Whether to start a container, that has run before, when the machine or the service comes up.
-    /// One that has failed too often already stays down.
+    /// Whether to start a container that has run before when the machine or the service starts. A container that has
+    /// used up its retries is not started.
     pub fn at_boot(self, exit_code: i32, restarts: u32, stopped_by_hand: bool) -> bool {
         match self {
             Policy::No => false,

@@ -1,7 +1,7 @@
-//! From a container's record to what `gantry_spec` makes the OCI runtime specification of.
+//! Converts a container's record into the input from which `gantry_spec` makes the OCI runtime specification.
 //!
-//! Everything here is a function of the record, of a few facts about the host and of where the neighbours' namespaces
-//! are; nothing is changed on the way.
+//! The functions here compute their result from the record, some facts about the host, and the paths of other
+//! containers' namespaces. They change nothing.
 
 mod mounts;
 mod resources;
@@ -28,22 +28,22 @@ pub struct Shared {
     pub ipc: Option<PathBuf>,
 }
 
-/// What a specification is made from besides the record.
+/// What a specification is made from, besides the record.
 #[derive(Clone, Debug)]
 pub struct Surroundings<'a> {
-    /// The machine.
+    /// Facts about the machine.
     pub host: &'a Facts,
     /// The network namespace.
     pub netns: Namespace,
-    /// Others' namespaces.
+    /// Other containers' namespaces.
     pub shared: Shared,
-    /// The files that are mounted over `/etc`.
+    /// The files that are mounted in `/etc`.
     pub files: Option<RuntimeFiles>,
-    /// The program that `--init` puts before the user's.
+    /// The program that `--init` starts before the user's.
     pub init: &'a Path,
-    /// What is bound at `/dev/shm`; `None` for a file system of its own.
+    /// The directory that is bound at `/dev/shm`; `None` for a tmpfs of its own.
     pub shm: Option<PathBuf>,
-    /// Variables that the user's own go over.
+    /// Variables that the user's own variables override.
     pub variables: Vec<String>,
 }
 
@@ -52,7 +52,7 @@ pub fn build(record: &Record, around: &Surroundings<'_>) -> Result<Spec> {
     Ok(gantry_spec::build(&container(record, around)?, around.host)?)
 }
 
-/// A further process of a running container. `privileged` gives it all capabilities, whatever the container has.
+/// Makes the process of an exec. `privileged` gives it all capabilities, even if the container has fewer.
 pub fn exec_process(
     record: &Record,
     facts: &Facts,
@@ -73,23 +73,23 @@ pub fn exec_process(
     Ok(gantry_spec::exec_process(&exec, &confinement(&record.host)?, facts)?)
 }
 
-/// The cgroup's settings.
+/// Makes the cgroup's settings.
 pub fn linux_resources(resources: &Resources, privileged: bool, facts: &Facts) -> Result<LinuxResources> {
     Ok(gantry_spec::linux_resources(&resources::wanted(resources), privileged, facts)?)
 }
 
-/// Where the container's cgroup is, below each hierarchy's root.
+/// The path of the container's cgroup below each hierarchy's root.
 pub fn cgroups_path(record: &Record, facts: &Facts) -> PathBuf {
     let parent = record.host.resources.as_ref().map_or("", |resources| &resources.cgroup_parent);
     gantry_spec::cgroup::path(parent, &record.id, facts)
 }
 
-/// The AppArmor profile that the container's processes get; `None` where nothing is confined by AppArmor.
+/// The AppArmor profile of the container's processes; `None` if AppArmor does not confine them.
 pub fn apparmor_profile(host: &HostConfig, facts: &Facts) -> Result<Option<String>> {
     Ok(confinement(host)?.apparmor_profile(facts))
 }
 
-/// How large `/dev/shm` is, bytes.
+/// Size of `/dev/shm`, bytes.
 pub fn shm_size(host: &HostConfig) -> i64 {
     if host.shm_size > 0 { host.shm_size } else { gantry_spec::DEFAULT_SHM }
 }
@@ -163,7 +163,7 @@ fn namespaces(host: &HostConfig, around: &Surroundings<'_>) -> Namespaces {
     }
 }
 
-/// Whether the container's program is started by an init.
+/// Whether an init process starts the container's program.
 fn uses_init(host: &HostConfig) -> bool {
     host.init == Some(true) && PidMode::of(&host.pid_mode) == PidMode::Own
 }

@@ -2,29 +2,30 @@
 //!
 //! | table | key | value |
 //! | --- | --- | --- |
-//! | `containers` | id | what was asked for and what was decided at creation ([`Record`]) |
-//! | `states` | id | what has become of it ([`StateRecord`]), written at each transition |
+//! | `containers` | id | the configuration, and what was decided at creation ([`Record`]) |
+//! | `states` | id | the container's state ([`StateRecord`]), written at each transition |
 //! | `volumes` | name | a volume ([`VolumeRecord`]) |
-//! | `held` | user and volume | a user of a volume that its driver counts ([`HeldRecord`]), from before it is told until after |
+//! | `held` | user and volume | a user of a volume whose driver counts users ([`HeldRecord`]), from before the driver is told until after it is told of the end |
 //! | `execs` | id | an exec ([`ExecRecord`]), until its container ends |
 //! | `engine` | `id` | the engine's own identity |
 //!
-//! They are written as [`stored`](crate::record::stored) says, since schema 2; what an earlier engine has written is
-//! brought to that when the database is opened, in one step that is durable before anything else happens.
+//! [`stored`](crate::record::stored) defines their form since schema 2. Records of an earlier engine are migrated
+//! when the database is opened, in one transaction that is durable before anything else happens.
 //!
-//! A container's name is durable with its record; that names are unique is the business of [`crate::index`], which is filled
-//! from here at start.
+//! A container's name is durable with its record. [`crate::index`], which is filled from here at the start, keeps
+//! names unique.
 
 use std::path::{Path, PathBuf};
 
 use gantry_disk::{Database, Schema, Table};
 
+use crate::blocking::blocking;
 use crate::container::life::Life;
 use crate::error::{Error, Result};
 use crate::record::stored::{self, EngineRecord, StateRecord};
 use crate::record::{ExecRecord, HeldRecord, Record, VolumeRecord, released};
 
-/// The tables.
+/// The tables of the database.
 #[derive(Clone)]
 pub struct Store {
     database: Database,
@@ -37,12 +38,12 @@ pub struct Store {
 }
 
 const IDENTITY: &str = "id";
-/// The table of what has become of containers.
+/// The table of containers' states.
 pub(crate) const STATES: &str = "states";
 
 impl Store {
-    /// Opens the database in a directory, making it where there is none.
-    /// While anything is in one of the directories that it speaks of, one that is not there is lost, not new.
+    /// Opens the database in a directory, and creates it if there is none. If there is none while anything is in one
+    /// of the directories `spoken_of`, the database is lost, and opening fails.
     pub fn open(directory: &Path, spoken_of: &[PathBuf]) -> Result<Store> {
         let tables = &["containers", STATES, "volumes", "held", "execs", "engine"];
         let database =
@@ -59,24 +60,24 @@ impl Store {
         })
     }
 
-    /// The records as a whole.
+    /// The database.
     pub fn database(&self) -> &Database {
         &self.database
     }
 
-    /// Every container with its life, as far as that was written down.
-    pub fn containers(&self) -> Result<Vec<(Record, Life)>> {
-        let records = self.containers.scan_all().map_err(reading)?;
-        let with_life = |(id, record): (String, stored::Container)| {
-            let state = self.states.get(&id).map_err(reading)?;
+    /// All containers with their recorded lives.
+    pub async fn containers(&self) -> Result<Vec<(Record, Life)>> {
+        let (containers, states) = (self.containers.clone(), self.states.clone());
+        let with_life = move |(id, record): (String, stored::Container)| {
+            let state = states.get(&id).map_err(reading)?;
             let unreadable = |source| Error::Record { id: id.clone(), source };
             let life = state.map(Life::restore).transpose().map_err(unreadable)?.unwrap_or_default();
             Ok((Record::try_from(record).map_err(unreadable)?, life))
         };
-        records.into_iter().map(with_life).collect()
+        blocking(move || containers.scan_all().map_err(reading)?.into_iter().map(with_life).collect()).await
     }
 
-    /// Writes a container's record and state together.
+    /// Writes a container's record and state in one transaction.
     pub async fn put(&self, record: &Record, state: &StateRecord) -> Result<()> {
         let mut batch = self.database.batch();
         batch.put(&self.containers, &record.id, &record.clone().into());
@@ -91,8 +92,8 @@ impl Store {
         batch.commit().await.map_err(writing)
     }
 
-    /// Deletes what is recorded of a container and of the given execs, all or none, before whatever is written next. It is
-    /// not waited for: after a power cut recovery removes again what was being removed.
+    /// Deletes the records of a container and of the given execs in one transaction, before any later write. The
+    /// deletion is not synced: after a power failure recovery repeats the removal.
     pub async fn delete(&self, id: &str, execs: &[String]) -> Result<()> {
         let mut batch = self.database.batch();
         batch.delete(&self.containers, &id.to_owned());
@@ -103,13 +104,12 @@ impl Store {
         batch.commit_soon().await.map_err(writing)
     }
 
-    /// Every volume.
-    pub fn volumes(&self) -> Result<Vec<VolumeRecord>> {
-        let all = self.volumes.scan_all().map_err(reading)?;
-        Ok(all.into_iter().map(|(_, volume)| volume).collect())
+    /// All volumes.
+    pub async fn volumes(&self) -> Result<Vec<VolumeRecord>> {
+        all_of(&self.volumes).await
     }
 
-    /// Writes volumes, all or none.
+    /// Writes volumes in one transaction.
     pub async fn put_volumes(&self, volumes: &[VolumeRecord]) -> Result<()> {
         let mut batch = self.database.batch();
         for volume in volumes {
@@ -125,35 +125,34 @@ impl Store {
         batch.commit().await.map_err(writing)
     }
 
-    /// Every user of a volume whose driver counts them.
-    pub fn all_held(&self) -> Result<Vec<HeldRecord>> {
-        let all = self.held.scan_all().map_err(reading)?;
-        Ok(all.into_iter().map(|(_, held)| held).collect())
+    /// All users of volumes whose drivers count users.
+    pub async fn all_held(&self) -> Result<Vec<HeldRecord>> {
+        all_of(&self.held).await
     }
 
-    /// One of them.
+    /// Reads the record of a user of a volume.
     pub fn held(&self, user: &str, volume: &str) -> Result<Option<HeldRecord>> {
         self.held.get(&held_key(user, volume)).map_err(reading)
     }
 
-    /// Writes one.
+    /// Writes the record of a user of a volume.
     pub async fn put_held(&self, held: &HeldRecord) -> Result<()> {
         let mut batch = self.database.batch();
         batch.put(&self.held, &held_key(&held.user, &held.volume), held);
         batch.commit().await.map_err(writing)
     }
 
-    /// Deletes one. It is not waited for: after a power cut the driver is told once more.
+    /// Deletes the record of a user of a volume. The deletion is not synced: after a power failure the driver is told
+    /// once more.
     pub async fn delete_held(&self, held: &HeldRecord) -> Result<()> {
         let mut batch = self.database.batch();
         batch.delete(&self.held, &held_key(&held.user, &held.volume));
         batch.commit_soon().await.map_err(writing)
     }
 
-    /// Every exec.
-    pub fn execs(&self) -> Result<Vec<ExecRecord>> {
-        let all = self.execs.scan_all().map_err(reading)?;
-        Ok(all.into_iter().map(|(_, exec)| exec.into()).collect())
+    /// All execs.
+    pub async fn execs(&self) -> Result<Vec<ExecRecord>> {
+        Ok(all_of(&self.execs).await?.into_iter().map(ExecRecord::from).collect())
     }
 
     /// Writes an exec.
@@ -175,7 +174,7 @@ impl Store {
         batch.commit().await.map_err(writing)
     }
 
-    /// The engine's own id: made once, the same ever after.
+    /// The engine's id, which is created once and never changes.
     pub async fn identity(&self) -> Result<String> {
         let key = IDENTITY.to_owned();
         if let Some(known) = self.engine.get(&key).map_err(reading)? {
@@ -189,7 +188,14 @@ impl Store {
     }
 }
 
-/// A user's name has no space in it.
+/// All entries of a table. Runs on a blocking thread, because a table may be long.
+async fn all_of<V: prost::Message + Default + 'static>(table: &Table<String, V>) -> Result<Vec<V>> {
+    let table = table.clone();
+    blocking(move || Ok(table.scan_all().map_err(reading)?.into_iter().map(|(_, value)| value).collect()))
+        .await
+}
+
+/// The space separates the parts: a user's name has none.
 fn held_key(user: &str, volume: &str) -> String {
     format!("{user} {volume}")
 }

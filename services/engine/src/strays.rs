@@ -1,25 +1,34 @@
-//! What is there of containers that have no record: their tasks, the records that tasks keeps of them, their network
+//! Finds parts of containers that have no record: their tasks, their records in the tasks service, their network
 //! namespaces, their directories.
 //!
-//! Whoever made them wrote the container's record first, and whoever removes them deletes it last. So one that is missing
-//! is lost, with all that the container was, or somebody has made a container in Docker's namespace without Docker.
-//! Either way it is not the engine's to end or to delete.
+//! The engine writes a container's record before it makes the parts, and deletes it after it has removed them. So
+//! parts without a record mean that the record is lost, with everything that the container was, or that another
+//! program has made a container in Docker's namespace. In both cases the engine must not end or delete them.
+//!
+//! A container that is being created is known after its parts were listed, and one that is being removed is known
+//! before. So a part is a stray only if its container was known at neither time.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
-use crate::engine::Engine;
+use crate::blocking::blocking;
+use crate::containers::Containers;
 use crate::error::{Error, Result};
 use crate::index::Index;
 use crate::paths::Paths;
+use crate::peers::Peers;
 
-/// What is there, by the ids of containers.
+/// Parts of containers, by the containers' ids.
+#[derive(Default)]
 pub(crate) struct Parts {
-    /// What runs, or has run.
+    /// Containers that were known before the parts were listed.
+    pub(crate) known: BTreeSet<String>,
+    /// Tasks.
     pub(crate) tasks: BTreeSet<String>,
-    /// What tasks starts from.
+    /// Container records of the tasks service.
     pub(crate) records: BTreeSet<String>,
     pub(crate) netns: BTreeSet<String>,
-    /// Names of directories, those on their way out among them.
+    /// Names of directories, including those that are being removed.
     pub(crate) directories: BTreeSet<String>,
 }
 
@@ -33,7 +42,7 @@ pub(crate) enum Stray {
 }
 
 impl Stray {
-    /// Fsck's word for it.
+    /// The word for this kind in fsck's findings.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Stray::Task(_) => "process",
@@ -61,30 +70,36 @@ impl Stray {
     }
 }
 
-impl Engine {
-    /// Lists everything. What is listed and not known afterwards is of no container that is just being made: its record
-    /// is written before anything else.
-    pub(crate) async fn parts(&self) -> Result<Parts> {
-        let directory = self.paths.containers();
-        let fail = |source| Error::io("read directory", &directory, source);
-        let mut directories = BTreeSet::new();
-        for entry in std::fs::read_dir(&directory).map_err(fail)? {
-            directories.extend(entry.map_err(fail)?.file_name().into_string().ok());
-        }
-        Ok(Parts {
-            tasks: self.peers.task_ids().await?.into_iter().collect(),
-            records: self.peers.record_ids().await?.into_iter().collect(),
-            netns: self.peers.netns_ids().await?.into_iter().collect(),
-            directories,
-        })
+/// Lists all parts. A part whose container is unknown afterwards belongs to no container that is being created,
+/// because its record is written first. A part whose container was unknown before belongs to none that is being
+/// removed.
+pub(crate) async fn parts(containers: &Containers, peers: &Peers, paths: &Paths) -> Result<Parts> {
+    let known = containers.all().iter().map(|container| container.id().to_owned()).collect();
+    let directory = paths.containers();
+    let directories = blocking(move || names_in(&directory)).await?;
+    Ok(Parts {
+        known,
+        tasks: peers.tasks.ids().await?.into_iter().collect(),
+        records: peers.records.ids().await?.into_iter().collect(),
+        netns: peers.networks.netns_ids().await?.into_iter().collect(),
+        directories,
+    })
+}
+
+fn names_in(directory: &Path) -> Result<BTreeSet<String>> {
+    let fail = |source| Error::io("read directory", directory, source);
+    let mut names = BTreeSet::new();
+    for entry in std::fs::read_dir(directory).map_err(fail)? {
+        names.extend(entry.map_err(fail)?.file_name().into_string().ok());
     }
+    Ok(names)
 }
 
 impl Parts {
-    /// The parts that are kept though they are nobody's.
+    /// Parts without a container that must be kept.
     pub(crate) fn without_container(&self, index: &Index) -> Vec<Stray> {
         let unknown = |ids: &BTreeSet<String>, stray: fn(String) -> Stray| -> Vec<Stray> {
-            ids.iter().filter(|id| !is_known(index, id)).cloned().map(stray).collect()
+            ids.iter().filter(|id| !self.is_known(index, id)).cloned().map(stray).collect()
         };
         let mut found = unknown(&self.tasks, Stray::Task);
         found.extend(unknown(&self.records, Stray::Record));
@@ -95,13 +110,55 @@ impl Parts {
         found
     }
 
-    /// Network namespaces of no container, in which nothing runs.
+    /// Network namespaces without a container, in which no process runs.
     pub(crate) fn idle_netns(&self, index: &Index) -> Vec<&str> {
-        let unused = |id: &&String| !is_known(index, id) && !self.tasks.contains(*id);
+        let unused = |id: &&String| !self.is_known(index, id) && !self.tasks.contains(*id);
         self.netns.iter().filter(unused).map(String::as_str).collect()
+    }
+
+    /// Directories that an interrupted removal has moved away.
+    pub(crate) fn left_behind(&self, index: &Index) -> impl Iterator<Item = &String> {
+        let left = |name: &&String| Paths::removed_id(name).is_some_and(|id| !self.is_known(index, id));
+        self.directories.iter().filter(left)
+    }
+
+    fn is_known(&self, index: &Index, id: &str) -> bool {
+        self.known.contains(id) || index.find(id).is_ok_and(|container| container.id() == id)
     }
 }
 
-fn is_known(index: &Index, id: &str) -> bool {
-    index.find(id).is_ok_and(|container| container.id() == id)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts() -> Parts {
+        let one = |id: &str| BTreeSet::from([id.to_owned()]);
+        let directories = [one("lost"), one(".removed-gone")].into_iter().flatten().collect();
+        Parts {
+            tasks: one("lost"),
+            records: one("lost"),
+            netns: one("lost"),
+            directories,
+            ..Parts::default()
+        }
+    }
+
+    #[test]
+    fn what_has_no_record_is_lost() {
+        let (parts, index) = (parts(), Index::default());
+        let kinds: Vec<_> = parts.without_container(&index).iter().map(Stray::kind).collect();
+        assert_eq!(kinds, ["process", "record", "netns", "directory"]);
+        assert_eq!(parts.left_behind(&index).collect::<Vec<_>>(), [".removed-gone"]);
+    }
+
+    /// The container was removed after its parts were listed.
+    #[test]
+    fn what_is_unmade_meanwhile_is_not_lost() {
+        let known = ["lost", "gone"].map(str::to_owned).into_iter().collect();
+        let (parts, index) = (Parts { known, ..parts() }, Index::default());
+        assert_eq!(parts.without_container(&index), []);
+        assert_eq!(parts.left_behind(&index).count(), 0);
+        let idle = Parts { tasks: BTreeSet::new(), ..parts };
+        assert_eq!(idle.idle_netns(&index), Vec::<&str>::new());
+    }
 }

@@ -2,33 +2,20 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Now.
+/// The present time.
 pub fn now() -> i64 {
     nanoseconds(SystemTime::now())
 }
 
-/// A system time; what lies before 1970 counts as 1970.
+/// A system time; times before 1970 count as 1970.
 pub fn nanoseconds(time: SystemTime) -> i64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
-/// How long ago a point was; zero for the future.
+/// The time since a point; zero for one in the future.
 pub fn elapsed(since: i64) -> Duration {
     Duration::from_nanos(u64::try_from(now() - since).unwrap_or(0))
-}
-
-/// Protobuf's form; `None` for "never".
-pub fn timestamp(nanoseconds: i64) -> Option<prost_types::Timestamp> {
-    (nanoseconds != 0).then(|| prost_types::Timestamp {
-        seconds: nanoseconds.div_euclid(1_000_000_000),
-        nanos: i32::try_from(nanoseconds.rem_euclid(1_000_000_000)).unwrap_or(0),
-    })
-}
-
-/// From protobuf's form; 0 for "never".
-pub fn from_timestamp(time: Option<&prost_types::Timestamp>) -> i64 {
-    time.map_or(0, |time| time.seconds.saturating_mul(1_000_000_000).saturating_add(i64::from(time.nanos)))
 }
 
 /// A duration as Go writes it: `1m30s`, `1.5s`, `200ms`.
@@ -71,12 +58,5 @@ mod tests {
         ] {
             assert_eq!(in_go(Duration::from_nanos(nanoseconds)), text);
         }
-    }
-
-    #[test]
-    fn timestamps_go_there_and_back() {
-        let now = now();
-        assert_eq!(from_timestamp(timestamp(now).as_ref()), now);
-        assert_eq!(timestamp(0), None);
     }
 }

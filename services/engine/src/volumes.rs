@@ -1,21 +1,22 @@
-//! Volumes: directories with names that outlive containers.
+//! Volumes: named directories that outlive containers.
 //!
 //! ```text
-//! state/engine/volumes/<name>/record     what the record says, for the day on which that is lost
-//! state/engine/volumes/<name>/_data/     what containers see
-//! state/engine/volumes/<name>/_filling/  a copy of what an image has there, while it is made
-//! state/engine/volumes/<name>/_filled/   the same, whole and durable, while it is moved into `_data`
-//! state/engine/volumes/.removed/         folders of volumes whose removal was under way
+//! state/engine/volumes/<name>/record     a copy of the record, for recovery if the database is lost
+//! state/engine/volumes/<name>/_data/     the content that containers see
+//! state/engine/volumes/<name>/_filling/  a copy of the image's content, while it is made
+//! state/engine/volumes/<name>/_filled/   the same, complete and durable, while it is moved into `_data`
+//! state/engine/volumes/.removed/         folders of volumes that are being removed
 //! ```
 //!
-//! Who keeps a volume is its [`driver`]: these folders are those of `local`. What is recorded of a volume, whatever its driver, is
-//! its labels, options and age, and that it exists for the engine; a plugin may know of others.
+//! A volume's [`driver`] keeps its content; these folders are those of `local`. The engine records the labels,
+//! options and age of a volume of any driver. A plugin may have volumes that the engine has not recorded.
 //!
-//! A volume whose options name a file system has that one mounted at `_data` while somebody uses it ([`held`]).
+//! The file system that a volume's options name is mounted at `_data` while the volume is in use ([`held`]).
 //!
-//! The record is written before a volume is acknowledged, after its driver has made it; before it is deleted, the folder is
-//! moved away. So a folder that is in its place and has no record has lost it: it becomes a volume again ([`folders`]). A volume
-//! is in use while a container's record names it. Making and removing the same volume take turns by its name.
+//! The record is written after the driver has made the volume and before the client gets its answer. At a removal the
+//! folder is moved away before the record is deleted. So a folder in its place without a record has lost the record,
+//! and it becomes a volume again ([`folders`]). A volume is in use while a container's record names it. Creation and
+//! removal of one volume are serialized by its name.
 
 pub mod copy_up;
 pub mod driver;
@@ -36,7 +37,7 @@ use gantry_failpoint::failpoint;
 use gantry_mount::Mount;
 use parking_lot::RwLock;
 
-use crate::container::create::blocking;
+use crate::blocking::blocking;
 use crate::error::{Error, Result};
 use crate::record::{MountRecord, VolumeRecord};
 use crate::store::Store;
@@ -44,46 +45,46 @@ use crate::{names, time};
 use driver::{Driver, Drivers, Seen, failed};
 use folders::Folders;
 
-/// Marks a volume that was made for a container without a name of its own.
+/// The label of a volume that was made for a container without a name of its own.
 pub const ANONYMOUS_LABEL: &str = "com.docker.volume.anonymous";
 
-/// All volumes.
+/// All volumes of the engine.
 pub struct Volumes {
     drivers: Drivers,
     store: Store,
-    /// What is recorded, for readers; changed after the store is.
+    /// The records in memory, for readers. The store is changed first.
     known: RwLock<BTreeMap<String, VolumeRecord>>,
     turns: KeyedLocks<String>,
     users: held::Users,
 }
 
-/// What a volume is asked to be.
+/// A request for a volume.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// Empty: made up, and the volume is anonymous.
+    /// The name; empty for a generated name and an anonymous volume.
     pub name: String,
-    /// Empty: that of a volume of this name, wherever there is one; else `local`.
+    /// The driver's name; empty for the driver of an existing volume of this name, or else `local`.
     pub driver: String,
-    /// The driver's.
+    /// The driver's options.
     pub options: HashMap<String, String>,
-    /// The user's.
+    /// The user's labels.
     pub labels: HashMap<String, String>,
-    /// It goes with its container.
+    /// Whether the volume is removed with its container.
     pub anonymous: bool,
 }
 
 impl Volumes {
-    /// Reads the records, and makes volumes of the folders that have none.
+    /// Reads the records, and makes volumes from folders that have none.
     pub async fn open(drivers: Drivers, store: Store) -> Result<Volumes> {
         let folders = drivers.local().folders().clone();
         let mut known: BTreeMap<String, VolumeRecord> =
-            store.volumes()?.into_iter().map(|volume| (volume.name.clone(), volume)).collect();
+            store.volumes().await?.into_iter().map(|volume| (volume.name.clone(), volume)).collect();
         folders.reprieve(|name| known.contains_key(name))?;
-        let adopted = folders.unrecorded(|name| known.contains_key(name))?;
-        if !adopted.is_empty() {
-            store.put_volumes(&adopted).await?;
+        let unrecorded = folders.unrecorded(|name| known.contains_key(name))?;
+        if !unrecorded.is_empty() {
+            store.put_volumes(&unrecorded).await?;
         }
-        for volume in adopted {
+        for volume in unrecorded {
             tracing::warn!(volume = volume.name, "a folder without a record is a volume again");
             known.insert(volume.name.clone(), volume);
         }
@@ -98,47 +99,47 @@ impl Volumes {
         })
     }
 
-    /// Makes a volume of a folder that has lost its record.
-    pub async fn adopt(&self, name: &str) -> Result<()> {
+    /// Makes a volume from a folder that has lost its record.
+    pub async fn record_folder(&self, name: &str) -> Result<()> {
         let _turn = self.turns.lock(name.to_owned()).await;
         let known = |other: &str| other != name || self.get(name).is_ok();
-        let adopted = self.folders().unrecorded(known)?;
-        self.store.put_volumes(&adopted).await?;
-        for volume in adopted {
+        let unrecorded = self.folders().unrecorded(known)?;
+        self.store.put_volumes(&unrecorded).await?;
+        for volume in unrecorded {
             self.known.write().insert(volume.name.clone(), volume);
         }
         Ok(())
     }
 
-    /// Makes the folder of a volume that has lost it.
+    /// Makes the folder of a volume that has lost its folder.
     pub async fn make_folder(&self, name: &str) -> Result<()> {
         let _turn = self.turns.lock(name.to_owned()).await;
         let volume = self.get(name)?;
         self.drivers.local().make(&volume).await
     }
 
-    /// Who keeps them.
+    /// The drivers.
     pub fn drivers(&self) -> &Drivers {
         &self.drivers
     }
 
-    /// Where the engine's own are.
+    /// The folders of the local driver.
     pub fn folders(&self) -> &Folders {
         self.drivers.local().folders()
     }
 
-    /// A volume by its name, as far as it is recorded.
+    /// The record of a volume, by name.
     pub fn get(&self, name: &str) -> Result<VolumeRecord> {
         let known = self.known.read();
         known.get(name).cloned().ok_or_else(|| Error::NoSuchVolume(name.to_owned()))
     }
 
-    /// All of them, by name.
+    /// The records of all volumes, ordered by name.
     pub fn all(&self) -> Vec<VolumeRecord> {
         self.known.read().values().cloned().collect()
     }
 
-    /// A volume by its name, wherever it is, as it is now.
+    /// Finds a volume by name, recorded or not, and returns its present state.
     pub async fn find(&self, name: &str) -> Result<(VolumeRecord, Arc<dyn Driver>, Seen)> {
         let Ok(volume) = self.get(name) else {
             return self.find_unrecorded(name).await?.ok_or_else(|| Error::NoSuchVolume(name.to_owned()));
@@ -151,7 +152,7 @@ impl Volumes {
         }
     }
 
-    /// A volume that only a plugin knows. One that cannot be asked has none.
+    /// Looks for a volume that only a plugin knows. A plugin that does not answer has none.
     async fn find_unrecorded(&self, name: &str) -> Result<Option<(VolumeRecord, Arc<dyn Driver>, Seen)>> {
         let (drivers, _) = self.drivers.plugins().await;
         for driver in drivers {
@@ -171,7 +172,7 @@ impl Volumes {
         Ok(None)
     }
 
-    /// Makes a volume, or finds it made. The second value tells whether it is new.
+    /// Creates a volume, or returns the existing one. The second value says whether it is new.
     pub async fn create(&self, wanted: Wanted) -> Result<(VolumeRecord, bool)> {
         let nameless = wanted.name.is_empty();
         let name = if nameless { names::new_id() } else { wanted.name.clone() };
@@ -210,31 +211,53 @@ impl Volumes {
             true => self.find_unrecorded(&name).await?,
             false => None,
         };
-        let new = match found {
+        // A folder that exists may have a user's data, so it is not removed if the creation fails.
+        let untouched = !self.folders().home(&name).exists();
+        let made = match found {
             Some((known, ..)) => {
                 volume = VolumeRecord { created_at: volume.created_at, labels: volume.labels, ..known };
-                false
+                None
             }
             None => {
                 let driver = self.drivers.get(&wanted.driver).await;
                 let driver = driver.map_err(failed(lookup("create", &name, &wanted.driver)))?;
                 driver.check(&name, &volume.options)?;
-                // The engine's own driver takes every name for its own.
+                // The local driver accepts every name, so only other drivers are asked.
                 let there = driver.name() != driver::local::NAME && driver.look(&name).await?.is_some();
-                if !there {
+                if there {
+                    None
+                } else {
                     driver.make(&volume).await?;
+                    Some(driver)
                 }
-                !there
             }
         };
-        failpoint!("engine.volume.made");
-        self.store.put_volumes(std::slice::from_ref(&volume)).await?;
-        failpoint!("engine.volume.recorded", infallible);
+        if let Err(error) = self.record_made(&volume).await {
+            if let Some(driver) = made.as_ref().filter(|_| untouched) {
+                // No client knows the new volume, and no container has written to it, so it can be removed.
+                let undone = async {
+                    let condemned = driver.condemn(&volume).await?;
+                    blocking(move || condemned.execute()).await
+                };
+                if let Err(error) = undone.await {
+                    tracing::warn!(volume = %volume.name, error = %gantry_rpc::chain(&error), "a volume that is not recorded stays");
+                }
+            }
+            return Err(error);
+        }
         self.known.write().insert(name, volume.clone());
-        Ok((volume, new))
+        Ok((volume, made.is_some()))
     }
 
-    /// What is recorded of a volume, unless its driver has it no more: then the record goes. The caller has its turn.
+    async fn record_made(&self, volume: &VolumeRecord) -> Result<()> {
+        failpoint!("engine.volume.made");
+        self.store.put_volumes(std::slice::from_ref(volume)).await?;
+        failpoint!("engine.volume.recorded", infallible);
+        Ok(())
+    }
+
+    /// The record of a volume. If its driver no longer has the volume, the record is deleted. The caller must hold
+    /// the volume's lock.
     async fn still_there(&self, name: &str) -> Result<Option<VolumeRecord>> {
         let Ok(volume) = self.get(name) else { return Ok(None) };
         let driver = self.drivers.get(&volume.driver).await;
@@ -251,7 +274,8 @@ impl Volumes {
         Ok(())
     }
 
-    /// Removes a volume that nobody has; `users` are asked while its turn is held. Answers with the name of its driver.
+    /// Removes a volume without users. `users` is called while the volume's lock is held. Returns the name of the
+    /// driver.
     pub async fn remove(&self, name: &str, users: impl Fn(&str) -> Vec<String>) -> Result<String> {
         let _turn = self.turns.lock(name.to_owned()).await;
         let found = self.find(name).await;
@@ -259,7 +283,7 @@ impl Volumes {
             && self.get(name).is_ok()
             && users(name).is_empty()
         {
-            // Its driver has lost it, or somebody else has removed it.
+            // The driver has lost the volume, or another program has removed it.
             self.forget(name).await?;
         }
         let (volume, driver, _) = found?;
@@ -272,12 +296,12 @@ impl Volumes {
         self.store.delete_volume(name).await?;
         failpoint!("engine.volume.forgotten", infallible);
         self.known.write().remove(name);
-        // The record is gone: if this is cut short, the next start removes what is left.
+        // The record is deleted. If this is interrupted, the next start removes what is left.
         blocking(move || condemned.execute()).await?;
         Ok(volume.driver)
     }
 
-    /// Forgets a volume whose driver is no more; what it was is left to whoever kept it.
+    /// Deletes the record of a volume whose driver no longer exists. The content is not touched.
     pub async fn abandon(&self, name: &str, users: impl Fn(&str) -> Vec<String>) -> Result<()> {
         let _turn = self.turns.lock(name.to_owned()).await;
         let users = users(name);
@@ -287,8 +311,9 @@ impl Volumes {
         self.forget(name).await
     }
 
-    /// Fills the volumes among a container's mounts that are empty and wanted filled with what the image has there.
-    /// One at a time, in its turn: several mounts, and containers that are made at once, may have the same volume.
+    /// Fills the empty volumes among a container's mounts with the image's content, unless the mount says otherwise.
+    /// Volumes are filled one at a time under their locks, because several mounts or containers may have the same
+    /// volume.
     pub async fn fill(&self, rootfs: &[Mount], mounts: impl Iterator<Item = &MountRecord>) -> Result<()> {
         for mount in mounts.filter(|mount| copy_up::is_fillable(mount)) {
             let _turn = self.turns.lock(mount.point.name.clone()).await;
@@ -298,7 +323,8 @@ impl Volumes {
         Ok(())
     }
 
-    /// Makes the volumes that a container's mounts name, and says where each is. `made` hears of those that are new.
+    /// Creates the volumes that a container's mounts name, and enters their paths. `made` is called with those that
+    /// are new.
     pub async fn provide(
         &self,
         mounts: &[MountRecord],
@@ -327,7 +353,7 @@ impl Volumes {
                             mount.no_copy |= elsewhere.is_memory();
                         }
                     }
-                    // Where it is, is told to each user.
+                    // The driver tells each user the path.
                     false => mount.elsewhere = true,
                 }
                 mount.point.driver = volume.driver;
@@ -338,7 +364,7 @@ impl Volumes {
     }
 }
 
-/// What was being done when a driver could not be had.
+/// What was being done when a driver could not be found, for the error.
 fn lookup(doing: &str, name: &str, driver: &str) -> String {
     format!("{doing} {name}: error looking up volume plugin {driver}")
 }

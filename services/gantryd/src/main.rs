@@ -14,16 +14,16 @@ struct Cli {
 }
 
 macro_rules! services {
-    ($($variant:ident: $service:ty,)*) => {
+    ($($variant:ident: $service:ident,)*) => {
         #[derive(Subcommand)]
         enum Named {
-            $(#[command(about = <$service>::DESCRIPTOR.about)] $variant(Arguments),)*
+            $(#[command(about = $service::Service::DESCRIPTOR.about)] $variant(Arguments),)*
         }
 
         impl Named {
             fn run(self) -> ExitCode {
                 match self {
-                    $(Self::$variant(arguments) => gantry_daemon::main::<$service>(arguments),)*
+                    $(Self::$variant(arguments) => $service::main(arguments),)*
                 }
             }
         }
@@ -31,14 +31,14 @@ macro_rules! services {
 }
 
 services! {
-    Content: gantry_content::Service,
-    Snapshots: gantry_snapshots::Service,
-    Images: gantry_images::Service,
-    Tasks: gantry_tasks::Service,
-    Network: gantry_network::Service,
-    Control: gantry_control::Service,
-    Engine: gantry_engine::Service,
-    Gateway: gantry_gateway::Service,
+    Content: gantry_content,
+    Snapshots: gantry_snapshots,
+    Images: gantry_images,
+    Tasks: gantry_tasks,
+    Network: gantry_network,
+    Control: gantry_control,
+    Engine: gantry_engine,
+    Gateway: gantry_gateway,
 }
 
 fn main() -> ExitCode {

@@ -1,11 +1,11 @@
-//! The wiring: what requests share, and the way of each through versions and routes.
+//! Puts the gateway together: what all requests share, and how each passes through versions and routes.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_http::{Body, Limits, Listener, Server, Tasks};
+use http::Request;
 use http::header::{HeaderName, HeaderValue};
-use http::{Request, StatusCode};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, field};
 
@@ -16,21 +16,21 @@ use crate::peers::Peers;
 use crate::query::Query;
 use crate::response::{self, Response};
 use crate::version::ApiVersion;
-use crate::{caller, hijack, routes};
+use crate::{caller, hijack, origin, routes};
 
-/// What Docker's clients may do.
+/// Bounds on Docker's clients.
 const LIMITS: Limits = Limits {
-    // As many as the process may have files open.
+    // The process's limit of open files is the only bound.
     connections: usize::MAX,
     idle: Duration::from_secs(300),
-    // Clients add those of their users' settings.
+    // Clients also send the headers of their users' settings.
     headers: 1000,
     head: 128 << 10,
-    // Archives come from pipes, whose other end may be a person's terminal.
+    // A client may read an archive from a pipe into which a person types.
     body_pause: None,
     drain: Duration::from_secs(1),
 };
-/// What is answered as the server's name.
+/// The value of the header `Server`.
 pub const SERVER: &str = concat!("Gantry/", env!("CARGO_PKG_VERSION"), " (linux)");
 
 /// What all requests share.
@@ -42,13 +42,13 @@ pub struct App {
     pub run: std::path::PathBuf,
     /// Container lists.
     pub lists: Lists,
-    /// Who else has to allow what is asked.
+    /// The plugins that must allow each request.
     pub authorization: Option<Authorization>,
     server: Server,
 }
 
 impl App {
-    /// An app whose peers' sockets are in `run`.
+    /// An app that finds the other services' sockets in `run`.
     pub fn new(
         run: &std::path::Path,
         authorization: Option<Authorization>,
@@ -67,7 +67,7 @@ impl App {
     pub async fn serve(self: Arc<Self>, listener: Listener) {
         let server = self.server.clone();
         let answer = move |request: Request<Body>| {
-            // At the level of errors, so that no choice of what to log loses the trace.
+            // The span has the level ERROR, so that the trace's id survives every setting of the log.
             let span = tracing::error_span!(
                 "request",
                 method = %request.method(),
@@ -86,12 +86,12 @@ impl App {
         server.serve(listener, answer).await;
     }
 
-    /// What runs for clients, beside their requests.
+    /// Spawns work for clients that goes on beside their requests.
     pub fn tasks(&self) -> &Tasks {
         self.server.tasks()
     }
 
-    /// Returns when all connections have ended after shutdown, or have had the time for it.
+    /// Returns after shutdown, when all connections have ended or their time to end is over.
     pub async fn drained(&self) {
         self.server.drained().await;
     }
@@ -99,9 +99,12 @@ impl App {
     async fn answer(self: Arc<Self>, request: Request<Body>) -> Response {
         let started = std::time::Instant::now();
         let app = Arc::clone(&self);
-        let mut response = match &self.authorization {
-            None => app.route(request).await,
-            Some(authorization) => authorization.around(request, |request| app.route(request)).await,
+        let mut response = match (origin::check(&request), &self.authorization) {
+            (Err(refused), _) => response::error(&refused),
+            (Ok(()), None) => app.route(request).await,
+            (Ok(()), Some(authorization)) => {
+                authorization.around(request, |request| app.route(request)).await
+            }
         };
         tracing::debug!(
             status = response.status().as_u16(),
@@ -120,7 +123,7 @@ impl App {
                 let query = Query::parse(request.uri().query());
                 let call = Call { app: self, version, query, request };
                 routes::dispatch(call, path).await.unwrap_or_else(|error| {
-                    if error.status() == StatusCode::INTERNAL_SERVER_ERROR {
+                    if error.is_to_log() {
                         tracing::error!(%error, "request failed");
                     }
                     response::error(&error)
@@ -130,7 +133,7 @@ impl App {
     }
 }
 
-/// What every response carries.
+/// Adds the headers that every response has.
 fn common_headers(response: &mut Response) {
     let headers = response.headers_mut();
     headers.insert(HeaderName::from_static("api-version"), HeaderValue::from_static("1.51"));

@@ -1,15 +1,15 @@
-//! Authorization plugins: each request to Docker's API is put before them, and so is each answer, in the order of the setting.
+//! Authorization plugins: the gateway asks them about each request to Docker's API and about each answer, in the setting's order.
 //!
 //! ```text
 //! request ──AuthZReq of each──> route ──AuthZRes of each──> client
-//!              └── no: 403                   └── no: 403; an error is told as it is
+//!              └── no: 403                   └── no: 403; an error passes
 //! ```
 //!
-//! Whoever cannot be asked has said no: nothing passes that not every plugin has allowed. A plugin sees bodies of JSON only, of a
-//! request up to 4 MiB (a larger one is refused), of an answer up to 64 KiB; of a larger answer, a stream, an archive or a
-//! connection that is taken over it sees the status and the headers.
+//! Every plugin must allow a request; one that cannot be asked denies it. A plugin sees bodies only if they are JSON, of a request
+//! up to 4 MiB (the gateway refuses a larger one), of an answer up to 64 KiB; of a larger answer, a stream, an archive or a hijacked
+//! connection it sees the status and the headers.
 //!
-//! This is about Docker's API. Whoever may open the sockets of the services themselves needs no permission of a plugin's.
+//! Plugins guard Docker's API only. A process that may open the services' own sockets needs no plugin's permission.
 
 use std::time::Duration;
 
@@ -27,22 +27,22 @@ use http_body_util::BodyExt;
 use crate::error::Error;
 use crate::response::{self, Response};
 
-/// The longest body of a request that plugins are shown.
+/// The longest body of a request that plugins get.
 const REQUEST: usize = 4 << 20;
-/// The longest body of an answer that they are shown.
+/// The longest body of an answer that they get.
 const RESPONSE: u64 = 64 << 10;
 
-/// How long a client may take to send a body that they are shown.
+/// How long a client may take to send a body that they get.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The plugins that are asked.
+/// The plugins, and where to find them.
 #[derive(Debug)]
 pub struct Authorization {
     names: Vec<String>,
     plugins: Plugins,
 }
 
-/// When a plugin is asked.
+/// Before what a plugin is asked.
 #[derive(Clone, Copy, Debug)]
 enum Before {
     Request,
@@ -50,17 +50,17 @@ enum Before {
 }
 
 impl Authorization {
-    /// Asks these plugins, one after the other; none where there are none.
+    /// Asks these plugins, one after the other; `None` without plugins.
     pub fn new(names: Vec<String>, plugins: Plugins) -> Option<Authorization> {
         (!names.is_empty()).then_some(Authorization { names, plugins })
     }
 
-    /// Who is asked.
+    /// The plugins' names, in the order of asking.
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// Answers a request by `route`, if all allow it.
+    /// Answers a request by `route`, if all plugins allow it.
     pub async fn around<F>(
         &self,
         mut request: Request<Body>,
@@ -117,7 +117,7 @@ impl Authorization {
         }
         let allowed = self.ask(Before::Response, &question).await;
         match allowed {
-            // What has failed is told: it was not done, or cannot be undone by another error.
+            // The client gets an error as it is: a refusal would hide why the request failed, and undo nothing.
             Err(refused) if !head.status.is_client_error() && !head.status.is_server_error() => {
                 response::error(&refused)
             }
@@ -137,7 +137,7 @@ impl Authorization {
             };
             let verdict = asked.await.map_err(|error| {
                 tracing::warn!(plugin = name, error = %gantry_rpc::chain(&error), "not authorized");
-                Error::internal(format!("plugin {name} failed with error: {error}"))
+                Error::refused(format!("plugin {name} failed with error: {error}"))
             })?;
             if !verdict.allow {
                 let why = format!("authorization denied by plugin {name}: {}", verdict.msg);
@@ -152,10 +152,10 @@ fn late() -> Error {
     Error::new(StatusCode::REQUEST_TIMEOUT, "request body did not arrive in time")
 }
 
-/// Reads a body to its end, which is not far.
+/// Reads a body to its end, if it is no longer than the bound.
 async fn read(body: &mut Body) -> Result<Bytes, Error> {
     let too_large = || {
-        Error::internal(format!(
+        Error::refused(format!(
             "request body too large for authorization plugin: size exceeds {REQUEST} bytes"
         ))
     };
@@ -180,11 +180,11 @@ fn is_json(headers: &HeaderMap) -> bool {
     kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
 }
 
-/// Headers as Go's programs see them: the last of several, and what is no header of the connection. Credentials for registries
-/// are nobody else's business.
+/// The headers that plugins get, by Go's names; of several with the same name, the last. They get neither credentials, as with dockerd,
+/// nor the headers of the connection.
 fn told(headers: &HeaderMap) -> std::collections::BTreeMap<String, String> {
-    const UNTOLD: [&str; 5] =
-        ["host", "transfer-encoding", "trailer", "x-registry-auth", "x-registry-config"];
+    const UNTOLD: [&str; 6] =
+        ["authorization", "host", "transfer-encoding", "trailer", "x-registry-auth", "x-registry-config"];
     let named = headers.iter().filter(|(name, _)| !UNTOLD.contains(&name.as_str()));
     named
         .map(|(name, value)| {
@@ -204,7 +204,7 @@ fn canonical(name: &str) -> String {
     name.chars().map(letter).collect()
 }
 
-/// The common name in a distinguished name (RFC 4514); empty where there is none.
+/// The common name in a distinguished name (RFC 4514); empty without one.
 fn common_name(subject: &str) -> String {
     let (mut parts, mut escaped) = (vec![String::new()], false);
     for letter in subject.chars() {
@@ -242,6 +242,7 @@ mod tests {
             ("x-two", "b"),
             ("content-type", "application/json; charset=utf-8"),
             ("x-registry-auth", "secret"),
+            ("authorization", "Bearer secret"),
             ("host", "docker"),
         ] {
             headers.append(http::HeaderName::from_static(name), http::HeaderValue::from_static(value));

@@ -1,4 +1,4 @@
-//! One request on its way through the routes: its version, parameters and body.
+//! One request as the routes see it: its version, parameters and body.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,12 +26,12 @@ const JSON_LIMIT: usize = 4 << 20;
 /// How long a client may take to send a JSON body.
 const JSON_PATIENCE: Duration = Duration::from_secs(30);
 
-/// A request with what the routes ask of it.
+/// A request, with what a route needs to answer it.
 #[derive(Debug)]
 pub struct Call {
-    /// What is shared by all requests.
+    /// What all requests share.
     pub app: Arc<App>,
-    /// The version that the path names.
+    /// The API's version, from the path.
     pub version: ApiVersion,
     /// The parameters.
     pub query: Query,

@@ -1,10 +1,10 @@
-//! Whose request it is, as the services behind are told: who is at the other end of the connection.
+//! The caller of a request, whom the gateway names to the services behind it: the process or certificate at the connection's other end.
 
 use gantry_http::Peer;
 use gantry_rpc::Caller;
 use http::Request;
 
-/// The client of a request, as far as anything is known of it.
+/// The client of a request, as far as the connection tells it.
 pub fn of<B>(request: &Request<B>) -> Option<Caller> {
     match request.extensions().get::<Peer>()?.clone() {
         Peer::Process { uid, gid, pid } => Some(Caller::Process { uid, gid, pid: pid.unwrap_or(0) }),

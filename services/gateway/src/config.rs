@@ -5,35 +5,35 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-/// What the file of settings may say.
+/// The settings' file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Permissions of Docker's socket.
     pub socket_mode: u32,
-    /// TCP addresses to listen on. Who may connect there is root: only loopback is accepted.
+    /// TCP addresses to listen on, without TLS. Every process that connects there has the power of root, so the
+    /// gateway accepts loopback addresses only.
     pub tcp: Vec<SocketAddr>,
     /// TCP addresses to listen on with mutual TLS.
     pub tls: Option<Tls>,
-    /// The TCP address where Prometheus finds the metrics of all services; loopback too.
+    /// The TCP address where Prometheus finds the metrics of all services; on loopback only.
     pub metrics: Option<SocketAddr>,
-    /// Names of the plugins that have to allow each request, in this order.
+    /// Names of the plugins that must allow each request, in the order of asking.
     pub authorization_plugins: Vec<String>,
-    /// Where plugins are looked for.
+    /// The folders in which the gateway looks for plugins.
     pub plugins: gantry_plugin::Folders,
 }
 
-/// What the file of settings may say under `tls`: who has a certificate of the authority may do everything, nobody else
-/// anything.
+/// The settings' table `tls`. A client with a certificate of the authority may do everything, any other client nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
     /// The addresses to listen on.
     #[serde(default)]
     pub listen: Vec<SocketAddr>,
-    /// The certificate of the authority that clients' certificates are of (PEM).
+    /// The certificate of the authority that signs clients' certificates (PEM).
     pub ca: PathBuf,
-    /// The server's certificate, and those between it and its authority (PEM).
+    /// The server's certificate, then the intermediate ones (PEM).
     pub cert: PathBuf,
     /// The server's key (PEM).
     pub key: PathBuf,
@@ -53,7 +53,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Refuses what would be unsafe.
+    /// Refuses settings that would let strangers in.
     pub fn validate(&self) -> Result<(), String> {
         if let Some(address) = self.tcp.iter().find(|address| !address.ip().is_loopback()) {
             return Err(format!(

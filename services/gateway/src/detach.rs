@@ -1,6 +1,6 @@
-//! Detach keys: the sequence by which a user leaves a terminal and lets the process run on.
+//! Detach keys: a user types them to leave a terminal while the process goes on.
 
-use gantry_proto::gantry::engine::v1 as engine;
+use gantry_api::engine::containers::{Inspect as _, Sizes};
 
 use crate::error::Error;
 use crate::peers::Peers;
@@ -10,19 +10,19 @@ const DEFAULT: [u8; 2] = [16, 17];
 
 /// Looks for the sequence in what the user types.
 ///
-/// Bytes that begin the sequence are kept back until it is known whether they do.
+/// It holds bytes back as long as they may be the beginning of the sequence.
 #[derive(Debug, Clone)]
 pub struct Keys {
     sequence: Vec<u8>,
     matched: usize,
 }
 
-/// What became of some input.
+/// What to do with some input.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Scanned {
-    /// To be passed on.
+    /// Pass it on.
     Pass(Vec<u8>),
-    /// To be passed on; then the user leaves.
+    /// Pass it on; then the user leaves.
     Detach(Vec<u8>),
 }
 
@@ -41,12 +41,12 @@ impl Keys {
         Ok(Self { sequence, matched: 0 })
     }
 
-    /// The bytes that are looked for.
+    /// The sequence.
     pub fn sequence(&self) -> &[u8] {
         &self.sequence
     }
 
-    /// Takes what was typed.
+    /// Takes typed bytes.
     pub fn scan(&mut self, input: &[u8]) -> Scanned {
         let mut out = Vec::with_capacity(input.len());
         for &byte in input {
@@ -70,13 +70,11 @@ impl Keys {
     }
 }
 
-/// Tells the event log that a user has left a container, and the exec if it was one.
+/// Tells the event log that a user has detached from a container, or from an exec in it.
 pub async fn publish(peers: &Peers, container: &str, exec: Option<&str>) {
-    let request = engine::GetRequest { container: container.to_owned(), size: false };
-    // A container that has gone meanwhile has nobody to tell of.
-    let Ok(found) = peers.containers().get(request).await else { return };
-    let found = found.into_inner();
-    let config = found.config.unwrap_or_default();
+    // If the container is gone by now, there is no event.
+    let Ok(found) = peers.containers().container(container, Sizes::Untold).await else { return };
+    let config = found.config;
     let facts = [("image".to_owned(), config.image), ("name".to_owned(), found.name)];
     let exec = exec.map(|id| ("execID".to_owned(), id.to_owned()));
     let action = if exec.is_some() { "exec_detach" } else { "detach" };

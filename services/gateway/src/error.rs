@@ -1,7 +1,7 @@
-//! What can go wrong with a request, and the HTTP status it is answered with.
+//! How a request can fail, and the HTTP status that the client gets.
 //!
-//! A peer's gRPC status becomes an HTTP status by one table ([`from_code`]). Its message passes unchanged, because
-//! clients look for Docker's words in it.
+//! One table ([`from_code`]) turns a service's gRPC status into an HTTP status. The message passes unchanged, because clients look for
+//! Docker's words in it.
 
 use http::StatusCode;
 use tonic::Code;
@@ -12,12 +12,14 @@ use tonic::Code;
 pub struct Error {
     status: StatusCode,
     message: String,
+    /// Whether nobody but the gateway can have logged it.
+    own: bool,
 }
 
 impl Error {
     /// An error with any status.
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into() }
+        Self { status, message: message.into(), own: false }
     }
 
     /// The request itself is wrong: 400.
@@ -35,13 +37,18 @@ impl Error {
         Self::new(StatusCode::NOT_IMPLEMENTED, message)
     }
 
-    /// Another service is away: 503.
+    /// Another service cannot be reached: 503.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
     }
 
-    /// Something of ours failed: 500.
+    /// Gantry itself failed: 500.
     pub fn internal(message: impl Into<String>) -> Self {
+        Self { own: true, ..Self::refused(message) }
+    }
+
+    /// What Docker answers as a failure of its own, though it is the request that cannot be: 500.
+    pub fn refused(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, message)
     }
 
@@ -50,22 +57,24 @@ impl Error {
         Self::not_found("page not found")
     }
 
-    /// A peer's answer. One that says nothing is told with the `service` that gave it.
+    /// A service's refusal. If it has no message, the error names the `service`.
     pub fn from_peer(service: &str, status: &tonic::Status) -> Self {
         let code = from_code(status.code());
         let message = match status.message() {
             "" => format!("{service} answered {:?}", status.code()),
             message => message.to_owned(),
         };
-        Self::new(code, message)
+        // A service logs its own failures, but not that the disk is full; and a service that does not answer logs nothing.
+        let own = matches!(status.code(), Code::DeadlineExceeded | Code::ResourceExhausted);
+        Self { own, ..Self::new(code, message) }
     }
 
-    /// A data socket's answer, which carries the same codes.
+    /// A refusal by a data socket, which has the same codes.
     pub fn from_code(service: &str, code: i32, message: &str) -> Self {
         Self::from_peer(service, &tonic::Status::new(Code::from_i32(code), message))
     }
 
-    /// A peer's socket could not be reached or broke.
+    /// A service's socket could not be reached, or the connection broke.
     pub fn from_io(service: &str, source: &std::io::Error) -> Self {
         Self::unavailable(format!("service {service} is away: {source}"))
     }
@@ -73,6 +82,11 @@ impl Error {
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
         self.status
+    }
+
+    /// Whether somebody has to act, and nobody but the gateway can say so.
+    pub fn is_to_log(&self) -> bool {
+        self.own && self.status == StatusCode::INTERNAL_SERVER_ERROR
     }
 }
 

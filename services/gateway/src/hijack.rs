@@ -1,13 +1,13 @@
-//! Taking a connection over: raw bytes in both directions after the response's head.
+//! Hijacked connections: raw bytes in both directions after the response's head.
 //!
 //! ```text
 //! client ──raw stdin──> gateway ──raw stdin──> shim's attach socket
 //! client <──frames or raw output── gateway <── shim
 //! ```
 //!
-//! Either side may stop sending while the other goes on. The client's end of input ends the process's input (exec, and
-//! containers whose stdin is for one client) or the attachment. The end of output ends the connection. A terminal's
-//! detach keys end it while the process runs on.
+//! Either side may stop sending while the other goes on. When the client ends its input, that ends the process's input (of an exec, and
+//! of a container whose stdin closes with its first client) or the attachment. When the output ends, the connection ends. A terminal's
+//! detach keys end the connection while the process goes on.
 
 use std::io;
 
@@ -28,7 +28,7 @@ use crate::response::{self, Response};
 
 const CHUNK: usize = 32 << 10;
 
-/// How clients attached before `Upgrade` was in use: they expect `200 OK`, and then raw bytes.
+/// The answer to older clients, which send no `Upgrade`: they expect `200 OK`, and then raw bytes.
 pub const IMPLICIT: ImplicitUpgrade = ImplicitUpgrade {
     begins: b"POST /",
     is: is_implicit,
@@ -37,7 +37,7 @@ pub const IMPLICIT: ImplicitUpgrade = ImplicitUpgrade {
 
 fn is_implicit(head: &[u8]) -> bool {
     let Ok(head) = std::str::from_utf8(head) else { return false };
-    let mut lines = head.split("\r\n");
+    let mut lines = head.lines();
     let Some(path) = lines.next().and_then(|line| line.split(' ').nth(1)) else { return false };
     let path = path.split('?').next().unwrap_or("");
     let attach = path.contains("/containers/") && path.ends_with("/attach");
@@ -48,7 +48,7 @@ fn is_implicit(head: &[u8]) -> bool {
         })
 }
 
-/// Sends a message to people who look at the stream: as a frame of output, as dockerd does, or as it is on a terminal.
+/// Sends a message to the people who read the stream: in a frame of output, as dockerd does, or unframed to a terminal.
 pub async fn tell(client: &mut Client, terminal: Terminal, message: &str) -> io::Result<()> {
     let text = format!("{message}\r\n");
     match terminal {
@@ -57,7 +57,7 @@ pub async fn tell(client: &mut Client, terminal: Terminal, message: &str) -> io:
     }
 }
 
-/// Whether the process has a terminal: its output is raw then.
+/// Whether the process has a terminal, so that its output is raw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Terminal {
     Yes,
@@ -70,7 +70,7 @@ impl From<bool> for Terminal {
     }
 }
 
-/// What the end of the client's input means.
+/// What ends when the client ends its input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InputEnd {
     /// The process's input ends too; its output goes on.
@@ -84,17 +84,17 @@ pub enum InputEnd {
 /// How an attachment ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// The process has no more output.
+    /// The process's output ended.
     Output,
-    /// By the client's end of input.
+    /// The client ended its input.
     Input,
-    /// By the detach keys.
+    /// The user typed the detach keys.
     Detached,
     /// The client is gone.
     ClientGone,
 }
 
-/// Answers `101` and gives the connection to `work`.
+/// Answers `101`, then hands the connection to `work`.
 pub fn take_over<F, W>(call: &mut Call, terminal: Terminal, work: F) -> Result<Response, Error>
 where
     F: FnOnce(Client) -> W + Send + 'static,
@@ -115,7 +115,7 @@ where
     take_over_by(call, response, work)
 }
 
-/// Gives `response`, a `101`, and then the connection to `work`.
+/// Answers `response`, a `101`, then hands the connection to `work`.
 pub fn take_over_by<F, W>(call: &mut Call, response: Response, work: F) -> Result<Response, Error>
 where
     F: FnOnce(Client) -> W + Send + 'static,
@@ -125,12 +125,12 @@ where
     Ok(response)
 }
 
-/// Moves bytes between a client and the shim until either is through.
+/// Moves bytes between a client and the shim until one of them ends.
 pub async fn splice(client: &mut Client, shim: UnixStream, input_end: InputEnd, keys: Option<Keys>) -> Ended {
     splice_as(client, shim, multiplex::Output::Unchanged, input_end, keys).await
 }
 
-/// As [`splice`], where the client may expect output in another form than the shim gives.
+/// As [`splice`], for a client that may expect output in another form than the shim sends.
 pub async fn splice_as(
     client: &mut Client,
     shim: UnixStream,
@@ -177,7 +177,7 @@ async fn send_output(
     }
 }
 
-/// Ends with `None` when the output is still to be waited for.
+/// Ends with `None` when the attachment goes on until the output ends.
 async fn send_input(
     input: &mut Input,
     mut to_shim: impl AsyncWrite + Unpin,
@@ -197,14 +197,14 @@ async fn send_input(
             Some(keys) => match keys.scan(&chunk[..count]) {
                 Scanned::Pass(bytes) => to_shim.write_all(&bytes).await,
                 Scanned::Detach(bytes) => {
-                    // The user leaves in any case.
+                    // The user leaves even if the process did not get these bytes.
                     let _ = to_shim.write_all(&bytes).await;
                     return Some(Ended::Detached);
                 }
             },
         };
         if sent.is_err() {
-            // The process reads no more; what it still prints is worth having.
+            // The process reads no more, but its output goes on.
             return std::future::pending().await;
         }
     }
@@ -235,6 +235,7 @@ mod tests {
             ("POST /containers/x/attach?stream=1 HTTP/1.1\r\nHost: d", true),
             ("POST /v1.41/exec/x/start HTTP/1.1\r\nHost: d", true),
             ("POST /exec/x/start HTTP/1.1\r\nupgrade: tcp", false),
+            ("POST /exec/x/start HTTP/1.1\nHost: d\nUpgrade: tcp", false),
             ("POST /containers/x/start HTTP/1.1\r\nHost: d", false),
             ("POST /containers/create HTTP/1.1\r\nHost: d", false),
         ];

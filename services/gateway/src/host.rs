@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use gantry_proto::gantry::engine::v1 as engine;
-use gantry_proto::gantry::images::v1::registries_response::Registry;
+use gantry_api::engine;
+use gantry_api::images::Registry;
 
 use crate::authorization::Authorization;
 use crate::moment;
@@ -15,11 +15,11 @@ use crate::wire::system::{
     RegistryConfig, Runtime, Swarm, Version,
 };
 
-/// Docker's own registry, as references name it.
+/// Docker Hub's name in references.
 const DOCKER_HUB: &str = "docker.io";
 const GANTRY: &str = env!("CARGO_PKG_VERSION");
 
-/// This build, as Docker's clients read it.
+/// The answer of `GET /version`.
 pub fn version() -> Version {
     let kernel = kernel();
     let details = BTreeMap::from([
@@ -55,9 +55,10 @@ pub fn version() -> Version {
     }
 }
 
-/// This machine and what runs on it.
+/// The answer of `GET /info`.
 pub fn info(
-    engine: engine::InfoResponse,
+    engine: engine::Info,
+    networks: Vec<String>,
     images: usize,
     registries: &[Registry],
     run: &Path,
@@ -87,9 +88,9 @@ pub fn info(
         driver_status: vec![["driver-type".to_owned(), "io.containerd.snapshotter.v1".to_owned()]],
         plugins: Plugins {
             volume: engine.volume_drivers,
-            network: vec!["bridge", "host", "null"],
+            network: networks,
             authorization: authorization.map(|all| all.names().to_vec()),
-            log: vec!["fluentd", "gelf", "journald", "json-file", "local", "none", "syslog"],
+            log: engine.log_drivers,
         },
         memory_limit: true,
         swap_limit: true,
@@ -141,7 +142,7 @@ pub fn info(
             error: "",
             remote_managers: None,
         },
-        // Containers go on while services restart.
+        // Containers always go on while services restart.
         live_restore_enabled: true,
         isolation: "",
         init_binary: "docker-init".to_owned(),
@@ -160,14 +161,14 @@ pub fn info(
     }
 }
 
-/// How registries are reached. Docker's own is always among them.
+/// How `images` reaches registries. Docker Hub is always among them.
 fn registry_config(registries: &[Registry]) -> RegistryConfig {
     let config = |host: &str, mirrors: Vec<String>, insecure: bool| {
         let config =
             IndexConfig { mirrors, name: host.to_owned(), official: host == DOCKER_HUB, secure: !insecure };
         (host.to_owned(), config)
     };
-    // Docker shows the addresses of mirrors with a slash at their end.
+    // Docker writes a mirror's address with a slash at its end.
     let slashed = |mirror: &String| format!("{}/", mirror.trim_end_matches('/'));
     let mut index_configs = BTreeMap::from([config(DOCKER_HUB, Vec::new(), false)]);
     index_configs.extend(registries.iter().map(|registry| {
@@ -181,7 +182,7 @@ fn registry_config(registries: &[Registry]) -> RegistryConfig {
     }
 }
 
-/// The architecture in Go's word.
+/// The architecture by Go's name.
 fn go_arch() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
@@ -253,7 +254,8 @@ mod tests {
     fn the_image_store_is_told_as_containerds() {
         let info = |minor| {
             serde_json::to_value(info(
-                engine::InfoResponse::default(),
+                engine::Info::default(),
+                vec!["bridge".to_owned()],
                 3,
                 &[],
                 Path::new("/run/g"),
@@ -266,6 +268,7 @@ mod tests {
         assert_eq!(new["DriverStatus"], serde_json::json!([["driver-type", "io.containerd.snapshotter.v1"]]));
         assert_eq!(new["Swarm"]["LocalNodeState"], "inactive");
         assert_eq!(new["Images"], 3);
+        assert_eq!(new["Plugins"]["Network"], serde_json::json!(["bridge"]));
         assert!(new["MemTotal"].as_u64().is_some_and(|bytes| bytes > 0));
         assert!(new.get("BridgeNfIptables").is_none() && new.get("FirewallBackend").is_some());
         let old = info(41);

@@ -1,10 +1,10 @@
-//! What clients send, read without a server: for tests that send what no client would.
+//! Reads what clients send, without a server: for the fuzz targets.
 //!
-//! Each of these does what a route does before it calls anybody. Whatever comes is read or refused, in Docker's words.
+//! Each function does what a route does before it calls a service: it reads its input, or refuses it in Docker's words.
 
 use gantry_docker::Filters;
 
-use crate::convert::{config, host_config, network};
+use crate::convert::{config, host_config, network, resources};
 use crate::detach::Keys;
 use crate::error::Error;
 use crate::query::{Plus, Query, decode};
@@ -43,7 +43,7 @@ pub enum Body {
 }
 
 impl Body {
-    /// All of them.
+    /// All routes.
     pub const ALL: [Self; 10] = [
         Self::Auth,
         Self::Commit,
@@ -57,11 +57,11 @@ impl Body {
         Self::VolumeCreate,
     ];
 
-    /// Reads a body, and makes the message of it that the service behind the route would get.
+    /// Reads a body, and makes from it the message that the service behind the route would get.
     ///
     /// # Errors
     ///
-    /// What the client would be told.
+    /// The refusal that the client would get.
     pub fn read(self, body: &[u8]) -> Result<(), Error> {
         match self {
             Self::Auth => drop(wire::read::<AuthConfig>(body)?.completed()),
@@ -75,8 +75,8 @@ impl Body {
             }
             Self::ContainerUpdate => {
                 let update: UpdateRequest = wire::read(body)?;
-                drop(host_config::resources_to_engine(update.resources));
-                drop(host_config::restart_to_engine(update.restart_policy));
+                drop(resources::to_engine(update.resources));
+                drop(gantry_api::engine::RestartPolicy::from(update.restart_policy));
             }
             Self::ExecCreate => drop(Keys::parse(&wire::read::<ExecRequest>(body)?.detach_keys)?),
             Self::ExecStart => {
@@ -86,7 +86,7 @@ impl Body {
                 let request: ConnectRequest = wire::read(body)?;
                 drop(request.endpoint_config.map(network::endpoint_to_engine));
             }
-            Self::NetworkCreate => drop(network::create_to_network(wire::read(body)?)),
+            Self::NetworkCreate => drop(network::spec_of(wire::read(body)?)),
             Self::NetworkDisconnect => drop(wire::read::<DisconnectRequest>(body)?),
             Self::VolumeCreate => drop(wire::read::<volume::CreateRequest>(body)?),
         }
@@ -94,11 +94,11 @@ impl Body {
     }
 }
 
-/// Reads a request's target: version, path, and the parameters that have a form of their own.
+/// Reads a request's target: version, path, and the parameters with a syntax of their own.
 ///
 /// # Errors
 ///
-/// What the client would be told.
+/// The refusal that the client would get.
 pub fn target(target: &str) -> Result<(), Error> {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let (_, path) = ApiVersion::strip(path)?;
@@ -112,12 +112,12 @@ pub fn target(target: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Reads the credentials of `X-Registry-Auth`; what cannot be read counts as none.
+/// Reads the credentials of `X-Registry-Auth`; unreadable ones count as none.
 pub fn registry_auth(value: &[u8]) {
     drop(AuthConfig::from_header(Some(value)));
 }
 
-/// Takes the frames of a WebSocket's client apart, to the end or to the first one that breaks the protocol.
+/// Decodes a WebSocket client's frames, to the end or to the first one that breaks the protocol.
 pub fn websocket(bytes: &[u8]) {
     let mut decoder = Decoder::default();
     decoder.feed(bytes);

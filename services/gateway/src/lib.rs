@@ -1,29 +1,30 @@
 //! The gateway: Docker's Engine API over HTTP.
 //!
-//! It translates, and has no facts of its own: containers, execs, volumes and events are the engine's, images those of
-//! images, networks those of network. It keeps nothing on disk.
+//! The gateway translates, and keeps nothing on disk: `engine` owns containers, execs, volumes and events, `images` owns images,
+//! `network` owns networks.
 //!
 //! ```text
-//! docker ──HTTP──> run/docker.sock ──> gantry_http  connections, and who is calling
+//! docker ──HTTP──> run/docker.sock ──> gantry_http  connections and callers
 //!                                      app          one response a request
 //!                                      version      /v1.41/…
 //!                                      routes/…     one function a route: parse, call a peer, convert
 //!                                      convert/…    Docker's models (wire/…) <-> the services' messages
-//!                                      lists        container lists, as the engine told them last
+//!                                      lists        the last container lists of the engine
 //!                                      response     JSON, streams, errors
 //! ```
 //!
-//! Bulk bytes do not go through gRPC: logs and archives come from the data sockets of engine and images, and an attached
-//! client is spliced to the shim's own socket ([`hijack`]).
+//! Bulk bytes do not go through gRPC: logs and archives come from the data sockets of `engine` and `images`, and an attached client's
+//! connection is spliced to the shim's own socket ([`hijack`]).
 //!
 //! # Invariants
 //!
-//! - Every response, an error too, has Docker's headers and one of Docker's statuses.
-//! - A client that goes away ends the work that was done for it.
-//! - A peer that is away is answered with 503 and its name; nothing else depends on it.
+//! - Every response, including errors, has Docker's headers and one of Docker's statuses.
+//! - When a client goes away, the gateway stops working for it.
+//! - When a request needs a service that is away, its answer is 503 with the service's name; other requests work.
+
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "the work of a test ends with it"))]
 
 mod app;
-mod attach_point;
 mod authorization;
 mod call;
 mod caller;
@@ -38,6 +39,7 @@ mod listeners;
 mod lists;
 mod metrics;
 mod multiplex;
+mod origin;
 mod peers;
 mod query;
 mod response;
@@ -95,9 +97,15 @@ impl gantry_daemon::Service for Service {
             let shutdown = context.shutdown().clone();
             context.spawn("metrics", metrics::serve(listener, context.run().to_owned(), shutdown));
         }
-        // Health and reflection; the API itself is HTTP.
+        // gRPC serves health and reflection only; the API itself is HTTP.
         context.serve(tonic::service::Routes::default()).await?;
         app.drained().await;
         Ok(())
     }
+}
+
+/// The whole `main` of the process. It is not generic, so that the service is compiled with its crate, and not again with
+/// every program that names it.
+pub fn main(arguments: gantry_daemon::Arguments) -> std::process::ExitCode {
+    gantry_daemon::main::<Service>(arguments)
 }

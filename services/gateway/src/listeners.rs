@@ -1,5 +1,5 @@
-//! Where Docker's clients connect: what the settings say, sockets that systemd hands over, or Docker's socket from the
-//! supervisor, which keeps it for the next gateway.
+//! Where Docker's clients connect: the addresses of the settings, sockets from systemd, or Docker's socket from the supervisor, which
+//! keeps it open for the next gateway.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,9 +12,9 @@ use gantry_rpc::socket;
 use crate::SOCKET;
 use crate::config::Config;
 
-/// All listeners that the settings and systemd ask for. Docker's socket is only made when none was handed over.
+/// All listeners. The gateway makes Docker's socket itself only if neither systemd nor the supervisor has passed one.
 pub fn all(run: &Path, config: &Config) -> Result<Vec<Listener>, BoxError> {
-    // Connections are taken over, so HTTP/2 is not offered.
+    // HTTP/2 is not offered, because its connections cannot be hijacked.
     let tls = config.tls.as_ref().map(|settings| {
         Tls::open(&settings.cert, &settings.key, Clients::MustProve(&settings.ca), Protocols::Http1)
     });
@@ -37,7 +37,7 @@ pub fn all(run: &Path, config: &Config) -> Result<Vec<Listener>, BoxError> {
     Ok(listeners)
 }
 
-/// A listener that was handed over, with TLS where there is TLS and where there has to be.
+/// A listener that was handed over, with TLS if it is TCP and must have it.
 fn secured(listener: Listener, tls: Option<&Tls>) -> Result<Listener, BoxError> {
     match (listener.address(), tls) {
         (Some(_), Some(tls)) => Ok(listener.with_tls(tls)),

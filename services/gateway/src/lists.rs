@@ -1,32 +1,31 @@
-//! Lists of containers, which are asked for far more often than containers change.
+//! Lists of containers. Clients ask for them far more often than containers change.
 //!
-//! The last ones are kept as rows that only have to be written, and the engine is asked each time whether there is a newer
-//! list.
+//! The gateway keeps the last lists as rows that it only has to write, and asks the engine each time whether there is a newer list.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use gantry_proto::gantry::engine::v1::ListRequest;
+use gantry_api::engine::ListQuery;
+use gantry_api::engine::containers::Inspect as _;
 use parking_lot::Mutex;
-use prost::Message;
 
 use crate::convert::container;
 use crate::error::Error;
-use crate::peers::{ENGINE, Peers, of};
+use crate::peers::{Peers, failed};
 use crate::version::ApiVersion;
 use crate::wire::container::Summary;
 
-/// How many lists are kept. Clients ask for few: all containers, those that run, those of a project.
+/// How many lists to keep. Clients ask for few: all containers, the running ones, those of a project.
 const KEPT: usize = 16;
 
-/// The lists that were asked for lately.
+/// The lists that clients asked for lately.
 #[derive(Debug, Default)]
 pub struct Lists {
     kept: Mutex<HashMap<Key, List>>,
 }
 
-/// A request, encoded, and for whom the rows are.
-type Key = (Vec<u8>, ApiVersion);
+/// What was asked for, and what the rows depend on besides.
+type Key = (ListQuery, ApiVersion);
 
 #[derive(Clone, Debug)]
 struct List {
@@ -39,14 +38,14 @@ impl Lists {
     pub async fn get(
         &self,
         peers: &Peers,
-        request: ListRequest,
+        query: ListQuery,
         version: ApiVersion,
     ) -> Result<Arc<[Summary]>, Error> {
-        let key = (request.encode_to_vec(), version);
+        let key = (query, version);
         let kept = self.kept.lock().get(&key).cloned();
         let newer_than = kept.as_ref().map_or(0, |list| list.generation);
-        let request = ListRequest { newer_than, ..request };
-        let answer = peers.containers().list(request).await.map_err(of(ENGINE))?.into_inner();
+        let query = ListQuery { newer_than, ..key.0.clone() };
+        let answer = peers.containers().containers(query).await.map_err(failed)?;
         if let Some(list) = kept.filter(|_| answer.unchanged) {
             return Ok(list.rows);
         }
@@ -61,7 +60,7 @@ impl Lists {
     fn keep(&self, key: Key, list: List) {
         let mut kept = self.kept.lock();
         if kept.len() >= KEPT && !kept.contains_key(&key) {
-            // Those that are still asked for come again.
+            // A list that clients still use is soon here again.
             kept.clear();
         }
         kept.insert(key, list);

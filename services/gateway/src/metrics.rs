@@ -9,7 +9,7 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use tokio_util::sync::CancellationToken;
 
-/// Few ask, and each answer asks all services.
+/// A bound on requests at once, because each of them calls all services.
 const LIMITS: Limits = Limits {
     connections: 8,
     idle: Duration::from_secs(30),
@@ -19,7 +19,7 @@ const LIMITS: Limits = Limits {
     drain: Duration::ZERO,
 };
 
-/// Answers `GET /metrics` with what the services whose sockets are in `run` count.
+/// Answers `GET /metrics` with the metrics of the services whose sockets are in `run`.
 pub async fn serve(listener: Listener, run: PathBuf, shutdown: CancellationToken) {
     let answer = move |request: Request<Body>| {
         let run = run.clone();

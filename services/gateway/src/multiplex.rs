@@ -1,33 +1,33 @@
-//! Docker's multiplexed stream: output and errors in one, in frames of eight bytes and a payload.
+//! Docker's multiplexed stream: standard output and standard error in one, in frames with a head of eight bytes and a payload.
 //!
-//! The process decides what the shim sends: a terminal's output is raw. The client decides what it reads, by what it
-//! said at the start of an exec, which need not be what was said when that was made.
+//! If the process has a terminal, the shim sends raw output, else frames. The client says which of them it reads when it starts an exec,
+//! which may be the other one.
 
 use std::borrow::Cow;
 
 const HEAD: usize = 8;
 const STDOUT: u8 = 1;
 
-/// What is to be done with output on its way.
+/// What to do with the output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
-    /// It is passed on as it is.
+    /// Pass it on as it is.
     Unchanged,
-    /// Raw output becomes frames of the standard output.
+    /// Wrap raw output into frames of standard output.
     Multiplexed,
-    /// Frames become their payload.
+    /// Take the payloads out of the frames.
     Demultiplexed(Demultiplexer),
 }
 
-/// Takes the frames off a stream that comes in any pieces.
+/// Takes the payloads out of a stream that arrives in any pieces.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Demultiplexer {
     head: Vec<u8>,
-    /// What is left of a payload.
+    /// How many bytes of a payload are still to come.
     left: usize,
 }
 
-/// A frame of the standard output.
+/// A frame of standard output.
 pub fn frame(payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![STDOUT, 0, 0, 0];
     frame.extend_from_slice(&u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes());
@@ -36,7 +36,7 @@ pub fn frame(payload: &[u8]) -> Vec<u8> {
 }
 
 impl Output {
-    /// What a client on a terminal (or not) is to be sent of a process on a terminal (or not).
+    /// What to do with the output, by whether the process and the client have terminals.
     pub fn between(process_has_terminal: bool, client_has_terminal: bool) -> Self {
         match (process_has_terminal, client_has_terminal) {
             (true, false) => Self::Multiplexed,

@@ -1,4 +1,4 @@
-//! Query strings: repeated keys, Docker's idea of a boolean, percent and plus decoding.
+//! Query strings: repeated keys, Docker's booleans, percent and plus decoding.
 
 use crate::error::Error;
 
@@ -7,7 +7,7 @@ use crate::error::Error;
 pub struct Query(Vec<(String, String)>);
 
 impl Query {
-    /// Reads what follows the `?`.
+    /// Reads the part after the `?`.
     pub fn parse(text: Option<&str>) -> Self {
         let pairs = text.unwrap_or("").split('&').filter(|pair| !pair.is_empty());
         Self(
@@ -35,12 +35,12 @@ impl Query {
         self.0.iter().filter(|(name, _)| name == key).map(|(_, value)| value.clone()).collect()
     }
 
-    /// Docker's boolean: absent, empty, `0`, `no`, `false` and `none` are false, all else is true.
+    /// Docker's boolean: absent, empty, `0`, `no`, `false` and `none` are false, anything else is true.
     pub fn flag(&self, key: &str) -> bool {
         !matches!(self.text(key).trim().to_ascii_lowercase().as_str(), "" | "0" | "no" | "false" | "none")
     }
 
-    /// A boolean that has another default.
+    /// A boolean whose default is given.
     pub fn flag_or(&self, key: &str, default: bool) -> bool {
         if self.find(key).is_some() { self.flag(key) } else { default }
     }
@@ -57,16 +57,16 @@ impl Query {
     }
 }
 
-/// What a plus sign stands for.
+/// What a plus sign means.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Plus {
-    /// In queries: a space.
+    /// In queries a plus stands for a space.
     Space,
-    /// In paths: itself.
+    /// In paths a plus stands for itself.
     Plus,
 }
 
-/// Undoes percent encoding; what is not valid UTF-8 afterwards is replaced.
+/// Undoes percent encoding, and replaces what is not valid UTF-8 afterwards.
 pub fn decode(text: &str, plus: Plus) -> String {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());

@@ -24,11 +24,11 @@ pub type Body = UnsyncBoxBody<Bytes, BodyError>;
 /// Any response.
 pub type Response = http::Response<Body>;
 
-/// Exactly this text: clients compare the whole header.
+/// The content type of JSON, exactly so: clients compare the whole header.
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
-/// Frames of output and errors.
+/// The content type of multiplexed output.
 pub const MULTIPLEXED: HeaderValue = HeaderValue::from_static("application/vnd.docker.multiplexed-stream");
-/// Bytes as they are.
+/// The content type of raw output.
 pub const RAW: HeaderValue = HeaderValue::from_static("application/vnd.docker.raw-stream");
 /// An archive.
 pub const TAR: HeaderValue = HeaderValue::from_static("application/x-tar");
@@ -67,7 +67,7 @@ pub fn json(status: StatusCode, value: &impl Serialize) -> Result<Response, Erro
     Ok(response)
 }
 
-/// The error of a value that JSON cannot carry.
+/// The error for a value that JSON cannot express.
 pub fn not_encoded(error: serde_json::Error) -> Error {
     Error::internal(format!("cannot encode the response: {error}"))
 }
@@ -77,7 +77,7 @@ pub fn ok(value: &impl Serialize) -> Result<Response, Error> {
     json(StatusCode::OK, value)
 }
 
-/// An error as clients read it.
+/// An error, as Docker's JSON.
 pub fn error(error: &Error) -> Response {
     let message = error.to_string();
     let mut response = match error.status() {
@@ -88,7 +88,7 @@ pub fn error(error: &Error) -> Response {
     response
 }
 
-/// An error on the way to a raw stream: plain text under the stream's type, and the connection ends.
+/// An error in place of a raw stream: plain text with the stream's content type, after which the connection ends.
 pub fn stream_error(error: &Error) -> Response {
     let mut response = bytes(RAW, format!("{error}\r\n"));
     *response.status_mut() = error.status();
@@ -96,7 +96,7 @@ pub fn stream_error(error: &Error) -> Response {
     response
 }
 
-/// A response whose body arrives by and by. The headers leave at once.
+/// A response with a streamed body. Its headers leave at once.
 pub fn streamed<S, E>(content_type: HeaderValue, chunks: S) -> Response
 where
     S: Stream<Item = Result<Bytes, E>> + Send + 'static,
@@ -108,7 +108,7 @@ where
     response
 }
 
-/// One JSON object a line, as they come. An error cuts the response short, so that its client sees that it is not whole.
+/// A stream of JSON objects, one a line. An error breaks the response off, so that the client sees that it is incomplete.
 pub fn json_lines<S, T, E>(values: S) -> Response
 where
     S: Stream<Item = Result<T, E>> + Send + 'static,
@@ -132,8 +132,8 @@ where
     })
 }
 
-/// A tar that a peer sends by and by. One that ends without its end cuts the response short: the peer has failed or died
-/// in the middle, and the client must not take what it has for the whole.
+/// A tar that another service streams. If it stops before the tar's end, that service has failed or died: the response breaks off, so
+/// that the client does not take what it has for the whole.
 pub fn archive(content_type: HeaderValue, archive: UnixStream) -> Response {
     let mut zeros = 0;
     let chunks = ReaderStream::with_capacity(archive, ARCHIVE_CHUNK).map(Some).chain(stream::iter([None]));
@@ -151,7 +151,7 @@ pub fn archive(content_type: HeaderValue, archive: UnixStream) -> Response {
     streamed(content_type, chunks)
 }
 
-/// How many zeros there are at the end, up to [`TAR_END`]: `before`, and then `chunk`.
+/// How many zeros are at the end of `before` zeros and `chunk`, up to [`TAR_END`].
 fn trailing_zeros(before: usize, chunk: &[u8]) -> usize {
     let last = chunk.iter().rev().take(TAR_END).take_while(|byte| **byte == 0).count();
     if last == chunk.len() { (before + last).min(TAR_END) } else { last }

@@ -1,4 +1,4 @@
-//! The routes: every path of the Engine API, and what is answered to those that are not built.
+//! The routes: every path of the Engine API, and the answers of those that Gantry does not implement.
 
 mod commit;
 mod containers;
@@ -28,7 +28,7 @@ pub async fn dispatch(call: Call, path: &str) -> Result<Response, Error> {
             parts = [kind, name].into_iter().chain(*verb).collect();
         }
     }
-    // One table for all; `name @ ..` because an image's name has slashes.
+    // One table for all; `name @ ..`, because an image's name may have slashes.
     match (call.method().as_str(), parts.as_slice()) {
         ("OPTIONS", _) => Ok(response::empty(StatusCode::OK)),
         ("GET" | "HEAD", ["_ping"]) => Ok(system::ping(call.method() == Method::HEAD)),
@@ -122,8 +122,7 @@ pub async fn dispatch(call: Call, path: &str) -> Result<Response, Error> {
     }
 }
 
-/// A container's name in a path is one part, but its name as somebody's link (`parent/alias`) may be written as several.
-/// The name, and what is to be done with it.
+/// Splits a path into a container's name and the action. The name has several parts if it is a link's (`parent/alias`).
 fn linked_name<'a>(call: &Call, parts: &[&'a str]) -> Option<(String, Option<&'a str>)> {
     let ["containers", name @ .., last] = parts else { return None };
     if name.is_empty() || name.contains(&"checkpoints") || *last == "ws" {
@@ -136,7 +135,7 @@ fn linked_name<'a>(call: &Call, parts: &[&'a str]) -> Option<(String, Option<&'a
     }
 }
 
-/// A network's name may have slashes. The name, and what is to be done with it.
+/// Splits a path into a network's name, which may have slashes, and the action.
 fn network_name<'a>(call: &Call, parts: &[&'a str]) -> Option<(String, Option<&'a str>)> {
     match (call.method().as_str(), parts) {
         ("POST", ["networks", name @ .., verb @ ("connect" | "disconnect")]) if name.len() > 1 => {
@@ -147,12 +146,12 @@ fn network_name<'a>(call: &Call, parts: &[&'a str]) -> Option<(String, Option<&'
     }
 }
 
-/// Clients look for these words.
+/// The answer for an unknown path; clients look for these words.
 fn not_a_manager() -> Error {
     Error::unavailable("This node is not a swarm manager. Swarm mode is not supported.")
 }
 
-/// 204, and nothing else to say.
+/// 204, without a body.
 fn no_content() -> Response {
     response::empty(StatusCode::NO_CONTENT)
 }

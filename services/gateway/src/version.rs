@@ -12,9 +12,9 @@ pub struct ApiVersion {
 }
 
 impl ApiVersion {
-    /// What we speak when the path names no version.
+    /// The version of a path that names none.
     pub const CURRENT: Self = Self::v1(51);
-    /// The oldest that we speak.
+    /// The oldest version that the gateway supports.
     pub const OLDEST: Self = Self::v1(24);
 
     /// Version 1.`minor`.
@@ -22,7 +22,7 @@ impl ApiVersion {
         Self { major: 1, minor }
     }
 
-    /// Whether replies and requests are at least of version 1.`minor`.
+    /// Whether this version is at least 1.`minor`.
     pub fn at_least(self, minor: u16) -> bool {
         self >= Self::v1(minor)
     }

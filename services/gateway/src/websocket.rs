@@ -1,7 +1,7 @@
-//! Attachments over a WebSocket, for clients that cannot take a connection over, as browsers.
+//! Attachments over a WebSocket, for clients that cannot hijack a connection, like browsers.
 //!
-//! The WebSocket ends here: what is inside goes through a socket pair to where every other attached client's bytes arrive.
-//! Output is never multiplexed on a WebSocket, so the frames of a process without a terminal are taken off.
+//! The gateway decodes the WebSocket and passes its contents through a socket pair to the code that serves every other attached client.
+//! Docker never multiplexes output on a WebSocket, so the gateway takes a process's output out of its frames.
 //!
 //! ```text
 //! client ──frames──> decoder ──raw stdin──> attachment
@@ -31,18 +31,18 @@ use crate::response::{self, Response};
 pub use frame::Decoder;
 use frame::Said;
 
-/// What the accepted key is made with (RFC 6455, 1.3).
+/// The text that is hashed with a client's key (RFC 6455, 1.3).
 const MAGIC: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// The version of the protocol.
 const VERSION: &str = "13";
 const CHUNK: usize = 32 << 10;
-/// How long a client may take to say that it has heard of the end.
+/// How long a client may take to answer the close.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 /// Why a connection ends (RFC 6455, 7.4.1).
 const NORMAL: u16 = 1000;
 const PROTOCOL_ERROR: u16 = 1002;
 
-/// The answer to a client that wants a WebSocket.
+/// Answers a client that asks for a WebSocket.
 pub fn accept(headers: &HeaderMap) -> Result<Response, Error> {
     let names = |header: HeaderName, wanted: &str| {
         let values = headers.get_all(header).into_iter().filter_map(|value| value.to_str().ok());
@@ -67,7 +67,7 @@ pub fn accept(headers: &HeaderMap) -> Result<Response, Error> {
     Ok(response)
 }
 
-/// Proves that a key was read. The hash is no secret and protects nothing.
+/// The answer to a client's key. The hash is no secret and protects nothing.
 fn accepted(key: &str) -> String {
     let mut hash = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
     hash.update(key.as_bytes());
@@ -89,13 +89,13 @@ pub async fn carry<W: Future<Output = ()>>(
     let carried = async move {
         let sending = async {
             send(from, &mut output, asked, terminal).await;
-            // One that is gone hears of no end.
+            // A client that is gone gets no close.
             let _ = output.shutdown().await;
         };
         let mut sending = std::pin::pin!(sending);
         let mut receiving = std::pin::pin!(receive(&mut input, to, answers));
         tokio::select! {
-            // The client has heard of the end when it says so itself, or closes.
+            // The client answers with a close of its own, or closes the connection.
             () = &mut sending => drop(tokio::time::timeout(CLOSE_PATIENCE, receiving).await),
             () = &mut receiving => drop(tokio::time::timeout(CLOSE_PATIENCE, sending).await),
         }
@@ -104,7 +104,7 @@ pub async fn carry<W: Future<Output = ()>>(
     Ok(())
 }
 
-/// Takes the client's frames apart, until it is through: then both directions end.
+/// Decodes the client's frames to its end: then both directions end.
 async fn receive(input: &mut Input, mut to: unix::OwnedWriteHalf, answers: mpsc::Sender<Bytes>) {
     let (mut decoder, mut chunk) = (Decoder::default(), vec![0; CHUNK]);
     loop {
@@ -116,7 +116,7 @@ async fn receive(input: &mut Input, mut to: unix::OwnedWriteHalf, answers: mpsc:
             let answer = match decoder.next() {
                 Ok(None) => break,
                 Ok(Some(Said::Data(bytes))) => {
-                    // A process that reads no more may still print.
+                    // A process that reads no more may still write.
                     let _ = to.write_all(&bytes).await;
                     continue;
                 }
@@ -132,7 +132,7 @@ async fn receive(input: &mut Input, mut to: unix::OwnedWriteHalf, answers: mpsc:
     }
 }
 
-/// Puts output and answers into frames, until there is no more of either.
+/// Encodes output and answers, until both end.
 async fn send(
     mut from: unix::OwnedReadHalf,
     output: &mut Output,

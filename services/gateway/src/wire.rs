@@ -1,8 +1,8 @@
-//! Docker's JSON models, with exactly its keys.
+//! Docker's JSON models, with exactly Docker's keys.
 //!
 //! Field order, `null`, `[]`, `{}` and left-out fields are as in Docker's own replies: a `Vec` is always an array, an
-//! `Option` without `skip_serializing_if` may be `null`. Requests are read by [`read`], for which a `null` member is
-//! the same as none, and the case of a member's name is none of its meaning ([`case_insensitive`]).
+//! `Option` without `skip_serializing_if` may be `null`. [`read`] reads requests: a `null` member is
+//! the same as none, and the case of a member's name does not matter ([`case_insensitive`]).
 
 pub mod case_insensitive;
 pub mod container;
@@ -46,7 +46,7 @@ impl<'de> Deserialize<'de> for Empty {
 /// The body of every error.
 #[derive(Debug, Serialize)]
 pub struct ErrorBody<'a> {
-    /// The words for the client.
+    /// The message for the client.
     pub message: &'a str,
 }
 
@@ -57,16 +57,16 @@ pub struct IdResponse {
     pub id: String,
 }
 
-/// Objects whose members may be `null` and mean something by it.
+/// Objects in which a `null` member differs from none.
 const KEEP_NULLS_IN: [&str; 4] = ["EndpointsConfig", "PortBindings", "ExposedPorts", "Volumes"];
 
 /// Reads one JSON value from a request's body.
 ///
-/// Unknown members are ignored; a second value, a wrong type and bytes that are no JSON are refused.
+/// It ignores unknown members, and refuses a second value, a wrong type and bytes that are no JSON.
 pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     let invalid = |error: &dyn std::fmt::Display| Error::bad(format!("invalid JSON: {error}"));
     let (value, rest) = syntax::first_value(body).map_err(|error| invalid(&error))?;
-    // Go reads text that is no UTF-8 with marks in it.
+    // Go replaces what is no UTF-8.
     let mut value: Value =
         serde_json::from_str(&String::from_utf8_lossy(value)).map_err(|error| invalid(&error))?;
     drop_nulls(&mut value);
@@ -74,7 +74,7 @@ pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
         value = Value::Object(serde_json::Map::new());
     }
     let read = case_insensitive::read(&value).map_err(|error| invalid(&error))?;
-    // To Go's decoder a closing bracket ends what the value may be in.
+    // Go's decoder takes a closing bracket for the end of an array around the value.
     match rest.trim_ascii_start().first() {
         None | Some(b']' | b'}') => Ok(read),
         Some(_) => Err(Error::bad("unexpected content after JSON")),
@@ -101,7 +101,7 @@ fn drop_nulls(value: &mut Value) {
     }
 }
 
-/// Lists that clients may also send as one text.
+/// Lists of strings that clients may also send as one string.
 pub mod words {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -112,7 +112,7 @@ pub mod words {
         Many(Vec<String>),
     }
 
-    /// Reads a text or a list of texts.
+    /// Reads a string or a list of strings.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
         Ok(Some(match Words::deserialize(deserializer)? {
             Words::One(word) => vec![word],
@@ -126,7 +126,7 @@ pub mod words {
     }
 }
 
-/// Whether a value is its type's default, for fields that Go leaves out when they are.
+/// Whether a value is its type's default, for fields that Go then omits.
 pub fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }

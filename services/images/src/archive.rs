@@ -1,7 +1,7 @@
 //! The data socket: images in and out as archives.
 //!
-//! The bytes of an archive never cross gRPC. Reading and writing tar is blocking work at the pace of a client: each
-//! connection has a thread of its own, and calls its peers from there. Those of the pool are few, and everybody's.
+//! The bytes of an archive never cross gRPC. Reading and writing a tar is blocking work at the pace of a client: each
+//! connection has a thread of its own, and calls its peers from there. The shared pool has too few threads for that.
 
 pub mod changes;
 mod create;
@@ -16,11 +16,10 @@ pub use save::{DockerManifest, path};
 use std::io::{self, Write};
 
 use gantry_api::content::Owner;
-use gantry_proto::gantry::images::v1 as pb;
+use gantry_api::images::archives::{self, ArchiveEvent, Request};
 use gantry_rpc::paced::{Paced, Slot, Slots};
 use gantry_rpc::{Coded, chain, data, status};
-use gantry_types::Namespace;
-use prost::Message;
+use gantry_types::{Namespace, Platform};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::runtime::Handle;
 
@@ -30,7 +29,7 @@ use crate::document::Index;
 use crate::error::Error;
 use crate::lease::{Leases, Purpose};
 use crate::names::Names;
-use gantry_distribution::Client;
+use gantry_distribution::{Client, Download};
 
 /// Archives that are worked on at once; others wait, and a client that stands still gives way to them.
 const AT_ONCE: usize = 256;
@@ -44,6 +43,13 @@ pub struct Archives {
     leases: Leases,
     remote: Client,
     slots: Slots,
+}
+
+/// What is to be done with a connection.
+enum Work {
+    Save(Box<save::Plan>),
+    Load(Option<Platform>),
+    Import(Box<import::Order>, Option<Box<Download>>),
 }
 
 /// What one archive's work has at hand.
@@ -95,62 +101,43 @@ impl Archives {
 
     async fn answer(self, mut stream: UnixStream) -> Result<(), Error> {
         let broke = |op: &'static str| move |source: io::Error| Error::Stream { op, source };
-        let Some(request) =
-            data::receive::<pb::DataRequest>(&mut stream).await.map_err(broke("asked for"))?
-        else {
-            return Ok(());
-        };
-        let parsed = request.namespace.parse::<Namespace>().map_err(Error::from);
-        let namespace = match parsed {
-            Ok(namespace) => namespace,
-            Err(error) => return data::reject(&mut stream, &status(error)).await.map_err(broke("answered")),
-        };
-        let Some(action) = request.action else {
-            let error = Error::Request("a data request without an action".into());
-            return data::reject(&mut stream, &status(error)).await.map_err(broke("answered"));
-        };
+        let asked = archives::receive(&mut stream).await.map_err(broke("asked for"))?;
+        let Some((namespace, request)) = asked else { return Ok(()) };
         let slot = self.slots.take().await;
-        match action {
-            pb::data_request::Action::Save(save) => {
-                // Whether it can be saved is known before the first byte.
-                let planned = save::plan(&self, &namespace, &save).await;
-                let plan = match planned {
-                    Ok(plan) => plan,
-                    Err(error) => {
-                        return data::reject(&mut stream, &status(error)).await.map_err(broke("answered"));
-                    }
-                };
-                data::accept(&mut stream, &(), &[]).await.map_err(broke("answered"))?;
-                self.desk(namespace, stream, slot)?.run(move |desk| save::write(desk, &plan)).await
+        let work = match self.prepare(&namespace, request).await {
+            Ok(work) => work,
+            Err(error) => {
+                return data::reject(&mut stream, &status(error)).await.map_err(broke("answered"));
             }
-            pb::data_request::Action::Load(load) => {
-                data::accept(&mut stream, &(), &[]).await.map_err(broke("answered"))?;
-                self.desk(namespace, stream, slot)?
-                    .run(move |desk| desk.report(load::load(desk, &load)))
-                    .await
+        };
+        data::accept(&mut stream, &(), &[]).await.map_err(broke("answered"))?;
+        let desk = self.desk(namespace, stream, slot)?;
+        match work {
+            Work::Save(plan) => desk.run(move |desk| save::write(desk, &plan)).await,
+            Work::Load(platform) => {
+                desk.run(move |desk| desk.report(load::load(desk, platform.as_ref()))).await
             }
-            pb::data_request::Action::Import(import) => {
-                // Whether there is anything to import is known before the answer, as far as it can be.
-                let opened = async {
-                    let order = import::Order::parse(&import)?;
-                    let source = match import.source.as_str() {
-                        "" => None,
-                        source => Some(self.remote.fetch(source).await?),
-                    };
-                    Ok((order, source))
-                };
-                let (order, source) = match opened.await {
-                    Ok(opened) => opened,
-                    Err::<_, Error>(error) => {
-                        return data::reject(&mut stream, &status(error)).await.map_err(broke("answered"));
-                    }
-                };
-                data::accept(&mut stream, &(), &[]).await.map_err(broke("answered"))?;
-                self.desk(namespace, stream, slot)?
-                    .run(move |desk| desk.report(import::import(desk, &order, source)))
+            Work::Import(order, source) => {
+                desk.run(move |desk| desk.report(import::import(desk, &order, source.map(|source| *source))))
                     .await
             }
         }
+    }
+
+    /// What can be known before a byte is sent or read: whether it can be saved, and whether there is anything to import.
+    async fn prepare(&self, namespace: &Namespace, request: Request) -> Result<Work, Error> {
+        Ok(match request {
+            Request::Save(spec) => Work::Save(Box::new(save::plan(self, namespace, &spec).await?)),
+            Request::Load(platform) => Work::Load(platform),
+            Request::Import(spec) => {
+                let order = import::Order::parse(&spec)?;
+                let source = match &spec.source {
+                    None => None,
+                    Some(source) => Some(Box::new(self.remote.fetch(source).await?)),
+                };
+                Work::Import(Box::new(order), source)
+            }
+        })
     }
 
     fn desk(self, namespace: Namespace, stream: UnixStream, slot: Slot) -> Result<Desk, Error> {
@@ -193,22 +180,19 @@ impl Desk {
     }
 
     /// Tells the client how it goes.
-    fn tell(&self, event: pb::archive_progress::Event) -> Result<(), Error> {
-        let message = pb::ArchiveProgress { event: Some(event) };
-        let length = u32::try_from(message.encoded_len()).expect("a progress message is small");
-        let mut bytes = length.to_be_bytes().to_vec();
-        bytes.extend_from_slice(&message.encode_to_vec());
-        (&self.stream).write_all(&bytes).map_err(|source| Error::Stream { op: "answered", source })
+    fn tell(&self, event: ArchiveEvent) -> Result<(), Error> {
+        self.send(&archives::encode(Ok(event)))
+    }
+
+    fn send(&self, told: &[u8]) -> Result<(), Error> {
+        (&self.stream).write_all(told).map_err(|source| Error::Stream { op: "answered", source })
     }
 
     /// Makes a failure the last message of the connection.
     fn report(&self, result: Result<(), Error>) -> Result<(), Error> {
         let Err(error) = result else { return Ok(()) };
-        let code = tonic::Code::from(error.code()) as i32;
-        self.tell(pb::archive_progress::Event::Failed(pb::archive_progress::Failed {
-            code,
-            message: chain(&error),
-        }))?;
+        let failed = tonic::Status::new(error.code().into(), chain(&error));
+        self.send(&archives::encode(Err(&failed)))?;
         // What the client still sends is taken, so that it gets to read the answer.
         let _ = io::copy(&mut io::Read::take(&self.stream, 64 << 20), &mut io::sink());
         Err(error)

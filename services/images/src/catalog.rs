@@ -4,10 +4,11 @@
 //! how large that is, is asked again.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use gantry_types::{ChainId, Descriptor, Digest, Namespace, Platform, Reference, media_type};
+use parking_lot::Mutex;
 
 use crate::content::Content;
 use crate::document::{self, CONFIG_LIMIT, Config, MAX_DEPTH, Manifest};
@@ -309,7 +310,7 @@ impl Catalog {
     }
 
     fn known<T>(&self, work: impl FnOnce(&mut Known) -> T) -> T {
-        work(&mut self.known.lock().expect("no holder of this lock panics"))
+        work(&mut self.known.lock())
     }
 }
 

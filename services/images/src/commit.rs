@@ -4,7 +4,8 @@
 
 use chrono::{SecondsFormat, Utc};
 use gantry_api::content::Owner;
-use gantry_proto::gantry::images::v1 as pb;
+use gantry_api::images::CommitSpec;
+use gantry_api::snapshots::SnapshotKey;
 use gantry_rpc::chain;
 use gantry_types::{ChainId, Descriptor, DiffId, Digest, Labels, Namespace, Reference, media_type};
 use rand::Rng;
@@ -17,7 +18,7 @@ use crate::document::Manifest;
 use crate::error::Error;
 use crate::lease::{Leases, Purpose};
 use crate::names::Names;
-use crate::record::{self, Record};
+use crate::record::Record;
 use crate::snapshots;
 
 /// The label that names the uncompressed layer of a compressed one.
@@ -31,7 +32,7 @@ pub struct Order {
     parent: String,
     manifest: Descriptor,
     snapshotter: String,
-    snapshot: String,
+    snapshot: SnapshotKey,
     config: Map<String, Value>,
     author: String,
     comment: String,
@@ -40,23 +41,22 @@ pub struct Order {
 
 impl Order {
     /// Checks a request.
-    pub fn parse(request: pb::CommitRequest) -> Result<Self, Error> {
-        let reference = match request.reference.as_str() {
-            "" => None,
-            text => Some(Reference::parse_normalized(text)?.with_default_tag()),
-        };
+    pub fn parse(request: CommitSpec) -> Result<Self, Error> {
+        let reference = request.reference.map(Reference::with_default_tag);
         if reference.as_ref().is_some_and(|reference| reference.digest().is_some()) {
             return Err(Error::Request("cannot import digest reference".into()));
         }
         let mut config = serde_json::from_slice(&request.config_json)
             .map_err(|error| Error::Request(format!("run configuration: {error}")))?;
         changes::apply(&mut config, &request.changes)?;
+        let unnamed = |_| Error::Request("a commit needs the container's snapshot".into());
+        let snapshot = SnapshotKey::try_from(request.snapshot).map_err(unnamed)?;
         Ok(Self {
             reference,
             parent: request.parent,
-            manifest: record::read_descriptor(request.manifest.unwrap_or_default())?,
+            manifest: request.manifest,
             snapshotter: request.snapshotter,
-            snapshot: request.snapshot,
+            snapshot,
             config,
             author: request.author,
             comment: request.comment,
@@ -89,7 +89,7 @@ impl Committer {
         let lease = self.leases.begin(namespace, Purpose::Once(&purpose)).await?;
         let made = tokio::select! {
             made = self.make(lease.owner(), &parent, order) => made,
-            // Nobody keeps the root still any more.
+            // The client that kept the root still has gone.
             () = gone => Err(Error::Cancelled),
         };
         let finished = match lease.finish().await {
@@ -142,7 +142,7 @@ impl Committer {
             }
             None => self.names.keep_dangling(&owner.namespace, &target).await?,
         }
-        tracing::info!(%digest, snapshot = order.snapshot, "made an image of a container");
+        tracing::info!(%digest, snapshot = %order.snapshot, "made an image of a container");
         Ok(digest)
     }
 
@@ -157,13 +157,14 @@ impl Committer {
         let (namespace, snapshotter) = (&owner.namespace, &order.snapshotter);
         let right = snapshots.mounts(namespace, snapshotter, &order.snapshot).await?;
         let view = format!("commit-{:032x}", rand::rng().random::<u128>());
+        let view = SnapshotKey::try_from(view).expect("a name of ours is not empty");
         let (left, viewed) = match ChainId::fold(&parent.config.rootfs.diff_ids) {
             Some(chain_id) => (snapshots.view(owner, snapshotter, &view, &chain_id).await?, true),
             None => (Vec::new(), false),
         };
         let packed = snapshots.diff(owner, left, right).await;
         // Without the lease nothing keeps it.
-        if viewed && let Err(error) = snapshots.remove(namespace, snapshotter, &view).await {
+        if viewed && let Err(error) = snapshots.remove(namespace, snapshotter, view).await {
             tracing::debug!(error = %chain(&error), "a view of an image is left to the collection");
         }
         let layer = packed?;

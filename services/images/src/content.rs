@@ -7,18 +7,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
+use gantry_api::Peers;
 use gantry_api::content::client::{Filler, Follower};
 use gantry_api::content::files::{Files as _, Filler as _, Wanted};
 use gantry_api::content::{
     Client, Commit, Expected, Info, Ingest as _, IngestRef, Inspect as _, Manage as _,
 };
-use gantry_api::{Failure, Peers};
-use gantry_rpc::{Code, Coded};
+use gantry_rpc::{Code, Coded, carry};
 use gantry_types::{Digest, Labels, Namespace, Relabel};
 
 pub use gantry_api::content::Owner;
 
-use crate::error::Error;
+use crate::error::{Error, found};
 
 /// A view of content. A cheap clone.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ pub enum Opened {
     /// It is ours to fill; copies of the file must be closed before the commit, which would copy the bytes away from
     /// them.
     Ours(Box<Filler>, File),
-    /// Somebody else fills it.
+    /// Another client fills it.
     Others,
     /// The blob is there.
     Present,
@@ -96,7 +96,7 @@ impl Content {
             match self.fill(owner, reference, expected.clone()).await? {
                 Opened::Ours(filler, file) => break (*filler, file),
                 Opened::Present => return self.label(&owner.namespace, digest, labels).await,
-                // Small blobs are written in an instant: whoever holds the ref is done soon.
+                // Small blobs are written in an instant, so the writer that holds the ref is done soon.
                 Opened::Others => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         };
@@ -169,24 +169,15 @@ pub fn ingest_ref(name: String) -> IngestRef {
     name.try_into().expect("a name of ours is not empty")
 }
 
-/// What is not there is none.
-fn found<T>(answer: Result<T, Failure>) -> Result<Option<T>, Error> {
-    match answer {
-        Ok(found) => Ok(Some(found)),
-        Err(failure) if failure.code() == Code::NotFound => Ok(None),
-        Err(failure) => Err(failure.into()),
-    }
-}
-
 /// Runs file work of a blob where blocking is allowed.
 pub async fn blocking<T: Send + 'static>(
     op: &'static str,
     digest: &Digest,
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, Error> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result.map_err(|source| local(op, digest, source)),
-        Err(_) => Err(Error::Cancelled),
+    match carry::blocking(work).await {
+        Some(result) => result.map_err(|source| local(op, digest, source)),
+        None => Err(Error::Cancelled),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Manifests, indexes and configs, read as leniently as the images in the world demand and no further.
 //!
-//! Invariant: what comes out of here has digests that are digests, as many diff-ids as layers, and no more layers and
-//! entries than anybody needs: each costs descriptors and calls.
+//! Invariant: the result has valid digests, as many diff-ids as layers, and no more layers and entries than an image
+//! can need, because each costs descriptors and calls.
 
 use std::collections::BTreeMap;
 
@@ -107,7 +107,7 @@ pub struct Config {
     /// RFC 3339.
     #[serde(default)]
     pub created: Option<String>,
-    /// How it runs.
+    /// The configuration of containers.
     #[serde(default)]
     pub config: Option<RunConfig>,
     /// What it is made of.

@@ -166,11 +166,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// Wraps the failure of a call to another service.
-    pub fn peer(service: &'static str, call: &'static str) -> impl FnOnce(tonic::Status) -> Self {
-        move |status| Self::Peer(Failure { service, call, status: Box::new(status) })
-    }
-
     /// Says of a registry's failure what it means for the image `reference` of `repository`.
     pub fn of_image(self, action: &'static str, repository: &str, reference: &str) -> Self {
         let Self::Registry(failure) = self else { return self };
@@ -194,6 +189,17 @@ impl From<distribution::Error> for Error {
 }
 
 impl Coded for Error {
+    fn is_callers(&self) -> bool {
+        match self {
+            Self::Unresolved { source, .. } => source.is_callers(),
+            Self::Registry(failure) => failure.reason.is_callers(),
+            Self::Distribution(error) => error.is_callers(),
+            // Who answered so has logged it.
+            Self::Peer(_) => true,
+            _ => false,
+        }
+    }
+
     fn code(&self) -> Code {
         match self {
             Self::Invalid(_)
@@ -235,6 +241,15 @@ impl Coded for Error {
             Self::Disk { source, .. } if source.is_disk_full() => Code::ResourceExhausted,
             Self::Io { .. } | Self::Disk { .. } | Self::Fault(_) => Code::Internal,
         }
+    }
+}
+
+/// What a service has found; what is not there is none.
+pub fn found<T>(answer: Result<T, Failure>) -> Result<Option<T>, Error> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(failure) if failure.code() == Code::NotFound => Ok(None),
+        Err(failure) => Err(failure.into()),
     }
 }
 

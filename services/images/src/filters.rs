@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use gantry_docker::filters::{has_label, truth};
 use gantry_types::Reference;
 
 use crate::catalog::Found;
@@ -13,8 +14,8 @@ use crate::{glob, moments};
 pub struct Filters {
     /// Only images without (true) or with (false) a name.
     pub dangling: Option<bool>,
-    labels: Vec<(String, Option<String>)>,
-    without_labels: Vec<(String, Option<String>)>,
+    labels: Vec<String>,
+    without_labels: Vec<String>,
     references: Vec<String>,
     /// The earliest of those that were given.
     until: Option<SystemTime>,
@@ -52,20 +53,10 @@ impl Filters {
 
     fn add(&mut self, key: &str, value: &str) -> Result<(), Error> {
         let odd = || Error::FilterValue { key: key.to_owned(), value: value.to_owned() };
-        let label = || match value.split_once('=') {
-            Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
-            None => (value.to_owned(), None),
-        };
         match key {
-            "dangling" => {
-                self.dangling = Some(match value {
-                    "1" | "true" | "True" | "TRUE" | "t" | "T" => true,
-                    "0" | "false" | "False" | "FALSE" | "f" | "F" => false,
-                    _ => return Err(odd()),
-                });
-            }
-            "label" => self.labels.push(label()),
-            "label!" => self.without_labels.push(label()),
+            "dangling" => self.dangling = Some(truth(value).ok_or_else(odd)?),
+            "label" => self.labels.push(value.to_owned()),
+            "label!" => self.without_labels.push(value.to_owned()),
             "reference" if !glob::is_valid(value) => {
                 return Err(Error::Request("syntax error in pattern".to_owned()));
             }
@@ -83,9 +74,7 @@ impl Filters {
 
     /// Whether an image passes all but `before` and `since`, which need other images.
     pub fn pass(&self, subject: &Subject<'_>) -> bool {
-        let has = |(key, value): &(String, Option<String>)| {
-            subject.labels.get(key).is_some_and(|own| value.as_ref().is_none_or(|value| value == own))
-        };
+        let has = |wanted: &String| has_label(subject.labels, wanted);
         let dangling = !subject.found.records.iter().any(|record| !record.is_dangling());
         self.dangling.is_none_or(|wanted| wanted == dangling)
             && self.labels.iter().all(has)

@@ -2,10 +2,11 @@
 //!
 //! Each operation has a lease of its own. One that succeeds removes it, and those that earlier, interrupted
 //! operations for the same image left; one that is interrupted leaves it, so that what arrived is still there when
-//! it is tried again within a day. What nobody will continue is ended at the next start ([`crate::recover`]).
+//! it is tried again within a day. Leases that no operation will continue are ended at the next start
+//! ([`crate::recover`]).
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use chrono::{SecondsFormat, Utc};
@@ -14,6 +15,7 @@ use gantry_api::leases::{self, Client, Collect, Inspect as _, Manage as _};
 use gantry_rpc::{Code, Coded};
 use gantry_types::filter::FilterSet;
 use gantry_types::{Digest, Labels, Namespace, gc};
+use parking_lot::Mutex;
 use rand::Rng;
 
 use crate::content::Owner;
@@ -101,7 +103,7 @@ impl Leases {
         let expires = (Utc::now() + LIFE).to_rfc3339_opts(SecondsFormat::Secs, true);
         let mut labels = purpose.labels();
         labels.insert(gc::EXPIRE.to_owned(), expires);
-        self.active.lock().expect("no holder of this lock panics").insert(id.clone());
+        self.active.lock().insert(id.clone());
         let owner = Owner { namespace: namespace.clone(), lease: Some(id.clone()) };
         let lease = Lease { leases: self.clone(), owner, id: id.clone(), purpose: purpose.text() };
         self.client.create(namespace, Some(&id), labels).await?;
@@ -116,7 +118,7 @@ impl Leases {
     /// Ends the leases with this purpose that are not in use, and `own`.
     async fn end(&self, namespace: &Namespace, purpose: &str, own: Option<&str>) -> Result<(), Error> {
         let listed = self.list(namespace, &format!("labels.\"{PURPOSE}\"=={purpose:?}")).await?;
-        let active = self.active.lock().expect("no holder of this lock panics").clone();
+        let active = self.active.lock().clone();
         for lease in listed {
             if own == Some(lease.id.as_str()) || !active.contains(&lease.id) {
                 self.delete(namespace, &lease.id).await?;
@@ -133,7 +135,7 @@ impl Leases {
         is_over: impl Fn(Left<'_>, SystemTime) -> bool,
     ) -> Result<(), Error> {
         let listed = self.list(namespace, &format!("labels.\"{PURPOSE}\"")).await?;
-        let active = self.active.lock().expect("no holder of this lock panics").clone();
+        let active = self.active.lock().clone();
         for lease in listed {
             let over = Left::of(&lease.labels).is_some_and(|left| is_over(left, lease.created_at));
             if over && !active.contains(&lease.id) {
@@ -169,6 +171,6 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.leases.active.lock().expect("no holder of this lock panics").remove(&self.id);
+        self.leases.active.lock().remove(&self.id);
     }
 }

@@ -15,9 +15,10 @@
 //! collection, `gantry-distribution` for registries, [`archive`] for `load`, `save` and `import`, [`transfer`] for what containerd's
 //! clients ask for.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "the work of a test ends with it"))]
+
 mod app;
 mod archive;
-mod cargo;
 mod catalog;
 mod collect;
 mod commit;
@@ -26,11 +27,13 @@ mod document;
 mod error;
 mod filters;
 mod glob;
+mod graph;
 pub mod input;
 mod lease;
 mod moments;
 mod names;
 mod progress;
+mod promise;
 mod pull;
 mod push;
 mod record;
@@ -42,7 +45,7 @@ mod snapshots;
 mod store;
 mod streams;
 mod transfer;
-mod wire;
 
-pub use app::Service;
+pub use app::{Service, main};
 pub use error::Error;
+pub use promise::Images;

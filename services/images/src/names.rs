@@ -1,4 +1,4 @@
-//! Image records with their consequences: what they refer to is held, and everybody is told.
+//! Image records with their consequences: what they refer to is held, and an event is published.
 //!
 //! Invariant: a record of this service's own making refers to bytes that exist. The record is written first, then
 //! `control` is asked to hold its target; when that is gone already, the record is taken back. containerd's clients may
@@ -7,10 +7,11 @@
 use gantry_api::Peers;
 use gantry_api::events::Publisher;
 use gantry_api::gc::{Client, Collect as _, Hold as _, Resource};
+use gantry_api::images::RecordUpdate;
 use gantry_failpoint::failpoint;
 use gantry_proto::containerd::services::images::v1::{ImageCreate, ImageDelete, ImageUpdate};
 use gantry_rpc::{Code, Coded};
-use gantry_types::{Descriptor, Digest, Namespace};
+use gantry_types::{Descriptor, Digest, Namespace, Relabel};
 
 use crate::error::Error;
 use crate::record::Record;
@@ -55,25 +56,31 @@ impl Names {
         self.hold(namespace, Put { record, previous: None }, Absent::Accept).await.map(|put| put.record)
     }
 
-    /// Changes what `mask` names of a record, for a client of containerd's.
+    /// Changes a record for a client of containerd's.
     pub async fn update_ahead(
         &self,
         namespace: &Namespace,
-        update: Record,
-        mask: &[String],
+        name: &str,
+        update: &RecordUpdate,
     ) -> Result<Record, Error> {
-        let put = self.store.update(namespace, update, mask).await?;
+        let put = self.store.update(namespace, name, update).await?;
         self.hold(namespace, put, Absent::Accept).await.map(|put| put.record)
     }
 
     /// Points a name at a target as containerd does, whether it existed or not: what it stood for is not kept.
     pub async fn replace(&self, namespace: &Namespace, record: Record) -> Result<Record, Error> {
+        let update = RecordUpdate {
+            target: Some(record.target.clone()),
+            annotations: None,
+            labels: Some(Relabel::All(record.labels.clone())),
+            at: Some(record.updated),
+        };
         loop {
             match self.create(namespace, record.clone()).await {
                 Err(Error::RecordExists(_)) => {}
                 created => return created,
             }
-            match self.store.update(namespace, record.clone(), &[]).await {
+            match self.store.update(namespace, &record.name, &update).await {
                 // Removed in between.
                 Err(Error::NoRecord(_)) => {}
                 put => return self.hold(namespace, put?, Absent::Refuse).await.map(|put| put.record),
@@ -135,7 +142,7 @@ impl Names {
         }
         let record = Record::new(Record::dangling_name(target), target.clone());
         match self.create(namespace, record).await {
-            // It was collected in this moment: then nobody can miss it.
+            // It was collected in this moment, so no client misses it.
             Ok(_) | Err(Error::RecordExists(_)) => Ok(()),
             Err(Error::Peer(failure)) if failure.code() == Code::NotFound => Ok(()),
             Err(error) => Err(error),

@@ -9,38 +9,15 @@
 //! are always delivered; counts within a state may be left out when the reader is slow.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use gantry_api::images::{LayerProgress, LayerState as State, PullEvent as Event};
 use gantry_types::Digest;
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use crate::error::Error;
-
-/// What a pull tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// The name is resolved; layers follow.
-    Resolving { repository: String, tag: String },
-    /// A layer moved on.
-    Layer { digest: Digest, state: State, current: u64, total: u64, retry: Duration },
-    /// It is done.
-    Pulled { reference: String, digest: Digest, up_to_date: bool },
-}
-
-/// Where a layer is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    Pulling,
-    Waiting,
-    Downloading,
-    Verifying,
-    Downloaded,
-    Extracting,
-    Complete,
-    Exists,
-    Retrying,
-}
 
 /// Counts within a state are told this often.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -67,7 +44,7 @@ impl Progress {
         (Self { sender, layers: Arc::default() }, receiver)
     }
 
-    /// Tells an event that must not be lost. Fails when nobody listens any more.
+    /// Sends an event that must not be lost. Fails when the listener has gone.
     pub async fn tell(&self, event: Event) -> Result<(), Error> {
         self.sender.send(event).await.map_err(|_| Error::Cancelled)
     }
@@ -76,7 +53,8 @@ impl Progress {
     pub async fn enter(&self, digest: &Digest, state: State, current: u64, total: u64) -> Result<(), Error> {
         for state in self.admit(digest, state) {
             let retry = Duration::ZERO;
-            self.tell(Event::Layer { digest: digest.clone(), state, current, total, retry }).await?;
+            let digest = digest.clone();
+            self.tell(Event::Layer(LayerProgress { digest, state, current, total, retry })).await?;
         }
         Ok(())
     }
@@ -84,39 +62,30 @@ impl Progress {
     /// Says that a layer is left alone for a while.
     pub fn retrying(&self, digest: &Digest, retry: Duration) {
         if retry >= Duration::from_secs(1) {
-            let _ = self.sender.try_send(Event::Layer {
-                digest: digest.clone(),
-                state: State::Retrying,
-                current: 0,
-                total: 0,
-                retry,
-            });
+            let (digest, state) = (digest.clone(), State::Retrying);
+            let layer = LayerProgress { digest, state, current: 0, total: 0, retry };
+            let _ = self.sender.try_send(Event::Layer(layer));
         }
     }
 
     /// Counts within a state; cheap enough for each chunk.
     pub fn count(&self, digest: &Digest, state: State, current: u64, total: u64) {
         {
-            let mut layers = self.layers.lock().expect("no holder of this lock panics");
+            let mut layers = self.layers.lock();
             let Some(layer) = layers.get_mut(digest) else { return };
             if layer.state != state || layer.told.elapsed() < INTERVAL {
                 return;
             }
             layer.told = Instant::now();
         }
-        let _ = self.sender.try_send(Event::Layer {
-            digest: digest.clone(),
-            state,
-            current,
-            total,
-            retry: Duration::ZERO,
-        });
+        let (digest, retry) = (digest.clone(), Duration::ZERO);
+        let _ = self.sender.try_send(Event::Layer(LayerProgress { digest, state, current, total, retry }));
     }
 
     /// The states that a layer enters now: none twice, none after the end, and no extraction before the download is
     /// done. An end that was told before that follows the download.
     fn admit(&self, digest: &Digest, state: State) -> Vec<State> {
-        let mut layers = self.layers.lock().expect("no holder of this lock panics");
+        let mut layers = self.layers.lock();
         let told = Instant::now().checked_sub(INTERVAL).unwrap_or_else(Instant::now);
         let Some(layer) = layers.get_mut(digest) else {
             layers.insert(digest.clone(), Layer { state, told, unpacked: false });
@@ -164,7 +133,7 @@ mod tests {
         }
         drop(progress);
         let mut told = Vec::new();
-        while let Some(Event::Layer { state, .. }) = events.recv().await {
+        while let Some(Event::Layer(LayerProgress { state, .. })) = events.recv().await {
             told.push(state);
         }
         assert_eq!(
@@ -182,7 +151,7 @@ mod tests {
         }
         drop(progress);
         let mut told = Vec::new();
-        while let Some(Event::Layer { state, .. }) = events.recv().await {
+        while let Some(Event::Layer(LayerProgress { state, .. })) = events.recv().await {
             told.push(state);
         }
         assert_eq!(told, [State::Downloading, State::Downloaded, State::Complete]);

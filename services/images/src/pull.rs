@@ -18,9 +18,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use gantry_api::content::Owner;
 use gantry_failpoint::failpoint;
-use gantry_rpc::{Code, Coded};
+use gantry_rpc::{Code, Coded, carry};
 use gantry_types::{ChainId, Descriptor, DiffId, Digest, Namespace, Platform, Reference};
-use tracing::Instrument;
 
 use crate::catalog::Catalog;
 use crate::content::Content;
@@ -56,7 +55,7 @@ pub struct Order {
     pub reference: Reference,
     /// For another platform than the host's.
     pub platform: Option<Platform>,
-    /// Who asks.
+    /// The caller's credentials.
     pub credentials: Credentials,
     /// Every tag of the repository.
     pub all_tags: bool,
@@ -134,7 +133,7 @@ impl Puller {
             // To its end, also when the caller goes away now: a name whose lease stays is not freed by its removal.
             let (puller, namespace, name) = (self.clone(), namespace.clone(), name.clone());
             let end = async move { puller.settle(&namespace, &name, lease, brought).await };
-            tokio::spawn(end.in_current_span()).await.map_err(|_| Error::Cancelled)??;
+            carry::to_its_end(end).await.ok_or(Error::Cancelled)??;
         }
         tracing::info!(image = name, %digest, up_to_date, "pulled");
         progress.tell(Event::Pulled { reference: reference.to_string(), digest, up_to_date }).await

@@ -9,46 +9,25 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, TryStreamExt};
+pub use gantry_api::images::{PushEvent as Event, PushProgress, PushState as State};
 use gantry_failpoint::failpoint;
 use gantry_types::{Descriptor, Digest, Labels, Namespace, Platform, Reference, media_type};
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::cargo::{Cargo, Document, Gaps};
 use crate::catalog::Catalog;
 use crate::content::Content;
 use crate::error::Error;
+use crate::graph::{Document, Gaps, Graph};
 use crate::pull::origin_label;
 use crate::store::Store;
 use gantry_distribution::{Access, Client, Credentials, Mounted, Repository};
-
-/// What a push tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// It begins, at this repository.
-    Preparing { repository: String },
-    /// A layer moved on.
-    Layer { digest: Digest, state: State, current: u64, total: u64, mounted_from: String },
-    /// A tag is there.
-    Pushed { tag: String, digest: Digest, size: u64 },
-}
-
-/// Where a layer is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    Preparing,
-    Waiting,
-    Pushing,
-    Pushed,
-    Exists,
-    Mounted,
-}
 
 /// Of which blobs a push tells how they do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
     /// Of those that people have progress bars for.
     Layers,
-    /// Of configs too.
+    /// Configs too.
     Everything,
 }
 
@@ -68,7 +47,7 @@ pub struct Order {
     pub reference: Reference,
     /// Only this platform's manifest.
     pub platform: Option<Platform>,
-    /// Who asks.
+    /// The caller's credentials.
     pub credentials: Credentials,
 }
 
@@ -99,8 +78,8 @@ impl Pusher {
             prepared.push((tag, self.spread(namespace, &target, order.platform.as_ref()).await?));
         }
         tell(&events, Event::Preparing { repository: reference.name() }).await?;
-        for (tag, cargo) in prepared {
-            self.ship(namespace, &repository, &tag, cargo, Told::Layers, &events).await.map_err(|error| {
+        for (tag, graph) in prepared {
+            self.ship(namespace, &repository, &tag, graph, Told::Layers, &events).await.map_err(|error| {
                 error.of_image("push", &reference.without_tag_or_digest().familiar(), &reference.familiar())
             })?;
         }
@@ -142,15 +121,15 @@ impl Pusher {
         namespace: &Namespace,
         target: &Descriptor,
         wanted: Option<&Platform>,
-    ) -> Result<Cargo, Error> {
+    ) -> Result<Graph, Error> {
         if wanted.is_none()
-            && let Some(cargo) = Cargo::gather(&self.content, namespace, target, Gaps::Refuse).await?
+            && let Some(graph) = Graph::gather(&self.content, namespace, target, Gaps::Refuse).await?
         {
-            return Ok(cargo);
+            return Ok(graph);
         }
         let manifest = self.catalog.details(namespace, target, wanted).await?.manifest.clone();
-        let cargo = Cargo::gather(&self.content, namespace, &manifest, Gaps::Refuse).await?;
-        cargo.ok_or_else(|| Error::Missing {
+        let graph = Graph::gather(&self.content, namespace, &manifest, Gaps::Refuse).await?;
+        graph.ok_or_else(|| Error::Missing {
             digest: manifest.digest.clone(),
             image: target.digest.to_string(),
         })
@@ -167,11 +146,11 @@ impl Pusher {
         namespace: &Namespace,
         repository: &Repository,
         tag: &str,
-        cargo: Cargo,
+        graph: Graph,
         told: Told,
         events: &mpsc::Sender<Event>,
     ) -> Result<(), Error> {
-        let layers: HashSet<&Digest> = cargo
+        let layers: HashSet<&Digest> = graph
             .blobs
             .iter()
             .filter(|blob| told == Told::Everything || media_type::is_layer(&blob.media_type))
@@ -179,19 +158,19 @@ impl Pusher {
             .collect();
         let voice =
             |digest: &Digest| Voice { events, digest: digest.clone(), silent: !layers.contains(digest) };
-        for blob in &cargo.blobs {
+        for blob in &graph.blobs {
             voice(&blob.digest).say(State::Preparing, 0, blob.size, "").await?;
         }
         let slots = Semaphore::new(repository_connections(&self.remote));
-        let shipped: FuturesUnordered<_> = cargo
+        let shipped: FuturesUnordered<_> = graph
             .blobs
             .iter()
             .map(|blob| self.ship_blob(namespace, repository, blob, &slots, voice(&blob.digest)))
             .collect();
         shipped.try_collect::<()>().await?;
         failpoint!("images.push.shipped");
-        let last = cargo.documents.len().saturating_sub(1);
-        for (at, document) in cargo.documents.into_iter().enumerate() {
+        let last = graph.documents.len().saturating_sub(1);
+        for (at, document) in graph.documents.into_iter().enumerate() {
             let Document { descriptor, bytes } = document;
             let name = if at == last { tag.to_owned() } else { descriptor.digest.to_string() };
             repository.put_manifest(&name, &descriptor.media_type, bytes).await?;
@@ -274,7 +253,7 @@ fn repository_connections(remote: &Client) -> usize {
     remote.settings().connections.max(1)
 }
 
-/// Speaks for one blob; configs are silent, as nobody has a progress bar for them.
+/// Reports the progress of one blob; configs are not reported, because clients show no progress bar for them.
 struct Voice<'a> {
     events: &'a mpsc::Sender<Event>,
     digest: Digest,
@@ -286,14 +265,9 @@ impl Voice<'_> {
         if self.silent {
             return Ok(());
         }
-        let event = Event::Layer {
-            digest: self.digest.clone(),
-            state,
-            current,
-            total,
-            mounted_from: from.to_owned(),
-        };
-        tell(self.events, event).await
+        let (digest, mounted_from) = (self.digest.clone(), from.to_owned());
+        let layer = PushProgress { digest, state, current, total, mounted_from };
+        tell(self.events, Event::Layer(layer)).await
     }
 }
 

@@ -24,7 +24,7 @@ pub struct Recovery {
 }
 
 impl Recovery {
-    /// Reads the names: before anybody can change them.
+    /// Reads the names, before any client can change them.
     pub fn new(store: &Store, leases: Leases) -> Result<Self, Error> {
         let mut namespaces = store.namespaces()?;
         // Docker's archives may have been the first that came.
@@ -57,8 +57,8 @@ impl Recovery {
     }
 }
 
-/// Whether nobody will go on with what a lease was made for. The name points at a pull's target since after the lease
-/// was made: the pull had succeeded. Since before: another platform of the same image was on its way.
+/// Whether no operation will continue what a lease was made for. The name points at a pull's target since after the
+/// lease was made: the pull had succeeded. Since before: another platform of the same image was on its way.
 fn is_over(names: &Names, left: &Left<'_>, made: SystemTime) -> bool {
     match left {
         Left::Once => true,

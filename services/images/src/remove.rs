@@ -3,46 +3,15 @@
 //! A name goes alone while the image has others. With its last name goes the image, unless a container uses it:
 //! then it has to be forced, and the image stays without a name; a running container cannot be forced.
 
-use gantry_types::{Digest, Labels, Namespace, Platform, Reference, media_type};
+use gantry_api::images::{Force, Removed, Use};
+use gantry_types::{Labels, Namespace, Platform, Reference, media_type};
 
 use crate::catalog::{Catalog, Found};
 use crate::error::Error;
 use crate::filters::{Filters, Subject};
 use crate::moments;
 use crate::names::Names;
-
-/// A container that uses an image.
-#[derive(Clone, Debug)]
-pub struct Use {
-    /// The container.
-    pub container: String,
-    /// The image as the container's record names it.
-    pub reference: String,
-    /// The image's id.
-    pub image: String,
-    /// Whether it is running.
-    pub running: bool,
-}
-
-/// Whether to remove what is in use, too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Force {
-    Yes,
-    No,
-}
-
-/// What was removed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Removed {
-    /// Familiar names.
-    pub untagged: Vec<String>,
-    /// The digest of the image that each of them was taken from.
-    pub untagged_from: Vec<Digest>,
-    /// Digests of images that have no name left.
-    pub deleted: Vec<Digest>,
-    /// Bytes that the collection afterwards freed.
-    pub freed: u64,
-}
+use crate::record::Record;
 
 /// Removes images. A cheap clone.
 #[derive(Clone)]
@@ -178,10 +147,7 @@ impl Remover {
         let mut removed = Removed::default();
         if used {
             // Before the names go: at no moment is the image without a root.
-            let kept = crate::record::Record::new(
-                crate::record::Record::dangling_name(&found.target),
-                found.target.clone(),
-            );
+            let kept = Record::new(Record::dangling_name(&found.target), found.target.clone());
             match self.names.create(namespace, kept).await {
                 Ok(_) | Err(Error::RecordExists(_)) => {}
                 Err(error) => return Err(error),

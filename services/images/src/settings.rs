@@ -29,7 +29,7 @@ pub struct Settings {
     pub idle_timeout: Option<Duration>,
 }
 
-/// The snapshotter that everybody has.
+/// The snapshotter of a default installation.
 pub const DEFAULT_SNAPSHOTTER: &str = "overlayfs";
 
 impl Settings {

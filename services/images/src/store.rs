@@ -9,15 +9,17 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use gantry_api::images::RecordUpdate;
 use gantry_disk::{Database, KeyedGuard, KeyedLocks, Table};
 use gantry_proto::containerd::services::images::v1::Image;
-use gantry_types::{Digest, Labels, Namespace};
+use gantry_types::{Digest, Namespace};
+use parking_lot::Mutex;
 
 use crate::error::Error;
-use crate::record::Record;
+use crate::record::{self, Record};
 
 type Key = (Namespace, String);
 
@@ -67,12 +69,12 @@ impl Store {
     /// One record, if it is there.
     pub fn find(&self, namespace: &Namespace, name: &str) -> Result<Option<Record>, Error> {
         let image = self.images.get(&(namespace.clone(), name.to_owned())).map_err(disk("read"))?;
-        image.map(Record::try_from).transpose()
+        image.map(record::read).transpose()
     }
 
     /// All records of a namespace, by name.
     pub fn list(&self, namespace: &Namespace) -> Result<Vec<Record>, Error> {
-        self.images.iter(namespace).map(|entry| Record::try_from(entry.map_err(disk("read"))?.1)).collect()
+        self.images.iter(namespace).map(|entry| record::read(entry.map_err(disk("read"))?.1)).collect()
     }
 
     /// The namespaces that have records.
@@ -82,7 +84,7 @@ impl Store {
 
     /// Writes a record whose name is free.
     pub async fn create(&self, namespace: &Namespace, record: Record) -> Result<Record, Error> {
-        record.validate()?;
+        record::validate(&record)?;
         let guard = self.lock(namespace, &record.name).await;
         if self.find(namespace, &record.name)?.is_some() {
             return Err(Error::RecordExists(record.name));
@@ -90,27 +92,25 @@ impl Store {
         self.write(namespace, record, &guard).await
     }
 
-    /// Changes a record: the fields in `mask`, or all that may change when it is empty.
-    pub async fn update(&self, namespace: &Namespace, update: Record, mask: &[String]) -> Result<Put, Error> {
-        let guard = self.lock(namespace, &update.name).await;
-        let previous = self.get(namespace, &update.name)?;
+    /// Changes a record.
+    pub async fn update(
+        &self,
+        namespace: &Namespace,
+        name: &str,
+        update: &RecordUpdate,
+    ) -> Result<Put, Error> {
+        let guard = self.lock(namespace, name).await;
+        let previous = self.get(namespace, name)?;
         let mut record = previous.clone();
-        if mask.is_empty() {
-            record.target = update.target.clone();
-            record.labels = update.labels.clone();
-        }
-        for path in mask {
-            apply(&mut record, &update, path)?;
-        }
-        record.updated = update.updated;
-        record.validate()?;
+        update.apply(&mut record)?;
+        record::validate(&record)?;
         let record = self.write(namespace, record, &guard).await?;
         Ok(Put { record, previous: Some(previous) })
     }
 
     /// Points a name at a target, whether it existed or not, and adds `labels`.
     pub async fn put(&self, namespace: &Namespace, wanted: Record) -> Result<Put, Error> {
-        wanted.validate()?;
+        record::validate(&wanted)?;
         let guard = self.lock(namespace, &wanted.name).await;
         let previous = self.find(namespace, &wanted.name)?;
         let record = match &previous {
@@ -127,7 +127,7 @@ impl Store {
         Ok(Put { record, previous })
     }
 
-    /// Takes a change back, unless somebody changed the record since.
+    /// Takes a change back, unless the record has changed since.
     pub async fn undo(&self, namespace: &Namespace, put: &Put) -> Result<(), Error> {
         let name = &put.record.name;
         let guard = self.lock(namespace, name).await;
@@ -166,7 +166,7 @@ impl Store {
 
     /// Whether a record was created, changed or touched after `mark`. Everything was, before this process knew.
     pub fn touched_since(&self, namespace: &Namespace, name: &str, mark: u64) -> bool {
-        let stamps = self.stamps.lock().expect("no holder of this lock panics");
+        let stamps = self.stamps.lock();
         mark <= self.started
             || stamps.get(&(namespace.clone(), name.to_owned())).is_some_and(|stamp| *stamp >= mark)
     }
@@ -178,7 +178,7 @@ impl Store {
     }
 
     fn stamp(&self, namespace: &Namespace, name: &str) {
-        let mut stamps = self.stamps.lock().expect("no holder of this lock panics");
+        let mut stamps = self.stamps.lock();
         stamps.insert((namespace.clone(), name.to_owned()), Self::mark());
     }
 
@@ -194,7 +194,7 @@ impl Store {
     ) -> Result<Record, Error> {
         self.stamp(namespace, &record.name);
         let mut batch = self.database.batch();
-        batch.put(&self.images, &(namespace.clone(), record.name.clone()), &record.clone().into());
+        batch.put(&self.images, &(namespace.clone(), record.name.clone()), &record::stored(record.clone()));
         batch.commit().await.map_err(disk("written"))?;
         Ok(record)
     }
@@ -204,32 +204,9 @@ impl Store {
         let mut batch = self.database.batch();
         batch.delete(&self.images, &key);
         batch.commit().await.map_err(disk("written"))?;
-        self.stamps.lock().expect("no holder of this lock panics").remove(&key);
+        self.stamps.lock().remove(&key);
         Ok(())
     }
-}
-
-/// Applies one path of an update's mask.
-fn apply(record: &mut Record, update: &Record, path: &str) -> Result<(), Error> {
-    if record.labels.apply_path(&update.labels, path) {
-        return Ok(());
-    }
-    match path {
-        "target" => record.target = update.target.clone(),
-        "annotations" => record.target.annotations = update.target.annotations.clone(),
-        _ => {
-            let Some(key) = path.strip_prefix("annotations.") else {
-                return Err(Error::Request(format!(
-                    "cannot update field {path:?} of image {:?}",
-                    record.name
-                )));
-            };
-            let mut annotations = Labels::from(std::mem::take(&mut record.target.annotations));
-            annotations.apply_path(&update.target.annotations.clone().into(), &format!("labels.{key}"));
-            record.target.annotations = annotations.into();
-        }
-    }
-    Ok(())
 }
 
 fn disk(op: &'static str) -> impl FnOnce(gantry_disk::Error) -> Error {
@@ -259,25 +236,6 @@ mod tests {
         assert!(matches!(store.create(&moby, record("a", "2")).await, Err(Error::RecordExists(_))));
         assert_eq!(store.list(&moby).expect("readable").len(), 1);
         assert!(store.list(&"other".parse().expect("an identifier")).expect("readable").is_empty());
-    }
-
-    #[tokio::test]
-    async fn an_update_changes_what_its_mask_names() {
-        let (_directory, store, moby) = store();
-        let mut first = record("a", "1");
-        first.labels = [("x", "1"), ("y", "2")].into();
-        store.create(&moby, first).await.expect("free");
-        let mut update = record("a", "2");
-        update.labels = [("x", "9")].into();
-        let put = store
-            .update(&moby, update.clone(), &["labels.x".into(), "labels.y".into()])
-            .await
-            .expect("there");
-        assert_eq!(put.record.labels, [("x", "9")].into());
-        assert_eq!(put.record.target, record("a", "1").target);
-        let put = store.update(&moby, update.clone(), &["target".into()]).await.expect("there");
-        assert_eq!(put.record.target, update.target);
-        assert!(store.update(&moby, update, &["name".into()]).await.is_err());
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! Streams that clients open beside a call: progress out, credentials to and fro, archives in and out.
 //!
 //! A client opens a stream under an id of its own choosing, is told that it is there, and names the id in a transfer.
-//! Whoever takes it has it alone; when it is dropped, the client's stream ends.
+//! A transfer that takes a stream has it alone; when the stream is dropped, the client's stream ends.
 //!
 //! ```text
 //! opened ──take──> in use ──drop──> over
@@ -9,8 +9,9 @@
 //! ```
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use prost_types::Any;
 use tokio::sync::mpsc;
 
@@ -18,7 +19,7 @@ use crate::error::Error;
 
 /// Messages each way that may wait for the other side.
 const QUEUE: usize = 16;
-/// Streams that nobody has taken yet; more are refused.
+/// Streams that no transfer has taken yet; more are refused.
 const WAITING: usize = 1024;
 
 /// A stream's name: namespaces have theirs each, and so have those who name none.
@@ -58,7 +59,7 @@ impl Streams {
         let key = (namespace.to_owned(), id.to_owned());
         let (to, incoming) = mpsc::channel(QUEUE);
         let (outgoing, from) = mpsc::channel(QUEUE);
-        let mut waiting = self.waiting.lock().expect("no holder of this lock panics");
+        let mut waiting = self.waiting.lock();
         if waiting.contains_key(&key) {
             return Err(Error::StreamExists(id.to_owned()));
         }
@@ -72,7 +73,7 @@ impl Streams {
     /// Takes a stream.
     pub fn take(&self, namespace: &str, id: &str) -> Result<Stream, Error> {
         let key = (namespace.to_owned(), id.to_owned());
-        let mut waiting = self.waiting.lock().expect("no holder of this lock panics");
+        let mut waiting = self.waiting.lock();
         waiting.remove(&key).ok_or_else(|| Error::NoStream(id.to_owned()))
     }
 }
@@ -86,7 +87,7 @@ impl Opened {
 
 impl Drop for Opened {
     fn drop(&mut self) {
-        let mut waiting = self.streams.waiting.lock().expect("no holder of this lock panics");
+        let mut waiting = self.streams.waiting.lock();
         // One that was taken is not there any more, but another may be under its name.
         self.from.close();
         if waiting.get(&self.key).is_some_and(|stream| stream.outgoing.is_closed()) {

@@ -1,4 +1,5 @@
-//! Refuses the feature `bundled-rocksdb` without the variables that make RocksDB's own build script follow it.
+//! Refuses the feature `bundled-rocksdb` without the environment variables that RocksDB's own build script needs for
+//! it.
 
 fn main() {
     println!("cargo:rerun-if-env-changed=ROCKSDB_COMPILE");

@@ -1,4 +1,4 @@
-//! The service, put together: which drivers of networks and of addresses there are is chosen here alone.
+//! The wiring of the service: the only place that chooses the drivers of networks and of addresses.
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ use crate::server;
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Where plugins are looked for.
+    /// The directories of plugins.
     pub plugins: gantry_plugin::Folders,
 }
 
-/// The service, as `gantryd network` runs it.
+/// The network service, as `gantryd network` runs it.
 #[derive(Debug)]
 pub struct Service;
 
@@ -36,13 +36,19 @@ impl gantry_daemon::Service for Service {
     }
 }
 
-/// The drivers of networks.
+/// The whole `main` of the process. It is not generic, so that the service is compiled with its crate, and not again with
+/// every program that names it.
+pub fn main(arguments: gantry_daemon::Arguments) -> std::process::ExitCode {
+    gantry_daemon::main::<Service>(arguments)
+}
+
+/// The network drivers.
 pub(crate) fn drivers(host: &Arc<Host>, plugins: &Plugins) -> Drivers {
     let bridge: Arc<dyn Driver> = Arc::new(bridge::Bridge::new(host.clone()));
     Drivers::new([bridge, Arc::new(host::Host), Arc::new(none::Null)], plugins.clone())
 }
 
-/// The allocators of addresses.
+/// The IPAM drivers.
 pub(crate) fn ipams(host: &Host, plugins: &Plugins) -> Ipams {
     let default: Arc<dyn Ipam> = Arc::new(ipam::Local::new(host.identity.v6_seed()));
     Ipams::new([default], plugins.clone())

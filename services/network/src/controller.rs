@@ -1,21 +1,24 @@
-//! The handle that every call works through: records, drivers, names.
+//! The handle of every call: records, drivers, names.
 //!
-//! Order of a change: reserve in the [`State`] (nobody else can have it), write the record and change the kernel side by
-//! side, then answer. A crash in between leaves either a record without its kernel objects or kernel objects without
-//! their record; both are recognised by name when the service starts ([`crate::recover`]), so neither has to wait for
-//! the other.
+//! A change has this order: reserve in the [`State`], so that no other call gets the same; write the record and
+//! change the kernel concurrently; answer. A crash in between leaves a record without its kernel objects, or kernel
+//! objects without their record. The next start recognizes both by name ([`crate::recover`]), so the two steps need
+//! no order. Objects that a plugin makes cannot be recognized, so calls to plugins have an order ([`crate::owed`]).
 
 use std::sync::Arc;
 
 use gantry_disk::KeyedLocks;
+use gantry_rpc::carry;
 use parking_lot::Mutex;
+use tokio::sync::mpsc;
 
+use crate::dns::Resolver;
 use crate::driver::Drivers;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::ipam::Ipams;
-use crate::names::Names;
 use crate::netns::pool::NetnsPool;
+use crate::record::Owed;
 use crate::state::State;
 use crate::store::Store;
 
@@ -24,24 +27,23 @@ use crate::store::Store;
 pub struct Controller(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
-    /// Guards the records in memory; never held across an await or a kernel call that changes anything.
+    /// The lock guards the records in memory. It is never held across an await or a call that changes the kernel.
     pub(crate) state: Mutex<State>,
     pub(crate) store: Store,
     pub(crate) host: Arc<Host>,
     pub(crate) drivers: Drivers,
     pub(crate) ipams: Ipams,
     pub(crate) netns_pool: NetnsPool,
-    pub(crate) names: Names,
-    /// One change of a netns at a time.
+    pub(crate) dns: Resolver,
+    /// Ends that plugins could not be told at once.
+    pub(crate) owing: mpsc::Sender<Owed>,
+    /// Serializes the changes of one network namespace.
     pub(crate) changing: KeyedLocks<String>,
 }
 
-/// Runs work that blocks for a while.
+/// Runs blocking work on a thread for it.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| match error.try_into_panic() {
-        Ok(panic) => std::panic::resume_unwind(panic),
-        Err(_) => Error::ShuttingDown,
-    })?
+    carry::blocking(work).await.unwrap_or(Err(Error::ShuttingDown))
 }

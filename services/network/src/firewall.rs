@@ -1,12 +1,13 @@
-//! The host's rules: one nf_tables table per address family, owned by this Gantry alone.
+//! The host's rules: one nf_tables table per address family. Each Gantry has tables of its own.
 //!
-//! What changes are elements of sets and maps; the rules themselves never do ([`rules`]). So publishing a port is one
-//! element, and costs the same whether it is the first or the thousandth. Everything goes through [`Firewall::change`],
-//! which keeps the wanted content beside the kernel's: when the two have drifted apart (somebody flushed the rules), the
-//! table is replaced whole, in one transaction, and no packet ever sees it half. A table that is gone is put back within
-//! seconds also when nothing changes: without it no port is published and no network closed to another.
+//! Only the elements of sets and maps change; the rules themselves never do (see [`rules`]). So publishing a port
+//! adds one element, and the first port costs the same as the thousandth. Every change goes through
+//! [`Firewall::change`], which keeps a copy of the wanted content. When the kernel's content differs from it (another
+//! program has flushed the rules), the table is replaced in one transaction, so that no packet passes a table that is
+//! half complete. Where a table is missing, it is put back within seconds even without a change: without it no port
+//! is published, and networks are not isolated.
 //!
-//! Rules of others are respected: nothing of theirs is touched, and what we accept they may still drop.
+//! Gantry changes no rules of other programs, and those may drop what Gantry's rules accept.
 
 mod closed;
 mod entry;
@@ -26,7 +27,7 @@ pub use entry::{Entry, netns_entries, served};
 #[derive(Debug)]
 pub struct Firewall {
     table: String,
-    /// Guards the socket and the wanted content together: the kernel takes one transaction at a time anyway.
+    /// Guards the socket and the wanted content together. The kernel takes one transaction at a time anyway.
     inner: Mutex<Inner>,
 }
 
@@ -34,21 +35,21 @@ pub struct Firewall {
 struct Inner {
     nft: Nft,
     content: BTreeSet<Entry>,
-    /// IPv6 packets are only tracked and looked at once a network needs it.
+    /// The IPv6 table is made when a network needs it: until then the kernel does not track IPv6 packets.
     v6: bool,
-    /// The tables were taken away, and are not to be put back by themselves.
+    /// The tables were removed by [`Firewall::withdraw`]; only the next change puts them back.
     withdrawn: bool,
 }
 
 impl Firewall {
-    /// Opens nf_tables. What a former process left stays until [`Firewall::restore`].
+    /// Opens nf_tables. The tables of an earlier process stay until [`Firewall::restore`].
     pub fn open(table: String) -> Result<Self> {
         let nft = Nft::open().map_err(Error::kernel("open nf_tables"))?;
         let inner = Inner { nft, content: BTreeSet::new(), v6: false, withdrawn: false };
         Ok(Firewall { table, inner: Mutex::new(inner) })
     }
 
-    /// Puts the table in place with this content, replacing what a former process left, in one transaction.
+    /// Replaces the tables of an earlier process by tables with this content, in one transaction.
     pub fn restore(&self, content: BTreeSet<Entry>) -> Result<()> {
         let mut inner = self.inner.lock();
         inner.v6 = content.iter().any(Entry::is_v6);
@@ -57,7 +58,8 @@ impl Firewall {
         if inner.v6 { Ok(()) } else { inner.remove_table(Family::Ip6, &self.table) }
     }
 
-    /// Removes and adds entries, all or none, in one transaction. Entries that are there already, or not there, are no error.
+    /// Removes and adds entries in one transaction, all or none. Removing an absent entry or adding a present one is
+    /// no error.
     pub fn change(&self, remove: &BTreeSet<Entry>, add: &BTreeSet<Entry>) -> Result<()> {
         let mut inner = self.inner.lock();
         let gone: Vec<Entry> =
@@ -96,7 +98,7 @@ impl Firewall {
         done
     }
 
-    /// Puts the tables back if somebody has removed them (`nft flush ruleset`); says whether that was so.
+    /// Puts the tables back if another program has removed them (`nft flush ruleset`). Returns whether it did.
     pub fn put_back(&self) -> Result<bool> {
         let mut inner = self.inner.lock();
         if inner.withdrawn {
@@ -111,7 +113,7 @@ impl Firewall {
         Ok(false)
     }
 
-    /// Takes the tables away. The next change puts them back.
+    /// Removes the tables. The next change puts them back.
     pub fn withdraw(&self) -> Result<()> {
         let mut inner = self.inner.lock();
         inner.withdrawn = true;
@@ -119,12 +121,12 @@ impl Firewall {
         inner.remove_table(Family::Ip6, &self.table)
     }
 
-    /// Replaces the table by what it should hold.
+    /// Replaces the tables by ones with the wanted content.
     pub fn repair(&self) -> Result<()> {
         self.inner.lock().replace(&self.table)
     }
 
-    /// Compares the kernel's elements with what they should be: one line for each difference.
+    /// Compares the kernel's elements with the wanted ones. Returns one line for each difference.
     pub fn check(&self) -> Result<Vec<String>> {
         let mut inner = self.inner.lock();
         let mut found = Vec::new();
@@ -162,7 +164,7 @@ impl Inner {
         if self.v6 { &[Family::Ip, Family::Ip6] } else { &[Family::Ip] }
     }
 
-    /// Removes the table of a family, if there is one.
+    /// Removes the table of a family, if it exists.
     fn remove_table(&mut self, family: Family, table: &str) -> Result<()> {
         let failed = || Error::kernel(format!("delete nf_tables table {table}"));
         if !self.nft.tables(family).map_err(failed())?.iter().any(|left| left == table) {
@@ -186,7 +188,7 @@ impl Inner {
 
 type Verb = for<'a> fn(&'a mut Batch, Family, &str, &str, &[Element]) -> &'a mut Batch;
 
-/// Adds the entries to a batch, one request per set.
+/// Adds the entries to a batch, with one request per set.
 fn fill<'a>(
     batch: &mut Batch,
     family: Family,

@@ -1,17 +1,19 @@
-//! Whether the host lets packets through, and what it did before.
+//! The host's forwarding of packets, and its state before Gantry.
 //!
-//! Containers reach the world only where the kernel forwards packets (`net.ipv4.ip_forward` and its IPv6 counterpart), a
-//! setting of the whole host. A host that did not forward is not to become a router for its neighbours because of us: what
-//! we switch on is closed ([`Entry::Closed`]) to all but bridges, and switched off again when Gantry withdraws.
+//! Containers reach other hosts only while the kernel forwards packets (`net.ipv4.ip_forward` and its IPv6
+//! counterpart), which is a setting of the whole host. A host that did not forward packets must not become a router
+//! for its neighbours because of Gantry. So where Gantry switches forwarding on, its rules close forwarding
+//! ([`Entry::Closed`]) to everything but bridges, and Gantry switches it off again when it withdraws.
 //!
 //! ```text
 //! on    record → rules close → setting on
 //! off   setting off → record → rules open
 //! ```
 //!
-//! A crash between two steps leaves a host that forwards nothing, or only for bridges, and a record from which the next
-//! start or withdrawal goes on. The record names the boot and the network namespace that it is about: another one has
-//! settings of its own. Of several Gantrys in a namespace each closes it, and the last to withdraw switches it off.
+//! A crash between two steps leaves a host that forwards nothing, or only for bridges, and a record from which the
+//! next start or withdrawal goes on. The record names the boot and the network namespace that it is about, because
+//! another one has settings of its own. Of several Gantries in a namespace each closes it, and the last one to
+//! withdraw switches forwarding off.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -26,27 +28,28 @@ use crate::firewall::{self, Entry, Firewall};
 use crate::record;
 use crate::store::Store;
 
-/// The only key of the table.
+/// The key of the table's only row.
 const KEY: &str = "forwarding";
 
-/// The host's forwarding of packets.
+/// The host's forwarding.
 pub(crate) struct Forwarding {
     store: Store,
-    /// Of our own rules.
+    /// The name of this Gantry's table.
     table: String,
-    /// What was switched on, in this boot and namespace. Held over the change of a setting: there is one host.
+    /// What this Gantry has switched on in this boot and namespace. Held during a change of the setting, of which the
+    /// host has one.
     ours: Mutex<Ours>,
 }
 
 struct Ours {
     record: record::Forwarding,
-    /// Families that were on already, by nobody of us.
+    /// Families whose forwarding was on already, and not by a Gantry.
     theirs: BTreeSet<Family>,
 }
 
 impl Forwarding {
-    /// Finds what was switched on by an earlier process. The rules in `table` tell, too: they hold also without their
-    /// record, and are read before they are replaced.
+    /// Finds what an earlier process has switched on. Reads the rules in `table` too, before they are replaced: they
+    /// tell it when the record is lost.
     pub(crate) fn open(store: &Store, table: String) -> Result<Self> {
         let here = here()?;
         let known = store.forwarding.get(&KEY.to_owned()).map_err(failed())?;
@@ -61,14 +64,14 @@ impl Forwarding {
         Ok(forwarding)
     }
 
-    /// Switches off again what was switched on and no network needs any more. Blocks.
+    /// Switches off what this Gantry has switched on and no network needs. Blocks.
     pub(crate) fn keep(&self, needed: &BTreeSet<Family>) -> Result<()> {
         let mut ours = self.ours.lock();
         let idle = families(&ours.record).into_iter().filter(|family| !needed.contains(family)).collect();
         self.switch_off(&mut ours, idle)
     }
 
-    /// Makes durable that a family was off before.
+    /// Records durably that a family's forwarding was off.
     fn note(&self, ours: &mut Ours, family: Family) -> Result<()> {
         let mut record = ours.record.clone();
         match family {
@@ -78,12 +81,12 @@ impl Forwarding {
         if record == ours.record { Ok(()) } else { self.write(ours, record) }
     }
 
-    /// The rules' share of it.
+    /// The elements for the rules.
     pub(crate) fn entries(&self) -> BTreeSet<Entry> {
         families(&self.ours.lock().record).into_iter().map(Entry::Closed).collect()
     }
 
-    /// Lets packets of these families through the host. Blocks.
+    /// Switches on the forwarding of these families. Blocks.
     pub(crate) fn allow(&self, families: &BTreeSet<Family>, firewall: &Firewall) -> Result<()> {
         families.iter().try_for_each(|family| self.switch_on(*family, firewall))
     }
@@ -108,7 +111,7 @@ impl Forwarding {
         Ok(())
     }
 
-    /// Switches off what was switched on, unless another Gantry still needs it. Blocks.
+    /// Switches off what this Gantry has switched on, unless another Gantry needs it. Blocks.
     pub(crate) fn put_back(&self, firewall: &Firewall) -> Result<()> {
         let mut ours = self.ours.lock();
         ours.theirs.clear();
@@ -156,7 +159,7 @@ fn families(record: &record::Forwarding) -> Vec<Family> {
     both.into_iter().filter_map(|(ours, family)| ours.then_some(family)).collect()
 }
 
-/// A record of nothing, about the calling thread's boot and namespace.
+/// An empty record for the boot and the namespace of the calling thread.
 fn here() -> Result<record::Forwarding> {
     let io = |path: &'static str| move |source| Error::Io { op: format!("read {path}"), source };
     let (boot, namespace) = ("/proc/sys/kernel/random/boot_id", "/proc/thread-self/ns/net");

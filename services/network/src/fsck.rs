@@ -1,4 +1,5 @@
-//! Records and kernel compared: what carries our marks without a record, and what is on record but not there.
+//! Compares records and kernel: finds objects with Gantry's marks and without a record, and objects that are recorded
+//! and missing.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,21 +10,22 @@ use crate::controller::Controller;
 use crate::error::{Error, Result};
 use crate::links;
 
-/// Something that belongs to nobody, or is missing.
+/// An object without a record, or a record without its object.
 #[derive(Clone, Debug)]
 pub struct Stray {
     /// `netns`, `link`, `nft`, `record`.
     pub kind: &'static str,
-    /// Which one.
+    /// The object's name.
     pub name: String,
     /// What is wrong with it.
     pub detail: String,
-    /// Whether that was mended.
+    /// Whether it was repaired.
     pub repaired: bool,
 }
 
 impl Controller {
-    /// Compares records and kernel; removes what carries our marks without a record, and mends the rules, if asked to.
+    /// Compares records and kernel. With `repair`, removes objects with Gantry's marks and without a record, and
+    /// repairs the rules.
     pub fn check(&self, repair: bool) -> Result<Vec<Stray>> {
         let (namespaces, links) = self.unknown()?;
         let (used, namespaces): (Vec<_>, Vec<_>) =
@@ -33,7 +35,7 @@ impl Controller {
         if repair {
             for name in &namespaces {
                 let pin = self.0.host.identity.pin(name);
-                // Under the lock, for a container of this id may have been started since it was looked at.
+                // Under the lock, because a container of this id may have been started since the look.
                 let state = self.0.state.lock();
                 if state.netns(name).is_some() {
                     continue;
@@ -62,8 +64,8 @@ impl Controller {
         Ok(namespaces.chain(used).chain(links).chain(rules).chain(self.incomplete()?).collect())
     }
 
-    /// Networks on record whose bridge is gone, and network namespaces on record that are gone or lack an interface. They
-    /// are their owner's to remove or detach.
+    /// Recorded networks without their bridge, and recorded netns that are gone or lack an interface. Clients have to
+    /// remove or detach them.
     fn incomplete(&self) -> Result<Vec<Stray>> {
         let links = self.0.host.route.lock().links().map_err(Error::kernel("list links"))?;
         let links: BTreeSet<String> = links.into_iter().map(|link| link.name).collect();
@@ -98,7 +100,7 @@ impl Controller {
         Ok(found)
     }
 
-    /// Pins and links of ours that no record knows.
+    /// Pins and links with Gantry's marks that no record has.
     fn unknown(&self) -> Result<(Vec<String>, Vec<String>)> {
         let io = |source| Error::Io { op: format!("list {}", self.0.host.identity.pins.display()), source };
         let mut pins = Vec::new();

@@ -1,12 +1,12 @@
-//! By which endpoint a netns reaches the world, and the default routes that follow. It depends on the records alone:
-//! start, connect, disconnect and recovery all take it from here.
+//! The endpoint with the default route of a netns, and the routes that follow. They depend on the records alone:
+//! start, connect, disconnect and recovery all compute them here.
 
 use std::net::IpAddr;
 
 use gantry_netlink::route::RouteEntry;
 use ipnet::IpNet;
 
-use crate::record::{Endpoint, Netns, Networks};
+use crate::record::{Endpoint, Netns, Networks, StaticRoute};
 
 /// A family of addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +24,8 @@ impl Family {
     }
 }
 
-/// The endpoint by which a netns reaches the world, and is reached: the one with the highest priority, of these the
-/// one whose network's name comes first; never one on an internal network.
+/// The endpoint with the default route: of those on networks that are not internal, the one with the highest
+/// priority; among equals, the one whose network's name comes first.
 pub fn gateway<'a>(netns: &'a Netns, networks: &Networks, family: Family) -> Option<&'a Endpoint> {
     let candidates = netns.endpoints.iter().filter_map(|endpoint| {
         let network = networks.get(&endpoint.network)?;
@@ -41,7 +41,8 @@ pub fn gateway<'a>(netns: &'a Netns, networks: &Networks, family: Family) -> Opt
     best.map(|(endpoint, _)| endpoint)
 }
 
-/// The default routes of a netns, each with the name of its interface.
+/// The routes of a netns, each with the name of its interface: the default routes, and those of the endpoints'
+/// records.
 pub fn routes(netns: &Netns, networks: &Networks) -> Vec<(String, RouteEntry)> {
     let one = |family| {
         let endpoint = gateway(netns, networks, family)?;
@@ -53,7 +54,15 @@ pub fn routes(netns: &Netns, networks: &Networks) -> Vec<(String, RouteEntry)> {
         let gateway: IpAddr = text.parse().ok()?;
         Some((endpoint.interface.clone(), RouteEntry { destination, gateway: Some(gateway), link: None }))
     };
-    [one(Family::V4), one(Family::V6)].into_iter().flatten().collect()
+    let brought = netns.endpoints.iter().flat_map(|endpoint| {
+        let entry = |route: &StaticRoute| {
+            let destination: IpNet = route.destination.parse().ok()?;
+            let gateway = route.next_hop.parse().ok();
+            Some((endpoint.interface.clone(), RouteEntry { destination, gateway, link: None }))
+        };
+        endpoint.routes.iter().filter_map(entry)
+    });
+    [one(Family::V4), one(Family::V6)].into_iter().flatten().chain(brought).collect()
 }
 
 #[cfg(test)]
@@ -98,6 +107,27 @@ mod tests {
         assert_eq!(routes(&netns, &networks)[0].0, "eth0");
         netns.endpoints.drain(..2);
         assert!(gateway(&netns, &networks, Family::V4).is_none());
+    }
+
+    #[test]
+    fn routes_that_endpoints_bring_come_after_the_default_ones() {
+        let (mut netns, networks) = world();
+        let route = |destination: &str, next_hop: &str| StaticRoute {
+            destination: destination.to_owned(),
+            next_hop: next_hop.to_owned(),
+        };
+        netns.endpoints[0].routes = vec![route("10.9.0.0/16", "10.0.0.9"), route("10.8.0.0/16", "")];
+        let entry = |destination: &str, gateway: Option<&str>| RouteEntry {
+            destination: destination.parse().unwrap(),
+            gateway: gateway.map(|gateway| gateway.parse().unwrap()),
+            link: None,
+        };
+        let expected = [
+            ("eth1".to_owned(), entry("0.0.0.0/0", Some("10.0.1.1"))),
+            ("eth0".to_owned(), entry("10.9.0.0/16", Some("10.0.0.9"))),
+            ("eth0".to_owned(), entry("10.8.0.0/16", None)),
+        ];
+        assert_eq!(routes(&netns, &networks), expected);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What a network driver works with on the host: rtnetlink, the rules, forwarding, and the names and marks that are ours.
+//! What network drivers use on the host: rtnetlink, the rules, forwarding, and the names and marks of this Gantry.
 
 use gantry_netlink::Route;
 use parking_lot::Mutex;
@@ -10,7 +10,7 @@ use crate::links::Deleter;
 
 /// The host's side of all networks.
 pub(crate) struct Host {
-    /// rtnetlink in the host's network namespace; the kernel has one lock for it too.
+    /// rtnetlink in the host's network namespace. One socket is enough: the kernel has one lock for all of them.
     pub(crate) route: Mutex<Route>,
     pub(crate) firewall: Firewall,
     pub(crate) forwarding: Forwarding,

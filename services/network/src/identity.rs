@@ -1,22 +1,22 @@
-//! The names and marks by which a Gantry's kernel objects are recognised.
+//! The names and marks by which a Gantry recognizes its kernel objects.
 
 use std::path::PathBuf;
 
-/// What tells the kernel objects of one Gantry from those of another in the same network namespace.
+/// Tells the kernel objects of one Gantry from those of another in the same network namespace.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// Eight hexadecimal digits of the state directory's name.
+    /// Eight hexadecimal digits, derived from the path of the state directory.
     digits: String,
-    /// The state directory is the usual one.
+    /// The state directory is the default one.
     usual: bool,
-    /// Where namespaces are pinned.
+    /// The directory in which network namespaces are pinned.
     pub pins: PathBuf,
-    /// Where tasks are.
+    /// The directory of the tasks' bundles.
     bundles: PathBuf,
 }
 
 impl Identity {
-    /// The identity of a Gantry with these roots.
+    /// The identity of a Gantry with these directories.
     pub fn new(roots: &gantry_daemon::Roots) -> Self {
         let path = roots.state.as_os_str().as_encoded_bytes();
         Identity {
@@ -37,17 +37,17 @@ impl Identity {
         if self.usual { "gantry0".to_owned() } else { format!("gantry-{}", self.digits) }
     }
 
-    /// A user-defined network's bridge: `br-` and twelve digits, as Docker's users know them.
+    /// A user-defined network's bridge: `br-` and twelve digits of the id, as with Docker.
     pub fn bridge(&self, network: &str) -> String {
         format!("br-{}", &network[..12])
     }
 
-    /// What the host's ends of veth pairs begin with: seven letters, which leaves eight of a name's fifteen.
+    /// The prefix of the host's ends of veth pairs: seven letters, which leaves eight of the fifteen of a name.
     pub fn veth_prefix(&self) -> String {
         format!("v{}", &self.digits[..6])
     }
 
-    /// What bridges are marked with.
+    /// The alias of this Gantry's bridges.
     pub fn mark(&self) -> String {
         format!("gantry {}", self.digits)
     }
@@ -60,13 +60,13 @@ impl Identity {
         seed
     }
 
-    /// Whether a task is there that has the network namespace's name: it runs in its namespace.
+    /// Whether a task of the netns's id exists: its container runs in the netns.
     pub fn is_used(&self, netns: &str) -> bool {
         let namespaces = std::fs::read_dir(&self.bundles).into_iter().flatten().flatten();
         namespaces.into_iter().any(|namespace| namespace.path().join(netns).exists())
     }
 
-    /// Where a network namespace is pinned.
+    /// The path that a network namespace is pinned to.
     pub fn pin(&self, netns: &str) -> PathBuf {
         self.pins.join(netns)
     }

@@ -1,4 +1,4 @@
-//! A network namespace's interfaces, in the kernel. Every step finds itself already done.
+//! The interfaces of a network namespace, in the kernel. Every step does nothing when its result exists.
 
 use std::collections::HashMap;
 
@@ -9,9 +9,9 @@ use crate::error::{Error, Result};
 use crate::gateway;
 use crate::record::{Netns, Networks};
 
-/// Gives a network namespace its endpoints' interfaces, and its routes.
+/// Makes the interfaces of a netns's endpoints, and its routes.
 ///
-/// `inside` speaks rtnetlink within the namespace.
+/// `inside` speaks rtnetlink in the namespace.
 pub fn ensure(
     drivers: &Drivers,
     namespace: &Namespace,
@@ -53,7 +53,7 @@ pub fn ensure(
     Ok(())
 }
 
-/// Gives a netns the routes that it should have, after its endpoints have changed.
+/// Sets the routes of a netns after its endpoints have changed.
 pub fn reroute(inside: &mut Route, netns: &Netns, networks: &Networks) -> Result<()> {
     let failed = || Error::kernel(format!("routes of network namespace {}", netns.id));
     let wanted = gateway::routes(netns, networks);
@@ -61,7 +61,7 @@ pub fn reroute(inside: &mut Route, netns: &Netns, networks: &Networks) -> Result
         entry.link = Some(inside.index(&interface).map_err(failed())?);
         inside.replace_routes(&[entry]).map_err(failed())?;
     }
-    // A default route that nothing wants any more: the last way out has gone.
+    // Removes a default route that no endpoint has any more.
     for entry in inside.routes().map_err(failed())? {
         let same = |(_, wanted): &(String, gantry_netlink::route::RouteEntry)| {
             wanted.destination == entry.destination && wanted.gateway == entry.gateway
@@ -87,7 +87,7 @@ fn settings(namespace: &Namespace, v6: &[&str], sysctls: &HashMap<String, String
     namespace.run(write).map_err(failed())?.map_err(failed())
 }
 
-/// `net.ipv4.ip_forward` as a path. Where an interface's name has a dot, the slashes are the separators already.
+/// `net.ipv4.ip_forward` as a path. In a name with slashes, the dots belong to the interface's name.
 fn path(name: &str) -> String {
     if name.contains('/') { name.to_owned() } else { name.replace('.', "/") }
 }

@@ -1,12 +1,12 @@
-//! IPAM drivers: who gives out subnets and the addresses in them.
+//! IPAM drivers, which allocate subnets and addresses.
 //!
 //! ```text
 //! request_pool → request_address ⇄ release_address → release_pool
 //! ```
 //!
-//! An allocator may have to ask others (a plugin, a store that machines share): nothing is locked while it is awaited.
-//! What is given out is on record with the network or the endpoint that has it. An allocator that keeps nothing itself,
-//! like the [`default`](Local) one, is asked again at start for all that is on record, by name.
+//! An IPAM driver may have to ask others (a plugin, a store that hosts share), so no lock is held during a call. The
+//! allocations are recorded with the network or the endpoint that has them. At the start, the service requests every
+//! recorded allocation again from a driver that keeps none itself, such as the [`default`](Local) one.
 
 mod allocation;
 mod local;
@@ -31,75 +31,77 @@ pub use allocation::{allocate, release, release_pools, request_pools};
 pub use local::Local;
 pub use plugin::Distant;
 
-/// A subnet to be given.
+/// A request for a subnet.
 #[derive(Clone, Debug)]
 pub struct PoolRequest {
-    /// Of these addresses.
+    /// The address family.
     pub family: Family,
-    /// The subnet; none for one that the allocator chooses.
+    /// The subnet; `None`: the driver chooses.
     pub subnet: Option<IpNet>,
-    /// The part of it that addresses are chosen from.
+    /// The part of the subnet that addresses are allocated from.
     pub range: Option<IpNet>,
-    /// What must not be chosen, since the host has other uses for it.
+    /// Subnets that the driver must not choose, because the host uses them.
     pub avoid: Vec<IpNet>,
-    /// The allocator's options, as the user gave them.
+    /// The driver's options, as the user gave them.
     pub options: HashMap<String, String>,
 }
 
-/// A subnet that was given.
+/// An allocated subnet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GivenPool {
-    /// What the allocator calls it.
+    /// The driver's id of the pool.
     pub id: String,
     /// The subnet.
     pub subnet: IpNet,
 }
 
-/// What an address is for.
+/// The purpose of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose<'a> {
     /// A network's gateway.
     Gateway,
-    /// An endpoint with this MAC address; empty where it has none yet.
+    /// An endpoint with this MAC address; empty when the endpoint has none yet.
     Endpoint {
         /// As `02:42:ac:11:00:02`.
         mac: &'a str,
     },
-    /// Somebody's that is no container.
+    /// An address outside of Gantry, which no container gets.
     Auxiliary,
 }
 
-/// An allocator of subnets and addresses.
+/// An IPAM driver.
 #[tonic::async_trait]
 pub trait Ipam: Debug + Send + Sync {
-    /// Its name in records and requests.
+    /// The driver's name in records and requests.
     fn name(&self) -> &str;
 
-    /// Whether it keeps what it has given. One that does not is asked again at start for all that is on record.
+    /// Whether the driver keeps its allocations. From a driver that does not, the service requests the recorded ones
+    /// again at the start.
     fn keeps(&self) -> bool {
         false
     }
 
-    /// Whether a network's gateway is its to choose; else it is the first address of the subnet, or of its range.
+    /// Whether the driver chooses a network's gateway; otherwise it is the first address of the subnet or of its
+    /// range.
     fn chooses_gateways(&self) -> bool {
         false
     }
 
-    /// Whether it gives addresses by MAC addresses, which an endpoint then has to have before.
+    /// Whether the driver allocates by MAC address: an endpoint then needs its MAC address before.
     fn wants_mac(&self) -> bool {
         false
     }
 
-    /// Gives a subnet.
+    /// Allocates a subnet.
     ///
     /// # Errors
-    /// [`Error::PoolOverlaps`] with one that was given before; [`Error::PoolsUsedUp`] when there is none to choose.
+    /// [`Error::PoolOverlaps`] with an allocated subnet; [`Error::PoolsUsedUp`] when the driver has none to choose.
     async fn request_pool(&self, request: PoolRequest) -> Result<GivenPool>;
 
-    /// Takes a subnet back, with all its addresses. One that was not given is no error.
+    /// Releases a subnet with all its addresses. One that is not allocated is no error.
     async fn release_pool(&self, pool: &str) -> Result<()>;
 
-    /// Gives an address of a pool: this one, or any. Nothing when it is taken, or when none is left.
+    /// Allocates an address of a pool: the given one, or any. Returns `None` when it is taken, or none is free.
     async fn request_address(
         &self,
         pool: &str,
@@ -107,34 +109,34 @@ pub trait Ipam: Debug + Send + Sync {
         purpose: Purpose<'_>,
     ) -> Result<Option<IpAddr>>;
 
-    /// Takes an address back. One that was not given is no error.
+    /// Releases an address. One that is not allocated is no error.
     async fn release_address(&self, pool: &str, address: IpAddr) -> Result<()>;
 }
 
-/// The allocators by name: the one place where they are chosen. Cheap to clone.
+/// The IPAM drivers by name: the only place that chooses one. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Ipams {
     own: Arc<BTreeMap<String, Arc<dyn Ipam>>>,
     plugins: Plugins,
-    /// Plugins that have said what they are. Guards single edits.
+    /// Plugins whose capabilities are known. Guards single edits.
     known: Arc<Mutex<BTreeMap<String, Arc<Distant>>>>,
 }
 
-/// The allocator of a network whose maker names none.
+/// The driver of a network whose creator names none.
 pub const DEFAULT: &str = "default";
-/// How long a plugin may take at start.
+/// How long a plugin may take at the start.
 const GLANCE: Duration = Duration::from_secs(5);
-/// Allocators of Docker's that are not built.
+/// IPAM drivers of Docker's that are not implemented.
 const NOT_BUILT: [&str; 1] = ["null"];
 
 impl Ipams {
-    /// Allocators to choose from: these, and plugins.
+    /// These drivers, and plugins.
     pub fn new(allocators: impl IntoIterator<Item = Arc<dyn Ipam>>, plugins: Plugins) -> Self {
         let own = allocators.into_iter().map(|allocator| (allocator.name().to_owned(), allocator)).collect();
         Ipams { own: Arc::new(own), plugins, known: Arc::default() }
     }
 
-    /// The allocator of a name; the default one for an empty name.
+    /// The driver of a name; the default one for an empty name.
     pub async fn get(&self, name: &str) -> Result<Arc<dyn Ipam>> {
         let name = if name.is_empty() { DEFAULT } else { name };
         if let Some(own) = self.own.get(name) {
@@ -157,8 +159,8 @@ impl Ipams {
         }
     }
 
-    /// The allocator of a name, if it has to be asked again at start for what is on record. A plugin that does not answer soon is
-    /// taken for one that keeps its records: nothing else may wait for it.
+    /// The driver of a name, if it does not keep its allocations. A plugin that does not answer soon counts as one
+    /// that keeps them, so that it does not delay the start.
     pub async fn forgetful(&self, name: &str) -> Option<Arc<dyn Ipam>> {
         match tokio::time::timeout(GLANCE, self.get(name)).await {
             Ok(Ok(ipam)) => Some(ipam).filter(|ipam| !ipam.keeps()),

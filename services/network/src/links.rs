@@ -1,19 +1,20 @@
-//! Links that are to go: the kernel takes 20 ms for each and holds its one big lock meanwhile, so nobody waits for it.
+//! Deletes links in the background: the kernel takes 20 ms for each, and holds its one big lock meanwhile.
 //!
-//! The veths of a namespace that was unpinned go with it, many at once, without our doing. The deleter looks a little
-//! later and deletes those that are still there (a process kept the namespace alive). What it does not get to, because
-//! this process ends, recovery finds by name.
+//! The kernel itself deletes the veths of a network namespace that is unpinned, many at once. The deleter looks a
+//! little later, and deletes those that still exist (a process keeps the namespace alive). When this process ends
+//! before that, recovery finds the links by name.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use gantry_netlink::{Route, or_missing};
+use gantry_rpc::carry;
 use tokio::sync::{mpsc, oneshot};
 
-/// How long the kernel gets to clean up by itself.
+/// How long the kernel gets to delete links itself.
 const PATIENCE: Duration = Duration::from_millis(300);
 
-/// Takes names of links that must go. Cheap to clone.
+/// Takes the names of links to delete. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Deleter(mpsc::UnboundedSender<Ask>);
 
@@ -24,7 +25,7 @@ enum Ask {
 }
 
 impl Deleter {
-    /// A deleter, and its work, which the caller spawns.
+    /// A deleter, and its future, which the caller spawns.
     pub fn new(mut route: Route) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (sender, mut receiver) = mpsc::unbounded_channel();
         let work = async move {
@@ -44,13 +45,13 @@ impl Deleter {
                         Ask::Tell(told) => waiting.push(told),
                     }
                 }
-                let done = tokio::task::spawn_blocking(move || {
+                let done = carry::blocking(move || {
                     delete(&mut route, names);
                     route
                 });
                 match done.await {
-                    Ok(back) => route = back,
-                    Err(_) => return,
+                    Some(back) => route = back,
+                    None => return,
                 }
                 for told in waiting {
                     let _ = told.send(());
@@ -60,24 +61,24 @@ impl Deleter {
         (Deleter(sender), work)
     }
 
-    /// Deletes links some time soon.
+    /// Deletes links soon.
     pub fn delete(&self, names: Vec<String>) {
         if !names.is_empty() {
-            // The receiver only goes with the service; recovery does it then.
+            // The receiver ends only with the service; recovery then deletes the links.
             let _ = self.0.send(Ask::Delete(names));
         }
     }
 
-    /// Returns when the links that it was given before are gone, as far as they can be deleted.
+    /// Returns when the links of all earlier calls are deleted, as far as they can be.
     pub async fn catch_up(&self) {
         let (told, done) = oneshot::channel();
-        // Neither fails but when the service ends.
+        // Both fail only when the service ends.
         let _ = self.0.send(Ask::Tell(told));
         let _ = done.await;
     }
 }
 
-/// Deletes those of the links that are there.
+/// Deletes those of the links that exist.
 pub fn delete(route: &mut Route, names: Vec<String>) {
     let there: BTreeSet<String> = match route.links() {
         Ok(links) => links.into_iter().map(|link| link.name).collect(),

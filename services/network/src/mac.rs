@@ -1,11 +1,11 @@
-//! Hardware addresses that depend on what they are for.
+//! Hardware addresses derived from their owner.
 
 use gantry_netlink::Mac;
 
-/// A locally administered address that depends on nothing but these two.
+/// A locally administered address derived from the two arguments.
 ///
-/// An address that comes back on a network (a container stopped, another started) comes back with the hardware address
-/// it had: no neighbour table anywhere is out of date.
+/// An IP address that is allocated again on a network (a container stopped, another started) has the same hardware
+/// address as before, so that no neighbour table is out of date.
 pub fn derived(network: &str, what: &str) -> Mac {
     let digest = gantry_types::Digest::sha256(format!("{network} {what}").as_bytes());
     let mut bytes = [0u8; 6];

@@ -1,4 +1,4 @@
-//! Networks: created, removed, chosen subnets for.
+//! Creates and removes networks, and allocates their subnets.
 
 mod check;
 
@@ -7,14 +7,14 @@ use crate::driver::Driver;
 use crate::error::{Error, Result};
 use crate::ipam;
 use crate::links;
-use crate::record::{Network, Subnet};
+use crate::record::{Network, Owed, Subnet};
 use gantry_api::network::NetworkSpec;
 use gantry_failpoint::failpoint;
 use gantry_netlink::Route;
 use ipnet::IpNet;
 
 impl Controller {
-    /// Makes a network: name, subnets, record, and what its driver needs for it.
+    /// Creates a network: name, subnets, record, and what its driver makes.
     pub async fn create_network(&self, spec: NetworkSpec) -> Result<Network> {
         let (spec, driver) = check::checked(spec, &self.0.drivers, &self.0.ipams).await?;
         let mut record = Network {
@@ -40,8 +40,7 @@ impl Controller {
             return Err(error);
         }
         self.0.state.lock().complete_network(record.clone());
-        let (written, built) = tokio::join!(self.0.store.put_network(&record), driver.create(&record));
-        match written.and(built) {
+        match self.build(&*driver, &record).await {
             Ok(()) => {
                 failpoint!("network.create.built", infallible);
                 self.0.state.lock().network_is_ready(&record.id);
@@ -54,16 +53,50 @@ impl Controller {
                 Ok(record)
             }
             Err(error) => {
-                if let Err(error) = self.0.store.delete_network(&record).await {
-                    complain(&record, &error);
-                }
-                self.tear_down_network(&*driver, &record).await;
+                self.release_network(&record).await;
                 Err(error)
             }
         }
     }
 
-    /// Requests a network's subnets, clear of what the host uses otherwise.
+    /// Writes a network's record and has its driver make it. If one fails, the other is undone.
+    async fn build(&self, driver: &dyn Driver, record: &Network) -> Result<()> {
+        let owed = self.owed_of_network(record);
+        self.0.store.owe(&owed).await?;
+        let create = async {
+            failpoint!("network.create.noted");
+            driver.create(record).await?;
+            failpoint!("network.create.told");
+            Ok::<(), Error>(())
+        };
+        let built = match owed.is_empty() {
+            true => {
+                let (written, created) = tokio::join!(self.0.store.put_network(record), create);
+                written.and(created)
+            }
+            // The plugin was told of a network that is on record.
+            false => match create.await {
+                Ok(()) => self.0.store.put_network(record).await,
+                // The plugin has made nothing, or is told later that the network is not needed.
+                refused @ Err(Error::Plugin(_) | Error::PluginSilent(_)) => {
+                    self.settle_told(&owed, &refused).await;
+                    return refused;
+                }
+                failed => failed,
+            },
+        };
+        if let Err(error) = built {
+            if let Err(error) = self.0.store.delete_network(record, &[]).await {
+                complain(record, &error);
+            }
+            self.tear_down_network(driver, record, &owed).await;
+            return Err(error);
+        }
+        self.settle(&owed).await;
+        Ok(())
+    }
+
+    /// Requests a network's subnets, which must not overlap with the host's other networks.
     async fn give_subnets(&self, record: &mut Network) -> Result<()> {
         let host = self.0.host.clone();
         let busy = blocking(move || host_nets(&mut host.route.lock())).await?;
@@ -72,28 +105,36 @@ impl Controller {
         Ok(())
     }
 
-    /// Removes a network that nothing is on.
+    /// Removes a network without endpoints.
     pub async fn remove_network(&self, reference: &str) -> Result<Network> {
         let record = self.0.state.lock().begin_removal(reference)?;
         let driver = self.0.drivers.of(&record)?;
-        // The record first: a network that comes back with the next start was not removed. What a crash leaves of it in
-        // the kernel, recovery finds.
-        if let Err(error) = self.0.store.delete_network(&record).await {
+        // The record is deleted first, because a network must not return at the next start. Recovery removes what a
+        // crash leaves in the kernel.
+        let owed = self.owed_of_network(&record);
+        if let Err(error) = self.0.store.delete_network(&record, &owed).await {
             self.0.state.lock().network_is_ready(&record.id);
             return Err(error);
         }
         failpoint!("network.remove.recorded", infallible);
-        self.tear_down_network(&*driver, &record).await;
+        self.tear_down_network(&*driver, &record, &owed).await;
+        self.release_network(&record).await;
         tracing::info!(network = record.name, id = record.id, "network removed");
         Ok(record)
     }
 
-    /// Undoes all of a network but its record; what fails is logged and left to recovery, the rest goes on.
-    async fn tear_down_network(&self, driver: &dyn Driver, record: &Network) {
-        if let Err(error) = driver.delete(record).await {
+    /// Undoes what a network's driver has made. A failure is logged and left to recovery.
+    async fn tear_down_network(&self, driver: &dyn Driver, record: &Network, owed: &[Owed]) {
+        let deleted = match !owed.is_empty() && self.owes_endpoints_of(record).await {
+            // A plugin may refuse the end of a network before it was told the ends of the endpoints.
+            true => Err(Error::PluginSilent("it has not been told the ends of all endpoints".to_owned())),
+            false => driver.delete(record).await,
+        };
+        failpoint!("network.remove.told", infallible);
+        self.settle_told(owed, &deleted).await;
+        if let Err(error) = deleted {
             complain(record, &error);
         }
-        self.release_network(record).await;
     }
 
     async fn release_network(&self, record: &Network) {
@@ -103,8 +144,9 @@ impl Controller {
         self.0.state.lock().forget_network(&record.id);
     }
 
-    /// Takes what the host has of all networks away: their interfaces, forwarding where we switched it on, and the rules.
-    /// The next start makes them again from the records, which stay. Whatever needs them before then fails.
+    /// Removes from the host everything of all networks: interfaces, forwarding if Gantry switched it on, and rules.
+    /// The records stay, and the next start makes everything again from them. Until then, calls that need the
+    /// networks fail.
     pub async fn withdraw_networks(&self) -> Result<()> {
         let this = self.clone();
         blocking(move || {
@@ -130,7 +172,7 @@ impl Controller {
     }
 }
 
-/// Whether a subnet was chosen is ours to say.
+/// The service, not the client, records whether a subnet was chosen.
 fn subnet(spec: gantry_api::network::Subnet) -> Subnet {
     Subnet {
         subnet: spec.subnet,
@@ -145,7 +187,7 @@ fn complain(record: &Network, error: &Error) {
     tracing::warn!(network = record.name, error = %gantry_rpc::chain(error), "network not wholly removed");
 }
 
-/// Subnets that the host reaches or has, other than by default.
+/// Subnets that the host has or reaches by a route other than the default one.
 pub fn host_nets(route: &mut Route) -> Result<Vec<IpNet>> {
     let failed = || Error::kernel("look at the host's routes");
     let mut nets: Vec<IpNet> =
@@ -155,7 +197,7 @@ pub fn host_nets(route: &mut Route) -> Result<Vec<IpNet>> {
     Ok(nets)
 }
 
-/// As Go reads a truth.
+/// Reads a truth value as Go does.
 pub(crate) fn boolean(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),

@@ -1,8 +1,8 @@
-//! The host's ports: which are given out, and whether the kernel would let us have them.
+//! The host's ports: which are allocated, and whether the kernel lets Gantry have them.
 //!
-//! A port is free when no container has it and when a socket can be bound to it: another program's server must not lose
-//! its packets to a translation. The socket is kept, so that no other program gets the port later; it never listens, and
-//! nothing arrives at it: the kernel's rules answer, with or without this process.
+//! A port is free when no container has it and a socket can be bound to it: the translation must not take packets
+//! from another program's server. The socket is kept, so that no other program gets the port later. It never listens
+//! and receives nothing: the kernel's rules answer, with or without this process.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,12 +14,12 @@ use crate::error::{Error, Result};
 
 pub use gantry_api::network::Protocol;
 
-/// Which ports are acceptable.
+/// The acceptable ports.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted {
     /// The protocol.
     pub protocol: Protocol,
-    /// First and last; `None` for any ephemeral one.
+    /// The first and the last port; `None` for any ephemeral one.
     pub range: Option<(u16, u16)>,
 }
 
@@ -30,10 +30,10 @@ struct Taken {
     _socket: Held,
 }
 
-/// The socket that keeps a port; none where there is nothing to keep.
+/// The socket that keeps a port; `None` where no socket is needed.
 pub type Held = Option<OwnedFd>;
 
-/// The ports that containers have.
+/// The allocated ports.
 #[derive(Debug, Default)]
 pub struct Ports {
     taken: HashMap<(Protocol, u16), Vec<Taken>>,
@@ -42,7 +42,7 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// Takes a port for all these host addresses (one per family), the lowest acceptable that is free everywhere.
+    /// Allocates a port on all these host addresses (one per family): the lowest acceptable one that is free on each.
     ///
     /// `hold` asks the kernel; see [`hold`].
     pub fn allocate(
@@ -67,7 +67,7 @@ impl Ports {
                     }
                     return Ok(port);
                 }
-                // An address that is not the host's will not do with another port either.
+                // An address that the host does not have fails with every port.
                 Err(error @ Error::HostAddress { .. }) => return Err(error),
                 Err(error) => {
                     refusal.get_or_insert(error);
@@ -102,12 +102,12 @@ impl Ports {
         Ok(())
     }
 
-    /// Notes a port that a record says is taken, with the socket that keeps it, if it could be had again.
+    /// Adds a port from a record, with the socket that keeps it, if the kernel gave one.
     pub fn restore(&mut self, protocol: Protocol, port: u16, host: IpAddr, socket: Held) {
         self.taken.entry((protocol, port)).or_default().push(Taken { host, _socket: socket });
     }
 
-    /// Gives a port back.
+    /// Releases a port.
     pub fn give(&mut self, protocol: Protocol, port: u16, host: IpAddr) {
         if let Some(hosts) = self.taken.get_mut(&(protocol, port)) {
             if let Some(index) = hosts.iter().position(|taken| taken.host == host) {
@@ -119,7 +119,7 @@ impl Ports {
         }
     }
 
-    /// A port on all addresses clashes with it on any of the family.
+    /// A port on every address conflicts with the same port on any address of the family.
     fn clashes(&self, protocol: Protocol, port: u16, host: IpAddr) -> bool {
         let clash = |taken: &Taken| {
             let taken = taken.host;
@@ -130,7 +130,7 @@ impl Ports {
     }
 }
 
-/// `net.ipv4.ip_local_port_range`, which is also what Docker takes ephemeral ports from.
+/// `net.ipv4.ip_local_port_range`, from which Docker takes ephemeral ports too.
 fn ephemeral() -> (u16, u16) {
     let read = || {
         let text = gantry_netlink::sysctl::read("net/ipv4/ip_local_port_range").ok()?;
@@ -143,7 +143,7 @@ fn ephemeral() -> (u16, u16) {
     }
 }
 
-/// Takes a port from the kernel by binding a socket to it.
+/// Binds a socket to a port, so that no other program can.
 pub fn hold(protocol: Protocol, at: SocketAddr) -> Result<Held> {
     let io =
         |source: rustix::io::Errno| Error::Io { op: format!("bind host port {at}"), source: source.into() };
@@ -164,13 +164,14 @@ pub fn hold(protocol: Protocol, at: SocketAddr) -> Result<Held> {
         bind(&socket, &at).map(|()| socket)
     };
     let bound = match attempt(false) {
-        // Old connections in TIME_WAIT do not matter, only servers do. Not at first: what was bound so, others can share.
+        // Connections in TIME_WAIT do not matter, servers do. Not set at the first attempt, because other sockets
+        // could then share the port.
         Err(rustix::io::Errno::ADDRINUSE) if protocol == Protocol::Tcp => attempt(true),
         other => other,
     };
     match bound {
         Ok(socket) => Ok(Some(socket)),
-        // No SCTP in this kernel: then no server can have the port either. The same for IPv6.
+        // The kernel has no SCTP or no IPv6: then no server can have the port either.
         Err(rustix::io::Errno::PROTONOSUPPORT | rustix::io::Errno::AFNOSUPPORT) => Ok(None),
         Err(rustix::io::Errno::ADDRINUSE) => {
             Err(Error::PortBusy { host: at.ip(), port: at.port(), protocol: protocol.name() })
@@ -180,7 +181,7 @@ pub fn hold(protocol: Protocol, at: SocketAddr) -> Result<Held> {
     }
 }
 
-/// All addresses of a family.
+/// Every address of a family.
 pub fn any(v6: bool) -> IpAddr {
     if v6 { IpAddr::V6(Ipv6Addr::UNSPECIFIED) } else { IpAddr::V4(Ipv4Addr::UNSPECIFIED) }
 }

@@ -1,4 +1,4 @@
-//! The promise of `gantry_api::network`, kept: requests to the controller, records to what clients are told.
+//! Implements the interface of `gantry_api::network`: converts requests for the controller, and records for clients.
 
 use gantry_api::Promise;
 use gantry_api::network::{
@@ -31,6 +31,10 @@ impl Inspect for Controller {
             self.told(found, endpoints.collect())
         };
         Ok(state.list().iter().map(one).collect())
+    }
+
+    async fn drivers(&self) -> Result<Vec<String>> {
+        Ok(self.0.drivers.names())
     }
 }
 
@@ -87,12 +91,11 @@ impl Attach for Controller {
 
 impl Controller {
     fn told(&self, network: &Network, endpoints: Vec<api::Endpoint>) -> api::Network {
-        let driver = self.0.drivers.of(network);
         api::Network {
             id: network.id.clone(),
             name: network.name.clone(),
             driver: network.driver.clone(),
-            scope: driver.map_or("", |driver| driver.capabilities().scope.name()).to_owned(),
+            scope: network.scope().to_owned(),
             internal: network.internal,
             attachable: network.attachable,
             ipv4: network.enable_ipv4,
@@ -131,7 +134,7 @@ fn subnet(subnet: &Subnet) -> api::Subnet {
     api::Subnet {
         subnet: subnet.subnet.clone(),
         ip_range: subnet.ip_range.clone(),
-        // What the user did not say about a subnet of their own is not shown.
+        // A gateway that the user did not choose is not shown.
         gateway: if subnet.gateway_chosen { String::new() } else { subnet.gateway.clone() },
         auxiliary: subnet.auxiliary.clone(),
         chosen: subnet.chosen,

@@ -1,4 +1,4 @@
-//! gRPC in, the controller out.
+//! The gRPC server over the controller.
 
 use gantry_api::network;
 use gantry_proto::gantry::gc::v1 as gc;
@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status};
 
 use crate::controller::{Controller, blocking};
 
-/// The routes of the service.
+/// The services.
 pub fn routes(controller: &Controller) -> Routes {
     network::server::routes(controller.clone())
         .add_service(FsckServer::new(Server(controller.clone())))
@@ -24,7 +24,7 @@ impl Fsck for Server {
         request: Request<gc::FsckRequest>,
     ) -> std::result::Result<Response<gc::FsckResponse>, Status> {
         let (controller, repair) = (self.0.clone(), request.get_ref().repair);
-        // What is on its way out is no stray.
+        // A link that is being deleted is no stray.
         controller.0.host.deleter.catch_up().await;
         let found = blocking(move || controller.check(repair)).await.map_err(gantry_rpc::status)?;
         let stray = |stray: crate::fsck::Stray| gc::Stray {

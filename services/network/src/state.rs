@@ -1,10 +1,11 @@
-//! Who has which network, address and port: the truth in memory, which every decision is taken on.
+//! The allocations of networks, addresses and ports in memory. Every decision is made here.
 //!
-//! Nothing here waits or touches the disk; the caller holds the lock for microseconds, reserves, and then does the slow
-//! work without it. What is not stored on its own (which addresses and ports are taken) is rebuilt from the records.
+//! No method waits or touches the disk: the caller holds the lock for microseconds, reserves, and then does the slow
+//! work without the lock. What has no record of its own (the taken ports) is rebuilt from the records.
 
 mod endpoint;
 mod networks;
+mod ports;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -45,14 +46,15 @@ impl State {
         self.netns.values()
     }
 
-    /// Stores a netns, whose addresses and ports are taken already.
+    /// Stores a netns whose addresses and ports are allocated.
     pub fn put_netns(&mut self, netns: Netns) {
         self.netns.insert(netns.id.clone(), netns);
     }
 
-    /// Notes a netns that a record says is there, and takes its ports. Its addresses are requested again beside it.
+    /// Adds a netns from its record, and takes its ports. The caller requests its addresses again.
     ///
-    /// A port that somebody else bound while the service was away stays published: its container was there first.
+    /// A port that another program has bound while the service was not running stays published: the container had it
+    /// first.
     pub fn restore_netns(&mut self, netns: Netns, hold: impl Fn(Protocol, SocketAddr) -> Result<Held>) {
         for port in &netns.ports {
             if let Some((protocol, number, host)) = key(port) {
@@ -66,13 +68,13 @@ impl State {
         self.put_netns(netns);
     }
 
-    /// Forgets a netns and gives its ports back. Its addresses are released before.
+    /// Removes a netns and releases its ports. The caller has released its addresses.
     pub fn forget_netns(&mut self, netns: &Netns) {
         self.give_ports(&netns.ports);
         self.netns.remove(&netns.id);
     }
 
-    /// The interfaces and namespaces that ought to exist, for comparing with what does.
+    /// The interfaces that should exist, to compare with the kernel's.
     pub fn veths(&self) -> BTreeSet<String> {
         self.netns.values().flat_map(|netns| &netns.endpoints).map(|endpoint| endpoint.veth.clone()).collect()
     }

@@ -1,4 +1,5 @@
-//! Network keeps its promise: the service in a network namespace of its own, through its socket. Needs root.
+//! The contract suite of network on the service, in a network namespace of its own and through its socket. Needs
+//! root.
 
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use gantry_rpc::{Code, Coded};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-/// A host with the service on it; both go with this.
+/// A host with the service; dropping it ends both.
 struct Host {
     root: TempDir,
     shutdown: CancellationToken,

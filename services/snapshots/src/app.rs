@@ -48,6 +48,12 @@ impl gantry_daemon::Service for Service {
     }
 }
 
+/// The whole `main` of the process. It is not generic, so that the service is compiled with its crate, and not again with
+/// every program that names it.
+pub fn main(arguments: gantry_daemon::Arguments) -> std::process::ExitCode {
+    gantry_daemon::main::<Service>(arguments)
+}
+
 /// Opens the store with the drivers that there are, and the remote snapshotters that settings name.
 pub(crate) fn open(state: &Path, settings: &Settings) -> Result<(Store, Uncounted)> {
     let trash = Trash::start()?;

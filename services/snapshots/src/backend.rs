@@ -1,4 +1,4 @@
-//! Who makes the snapshots of a snapshotter: a driver, in directories of ours, or a remote one.
+//! What makes the snapshots of a snapshotter: a driver, in directories of ours, or a remote snapshotter.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ impl Backend {
         }
     }
 
-    /// Who knows what may go.
+    /// Who decides which snapshots may be removed.
     pub fn keeper(&self) -> Keeper {
         match self {
             Self::Driver(driver) => driver.keeper(),

@@ -28,26 +28,26 @@ pub const DEFAULT: &str = Overlay::NAME;
 /// The snapshotter for other containerds: what a proxy plugin of theirs is to be called.
 pub const PLUGIN: &str = "gantry";
 
-/// Who knows what is still needed of a snapshotter's snapshots.
+/// Who decides which of a snapshotter's snapshots are still needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keeper {
     /// This Gantry: its leases and labels say so, and `control` collects.
     Us,
-    /// Another containerd, which keeps names, leases and labels of its own above them: nothing is collected, no lease is
-    /// asked for, nobody here is told.
+    /// Another containerd, which keeps names, leases and labels of its own above them: Gantry collects nothing, asks
+    /// for no lease, and announces no change.
     Them,
 }
 
 /// Keeps the snapshots of one snapshotter, and shows them.
 ///
-/// A snapshot is made, shown as often as somebody asks, and discarded by its [`Layout`]. That of an image's layer is
+/// A snapshot is made, shown as often as a client asks, and discarded by its [`Layout`]. That of an image's layer is
 /// staged first: filled under a name of its own, and given its id when it is whole. Everything may be repeated: a start
 /// makes again what a crash has left half made.
 pub trait Driver: Debug + Send + Sync {
     /// The snapshotter's name.
     fn name(&self) -> &'static str;
 
-    /// Who knows what may go.
+    /// Who decides which snapshots may be removed.
     fn keeper(&self) -> Keeper {
         Keeper::Us
     }

@@ -60,7 +60,7 @@ pub enum Error {
     Io {
         /// What was tried.
         op: &'static str,
-        /// On what.
+        /// The path.
         path: String,
         /// The kernel's answer.
         #[source]
@@ -74,7 +74,7 @@ pub enum Error {
     Hostile {
         /// Its name.
         entry: String,
-        /// Why.
+        /// The reason.
         reason: &'static str,
     },
     /// An error while an entry was made.
@@ -122,7 +122,7 @@ pub enum Error {
     /// A peer's answer.
     #[error("{peer}")]
     Peer {
-        /// Which.
+        /// The name of the other service.
         peer: &'static str,
         /// What it said.
         #[source]
@@ -216,8 +216,11 @@ impl Coded for Error {
                 Code::Internal
             }
             Self::Entry { source, .. } | Self::Layer { source, .. } => match source.as_ref() {
-                // A name longer than any file system takes, or through what is no directory, is the archive's fault.
-                Self::Host(error) if matches!(error.raw_os_error(), Some(ENAMETOOLONG | ENOTDIR | ELOOP)) => {
+                // A name longer than any file system takes, or through what is no directory, or is not there, is the
+                // archive's fault.
+                Self::Host(error)
+                    if matches!(error.raw_os_error(), Some(ENOENT | ENAMETOOLONG | ENOTDIR | ELOOP)) =>
+                {
                     Code::InvalidArgument
                 }
                 source => source.code(),
@@ -231,6 +234,7 @@ impl Coded for Error {
     }
 }
 
+const ENOENT: i32 = 2;
 const ENOTDIR: i32 = 20;
 const ENAMETOOLONG: i32 = 36;
 const ELOOP: i32 = 40;

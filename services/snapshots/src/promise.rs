@@ -43,7 +43,8 @@ impl Snapshots {
         Self { store, leases, events }
     }
 
-    /// The snapshotters without a service around them, for tests: what is below `state`, with nobody told of changes.
+    /// The snapshotters without a service around them, for tests: what is below `state`, without announcements of
+    /// changes.
     ///
     /// # Errors
     ///
@@ -97,15 +98,15 @@ impl Snapshotter {
             leases.add(owner, &scope, &there).await?;
         }
         let mounts = store.prepare(&scope, kind, key, parent, labels).await?;
-        // containerd tells nobody of a view.
+        // containerd announces no views.
         if told && kind == record::Kind::Active {
             events.prepared(&scope, key, parent);
         }
         Ok(mounts)
     }
 
-    /// Who is asking, and whether anybody is told of changes: another containerd's leases are none of `control`'s, and its
-    /// changes nobody's business here.
+    /// The caller, and whether changes are announced. Another containerd keeps its leases itself, not in `control`,
+    /// and its changes are not announced here.
     fn known(&self, owner: &Owner) -> Result<(Owner, bool)> {
         Ok(match self.all.store.backend(&self.name)?.keeper() {
             Keeper::Us => (owner.clone(), true),

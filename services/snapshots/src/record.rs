@@ -96,6 +96,26 @@ pub struct Discard {
     /// Whose namespace it was made in.
     #[prost(string, tag = "1")]
     pub namespace: String,
+    /// The commit that creates the snapshot.
+    #[prost(message, optional, tag = "2")]
+    pub commit: Option<Committing>,
+}
+
+/// A commit whose outcome is unknown.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Committing {
+    /// The key of the active snapshot.
+    #[prost(string, tag = "1")]
+    pub key: String,
+    /// The remote snapshotter's name for it.
+    #[prost(string, tag = "2")]
+    pub active: String,
+    /// The name of the committed snapshot.
+    #[prost(string, tag = "3")]
+    pub name: String,
+    /// The record of the committed snapshot.
+    #[prost(message, optional, tag = "4")]
+    pub record: Option<Record>,
 }
 
 /// What a snapshot takes.

@@ -25,7 +25,7 @@ use crate::store::{Store, blocking, make};
 pub struct Finding {
     /// `directory` or `record`.
     pub kind: &'static str,
-    /// Which.
+    /// The name of the snapshot.
     pub name: String,
     /// What is wrong with it.
     pub detail: String,

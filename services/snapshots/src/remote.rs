@@ -125,6 +125,14 @@ impl Remote {
         Ok(self.client.commit(&owner, &name, &key, told(labels), rebase.as_ref()).await?)
     }
 
+    /// Whether a snapshot is there, and committed.
+    pub async fn is_committed(&self, namespace: &Namespace, name: &str) -> Result<bool> {
+        match self.client.stat(namespace, &either(name)?).await {
+            Err(failure) if failure.code() == Code::NotFound => Ok(false),
+            info => Ok(info?.kind == Kind::Committed),
+        }
+    }
+
     /// What a snapshot takes.
     pub async fn usage(&self, namespace: &Namespace, name: &str) -> Result<Usage> {
         Ok(self.client.usage(namespace, &either(name)?).await?)

@@ -10,7 +10,7 @@
 //! platform = "linux/amd64"
 //! ```
 //!
-//! The table is containerd's own, but for `snapshotter`. A content store is none of the types: images and layers change hands as files of the
+//! The table is containerd's own, but for `snapshotter`. A content store is refused: images and layers change hands as files of the
 //! content service, which a proxy has not.
 
 use std::collections::BTreeMap;
@@ -34,7 +34,7 @@ pub struct Settings {
     pub differs: BTreeMap<String, Plugin>,
 }
 
-/// A service of somebody else's.
+/// A service of another vendor.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plugin {
@@ -62,6 +62,9 @@ enum Kind {
     Snapshot,
     #[serde(rename = "diff", alias = "io.containerd.differ.v1")]
     Diff,
+    /// Known, so that the refusal says why.
+    #[serde(rename = "content", alias = "io.containerd.content.v1")]
+    Content,
 }
 
 /// The settings as they are written.
@@ -77,9 +80,14 @@ impl TryFrom<Written> for Settings {
     fn try_from(written: Written) -> Result<Self, String> {
         let mut settings = Self::default();
         for (name, plugin) in written.proxy_plugins {
-            let taken: &[&str] = match plugin.kind {
-                Kind::Snapshot => &[Overlay::NAME, Native::NAME, PLUGIN],
-                Kind::Diff => &[WALKING],
+            let (taken, plugins): (&[&str], _) = match plugin.kind {
+                Kind::Snapshot => (&[Overlay::NAME, Native::NAME, PLUGIN], &mut settings.snapshotters),
+                Kind::Diff => (&[WALKING], &mut settings.differs),
+                Kind::Content => {
+                    return Err(format!(
+                        "proxy_plugins.{name}: a content store of others cannot be used: Gantry reads layers as files of its own store"
+                    ));
+                }
             };
             if taken.contains(&name.as_str()) {
                 return Err(format!("proxy_plugins.{name}: the name is taken by one of ours"));
@@ -94,10 +102,7 @@ impl TryFrom<Written> for Settings {
                 let parsed: Result<Platform, _> = platform.parse();
                 parsed.map_err(|error| format!("proxy_plugins.{name}: {error}"))?;
             }
-            match plugin.kind {
-                Kind::Snapshot => settings.snapshotters.insert(name, plugin),
-                Kind::Diff => settings.differs.insert(name, plugin),
-            };
+            plugins.insert(name, plugin);
         }
         Ok(settings)
     }
@@ -147,6 +152,8 @@ mod tests {
             let text = format!("[proxy_plugins.{name}]\ntype = \"{kind}\"\naddress = \"{address}\"");
             assert!(read(&text).is_err(), "{text}");
         }
+        let content = "[proxy_plugins.x]\ntype = \"io.containerd.content.v1\"\naddress = \"/run/x.sock\"";
+        assert!(read(content).unwrap_err().contains("a content store of others cannot be used"));
         assert!(read("[proxy_plugins.x]\ntype = \"snapshot\"\naddress = \"/x\"\nodd = 1").is_err());
         assert!(read("odd = 1").is_err());
     }

@@ -19,8 +19,8 @@
 //! Two calls for the same chain id share the work: the second waits for the lock and finds the snapshot. Locks are
 //! taken by layer, and a layer only waits for those below it, so no two calls can wait for each other. Extracting takes
 //! one of the service's [`Slots`], and nothing that is waited for with one in hand is another layer. Progress is left
-//! where the caller finds it ([`Tracker`]): one that does not read it holds up nobody. Dropping the call ends its tasks;
-//! what they staged goes to the trash.
+//! where the caller finds it ([`Tracker`]): a caller that does not read it blocks nothing. Dropping the call ends its
+//! tasks; what they staged goes to the trash.
 
 mod extraction;
 mod follow;
@@ -238,7 +238,7 @@ impl Task {
                         Error::Disk(gantry_disk::Error::Database { .. } | gantry_disk::Error::Closed { .. })
                     ) {
                         // Only the next start will tell whether the record is in the log: it finds its files then, or
-                        // removes them. Until then nobody may take them for a stray.
+                        // removes them. Until then they must not be taken for a stray.
                         let _ = std::mem::ManuallyDrop::new(placed);
                     }
                     return Err(error);

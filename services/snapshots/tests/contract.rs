@@ -1,5 +1,7 @@
 //! Snapshots and diff keep their promises: every driver, by itself and through the service's socket. Needs root.
 
+#![allow(clippy::disallowed_methods, reason = "the work of a test ends with it")]
+
 use std::path::Path;
 use std::time::Duration;
 

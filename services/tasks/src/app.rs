@@ -1,14 +1,14 @@
-//! The wiring, top to bottom.
+//! The wiring of the service, top to bottom.
 
-use gantry_api::{Peers, gc};
+use gantry_api::{Peers, gc, tasks as api};
 use gantry_daemon::{BoxError, Context};
 use gantry_disk::{Database, Schema};
 use gantry_proto::containerd::services::containers::v1::containers_server::ContainersServer;
 use gantry_proto::containerd::services::introspection::v1::introspection_server::IntrospectionServer;
 use gantry_proto::containerd::services::sandbox::v1::controller_server::ControllerServer;
 use gantry_proto::containerd::services::sandbox::v1::store_server::StoreServer;
-use gantry_proto::containerd::services::tasks::v1::tasks_server::TasksServer;
 use gantry_proto::gantry::gc::v1::fsck_server::FsckServer;
+use gantry_rpc::carry;
 use tonic::service::Routes;
 
 use crate::collect::Roots;
@@ -17,10 +17,10 @@ use crate::sandboxes::controller::Controller;
 use crate::sandboxes::{self, Sandboxes};
 use crate::shim::binary::SearchPath;
 use crate::shim::ttrpc;
-use crate::tasks::{Places, Tasks};
+use crate::tasks::{Handle, Places, Tasks};
 use crate::{events, monitor, recover, server};
 
-/// The longest message, as containerd has it.
+/// The longest gRPC message, the same as containerd's.
 const MESSAGE_LIMIT: usize = 16 << 20;
 
 /// Opens the records, takes over running shims, and serves until shutdown.
@@ -31,7 +31,7 @@ pub async fn run(context: Context, search: SearchPath) -> Result<(), BoxError> {
         let schema = Schema { tables: &[containers::TABLE, sandboxes::TABLE], migrations: &[] };
         Database::open_beside(state, schema, &folders)
     };
-    let database = tokio::task::spawn_blocking(opening).await??;
+    let database = carry::blocking(opening).await.ok_or(crate::error::Error::ShuttingDown)??;
     let records = Containers::new(database.clone());
     let sandboxes = Sandboxes::new(database.clone());
     let peers = Peers::new(context.run());
@@ -49,7 +49,8 @@ pub async fn run(context: Context, search: SearchPath) -> Result<(), BoxError> {
     let tasks = Tasks::new(places, records.clone(), publisher.clone(), stop);
     let events = gantry_rpc::socket::bind(&context.run().join("containerd.sock.ttrpc"), 0o600)?;
     context.spawn("shims' events", ttrpc::events::serve(events, tasks.clone()));
-    // Beside recovery, which starts nothing; whoever starts a container waits for it.
+    // Runs beside recovery, which starts no container. A task's creation waits for the profile in
+    // `apparmor::require`.
     context.spawn("AppArmor", crate::apparmor::load());
     recover::recover(&tasks).await?;
     controller.recover().await?;
@@ -57,10 +58,7 @@ pub async fn run(context: Context, search: SearchPath) -> Result<(), BoxError> {
 
     let containers = server::containers::Server::new(records.clone(), publisher, &peers);
     let routes = Routes::new(ContainersServer::new(containers).max_decoding_message_size(MESSAGE_LIMIT))
-        .add_service(
-            TasksServer::new(server::tasks::Server::new(tasks.clone()))
-                .max_decoding_message_size(MESSAGE_LIMIT),
-        )
+        .add_service(api::server::service(Handle::new(tasks.clone())))
         .add_service(
             StoreServer::new(server::sandbox_store::Server::new(sandboxes.clone()))
                 .max_decoding_message_size(MESSAGE_LIMIT),

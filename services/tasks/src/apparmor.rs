@@ -1,19 +1,21 @@
-//! AppArmor profiles: containers run under those that their specs name, or not at all.
+//! AppArmor profiles. A container runs under the profile that its spec names, or without one.
 //!
-//! This service has the privileges to load one. It loads the default profile when it starts, and again before a
-//! container that has lost it: package managers unload what they do not know.
+//! This service has the privilege to load profiles. It loads the default profile when it starts, and again when a
+//! container is created and the kernel no longer has the profile: a package manager that reloads AppArmor unloads
+//! profiles that it does not know.
 
 use std::time::Instant;
 
 use gantry_host::apparmor::{self, DEFAULT_PROFILE, UNCONFINED};
+use gantry_rpc::carry;
 use serde::Deserialize;
 
 use crate::error::Error;
 
-/// Loads the default profile, where the machine has AppArmor; says so where containers go without.
+/// Loads the default profile where the kernel has AppArmor. Logs when containers run without it.
 pub async fn load() {
     let begun = Instant::now();
-    let loaded = tokio::task::spawn_blocking(|| match (apparmor::is_supported(), apparmor::is_enabled()) {
+    let loaded = carry::blocking(|| match (apparmor::is_supported(), apparmor::is_enabled()) {
         (true, _) => apparmor::ensure_default().map(|()| true),
         (false, true) => {
             tracing::warn!("apparmor_parser is not installed: containers are not confined by AppArmor");
@@ -21,7 +23,7 @@ pub async fn load() {
         }
         (false, false) => Ok(false),
     });
-    match loaded.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())) {
+    match loaded.await.unwrap_or(Ok(false)) {
         Ok(true) => {
             let elapsed = begun.elapsed();
             tracing::info!(profile = DEFAULT_PROFILE, ?elapsed, "containers are confined by AppArmor");
@@ -34,24 +36,24 @@ pub async fn load() {
     }
 }
 
-/// Sees to it that the kernel has the profile that a spec names.
+/// Ensures that the kernel has the profile that a spec names; loads the default profile when it is missing.
 pub async fn require(spec: &[u8]) -> Result<(), Error> {
     let Some(profile) = profile_of(spec) else { return Ok(()) };
-    let required = tokio::task::spawn_blocking(move || {
+    let required = carry::blocking(move || {
         if profile == DEFAULT_PROFILE {
             return apparmor::ensure_default().map_err(Error::AppArmor);
         }
         match apparmor::is_loaded(&profile) {
             Ok(false) => Err(Error::ProfileMissing(profile)),
-            // What cannot be looked up, the kernel says when the container starts.
+            // Where the lookup fails, the kernel's own error at the container's start says more.
             Ok(true) | Err(_) => Ok(()),
         }
     });
-    required.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    required.await.unwrap_or(Err(Error::ShuttingDown))
 }
 
-/// The profile that a spec names, where there is something to see to. Profiles of other policy namespaces and stacks of
-/// profiles are the kernel's to judge.
+/// The profile that a spec names, if this service can check it. The kernel judges profiles of other policy namespaces
+/// and stacked profiles.
 fn profile_of(spec: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Spec {

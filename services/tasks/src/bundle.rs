@@ -1,15 +1,15 @@
-//! Bundles: the directory of each task, on a file system that goes with a reboot.
+//! Bundles: one directory for each task, on a tmpfs, which a reboot empties.
 //!
 //! ```text
 //! run/bundles/<namespace>/<id>/
 //!     config.json       the OCI spec, from the container's record
 //!     rootfs/           where the shim mounts the root, in a mount namespace of its own
-//!     bootstrap.json    where the shim is: written when it has started
+//!     bootstrap.json    how to reach the shim: written when the shim has started
 //!     shim-binary       the path of the shim's binary
-//!     journal           what happened, and what was published of it
-//!     exit.json, …      the shim's own
+//!     journal           the task's steps, and which of their events were published
+//!     exit.json, …      files of the shim
 //! run/bundles/<namespace>/.<id>.<n>/
-//!     a bundle on its way out: kept until its delete event is published
+//!     a bundle that was set aside: kept until the task's delete event is published
 //! ```
 
 use std::fs;
@@ -36,12 +36,12 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Where the bundle of a task is.
+    /// The path of a task's bundle.
     pub fn folder_of(root: &Path, namespace: &str, id: &str) -> PathBuf {
         root.join(namespace).join(id)
     }
 
-    /// Makes a new bundle. What a dead predecessor left in its place must be gone.
+    /// Creates a bundle. The caller has removed any earlier bundle of the same task.
     pub fn create(
         root: &Path,
         namespace: &str,
@@ -60,7 +60,7 @@ impl Bundle {
         }
         let filled = Bundle::fill(&folder, spec, binary);
         if filled.is_err() {
-            // The cause is what the caller wants to hear; the rest is found by recovery.
+            // The caller needs the first error. Recovery removes what is left.
             let _ = fs::remove_dir_all(&folder);
         }
         filled
@@ -74,7 +74,7 @@ impl Bundle {
         Ok(Bundle { folder: folder.to_owned(), journal: Journal::open(folder)? })
     }
 
-    /// Opens a bundle that is there.
+    /// Opens an existing bundle.
     pub fn open(folder: PathBuf) -> Result<Bundle, Error> {
         let journal = Journal::open(&folder)?;
         Ok(Bundle { folder, journal })
@@ -90,19 +90,19 @@ impl Bundle {
         &self.journal
     }
 
-    /// Notes where the shim is.
+    /// Records how to reach the shim.
     pub fn write_bootstrap(&self, bootstrap: &Bootstrap) -> Result<(), Error> {
         let temporary = self.folder.join(".bootstrap.json");
         write(&temporary, &bootstrap.to_json())?;
         fs::rename(&temporary, self.folder.join(BOOTSTRAP)).map_err(Error::io("rename", temporary))
     }
 
-    /// Where the shim is; `None` when it never came up.
+    /// How to reach the shim; `None` when the shim did not start.
     pub fn bootstrap(&self) -> Result<Option<Bootstrap>, Error> {
         bootstrap_in(&self.folder)
     }
 
-    /// Whether our shim has written down, with the end of init, that the kernel killed for want of memory.
+    /// Whether our shim recorded, with the exit of init, that the kernel killed a process for want of memory.
     pub fn was_oom_killed(&self) -> bool {
         #[derive(Default, serde::Deserialize)]
         struct Exit {
@@ -113,12 +113,12 @@ impl Bundle {
         serde_json::from_slice::<Exit>(&exit).unwrap_or_default().oom
     }
 
-    /// The shim's binary.
+    /// The path of the shim's binary.
     pub fn shim_binary(&self) -> Option<PathBuf> {
         fs::read_to_string(self.folder.join(SHIM_BINARY)).ok().map(PathBuf::from)
     }
 
-    /// Moves the bundle out of the way of a new task of the same name.
+    /// Renames the bundle, to make room for a new task of the same name.
     pub fn set_aside(&self) -> Result<Bundle, Error> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let name = self.folder.file_name().unwrap_or_default().to_string_lossy();
@@ -128,8 +128,11 @@ impl Bundle {
         Ok(Bundle { folder: aside, journal: self.journal.clone() })
     }
 
-    /// Removes the bundle.
+    /// Removes the bundle, and nothing that is mounted in it. A shim written by others mounts the container's root in
+    /// the host's mount namespace, and may have died before it unmounted the root.
     pub fn remove(&self) -> Result<(), Error> {
+        let root = self.folder.join(ROOTFS);
+        gantry_mount::detach_all(&root).map_err(|error| Error::io("unmount", root)(error.into_io()))?;
         match fs::remove_dir_all(&self.folder) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 Err(Error::io("remove", &self.folder)(error))
@@ -139,11 +142,11 @@ impl Bundle {
     }
 }
 
-/// Where the shim of the bundle in `folder` is; `None` when it never came up.
+/// How to reach the shim of the bundle in `folder`; `None` when the shim did not start.
 pub fn bootstrap_in(folder: &Path) -> Result<Option<Bootstrap>, Error> {
     let path = folder.join(BOOTSTRAP);
     match fs::read(&path) {
-        // What makes no sense nobody can have been told of.
+        // A file that does not parse was not written completely, and no client was told of its task.
         Ok(bytes) => Ok(Bootstrap::parse(&bytes).ok()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::io("read", path)(error)),
@@ -157,9 +160,9 @@ pub struct Found {
     pub namespace: String,
     /// The container.
     pub id: String,
-    /// Its directory.
+    /// The bundle's directory.
     pub folder: PathBuf,
-    /// True when it was on its way out.
+    /// The bundle was set aside.
     pub aside: bool,
 }
 
@@ -197,7 +200,8 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(paths)
 }
 
-/// Writes a file for root only: a spec's environment holds secrets, and anybody may pass through the folders.
+/// Writes a file that only root can read: a spec's environment holds secrets, and every user can enter the
+/// directories above.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);

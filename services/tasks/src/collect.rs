@@ -1,5 +1,6 @@
-//! Records as the garbage collection sees them: containers and sandboxes are roots. Containers keep their snapshot and
-//! their image by name, both what their labels refer to. Nothing here is ever collected, so the sweep has nothing to do.
+//! The records as garbage collection sees them. Containers and sandboxes are roots. A container keeps its snapshot
+//! and its image by name; both keep what their labels refer to. This service has nothing to collect, so its sweep
+//! does nothing.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +25,7 @@ pub struct Roots {
 }
 
 impl Roots {
-    /// Tells of these records.
+    /// The roots of these records.
     pub fn new(containers: Containers, sandboxes: Sandboxes) -> Roots {
         Roots { containers, sandboxes }
     }

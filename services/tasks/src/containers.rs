@@ -66,7 +66,7 @@ impl Containers {
         Ok(names.into_iter().collect())
     }
 
-    /// Adds a record; what is stored.
+    /// Adds a record. Returns the stored record.
     pub async fn create(&self, namespace: &Namespace, mut container: Container) -> Result<Container, Error> {
         validate(&container)?;
         container.labels.retain(|_, value| !value.is_empty());
@@ -82,7 +82,8 @@ impl Containers {
         Ok(container)
     }
 
-    /// Changes what the mask names, or everything that may change; what is stored.
+    /// Changes the fields that the mask names, or with an empty mask every field that may change. Returns the stored
+    /// record.
     pub async fn update(
         &self,
         namespace: &Namespace,

@@ -1,16 +1,16 @@
-//! What can go wrong in the tasks service, as situations with their operands.
+//! The errors of the tasks service.
 
 use std::path::PathBuf;
 
-use gantry_rpc::{Code, Coded};
+use gantry_rpc::{Code, Coded, code_of};
 
-/// A failure of this service.
+/// An error of this service.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An identifier, a filter or a label does not parse.
     #[error(transparent)]
     Argument(#[from] gantry_types::Error),
-    /// A container record cannot be accepted.
+    /// A container record is invalid.
     #[error("invalid container {id:?}: {reason}")]
     InvalidContainer {
         /// The container.
@@ -18,13 +18,13 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// There is no such container record.
+    /// No such container record.
     #[error("container {0:?} not found")]
     ContainerNotFound(String),
-    /// There is such a container record already.
+    /// A container record of this id exists.
     #[error("container {0:?} already exists")]
     ContainerExists(String),
-    /// A sandbox record cannot be accepted.
+    /// A sandbox record is invalid.
     #[error("invalid sandbox {id:?}: {reason}")]
     InvalidSandbox {
         /// The sandbox.
@@ -32,22 +32,22 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// There is no such sandbox.
+    /// No such sandbox.
     #[error("sandbox {0:?} not found")]
     SandboxNotFound(String),
-    /// There is such a sandbox already.
+    /// A sandbox of this id exists.
     #[error("sandbox {0:?} already exists")]
     SandboxExists(String),
-    /// A container is to run in a sandbox that does not.
+    /// A container names a sandbox that does not run.
     #[error("sandbox {0:?} does not run: it has no shim")]
     SandboxAway(String),
-    /// There is no such task.
+    /// No such task.
     #[error("task {0:?} not found")]
     TaskNotFound(String),
-    /// There is such a task already.
+    /// A task of this id exists.
     #[error("task {0:?} already exists")]
     TaskExists(String),
-    /// There is no such process in the task.
+    /// No such process in the task.
     #[error("process {exec:?} of task {task:?} not found")]
     ProcessNotFound {
         /// The task.
@@ -55,7 +55,7 @@ pub enum Error {
         /// The exec id.
         exec: String,
     },
-    /// The exec id is taken.
+    /// A process of this exec id exists.
     #[error("process {exec:?} of task {task:?} already exists")]
     ProcessExists {
         /// The task.
@@ -63,7 +63,7 @@ pub enum Error {
         /// The exec id.
         exec: String,
     },
-    /// A runtime name that names no shim.
+    /// A runtime name does not name a shim.
     #[error("invalid runtime {0:?}: expected a name like io.containerd.gantry.v2 or an absolute path")]
     RuntimeName(String),
     /// The shim of a runtime is not installed.
@@ -74,12 +74,12 @@ pub enum Error {
         /// The binary looked for.
         binary: String,
     },
-    /// A runtime does not say what it is.
+    /// A runtime's binary does not describe itself.
     #[error("runtime {runtime:?} does not describe itself: {reason}")]
     RuntimeInfo {
         /// The runtime asked.
         runtime: String,
-        /// What its binary said.
+        /// What the binary printed.
         reason: String,
     },
     /// The shim's start helper failed.
@@ -87,13 +87,13 @@ pub enum Error {
     ShimStart {
         /// The task.
         id: String,
-        /// What the helper said.
+        /// What the start helper printed.
         reason: String,
     },
     /// The shim answered with an error.
     #[error("{}", status.message())]
     Shim {
-        /// Its answer.
+        /// The shim's status.
         status: Box<tonic::Status>,
     },
     /// The shim does not answer.
@@ -104,13 +104,13 @@ pub enum Error {
         /// Why.
         reason: String,
     },
-    /// The AppArmor profile of a spec is not there.
+    /// The AppArmor profile that a spec names is not loaded.
     #[error("apparmor profile {0:?} is not loaded: apparmor_parser(8) loads it")]
     ProfileMissing(String),
-    /// The default AppArmor profile cannot be had.
+    /// The default AppArmor profile cannot be loaded.
     #[error("confine by AppArmor")]
     AppArmor(#[source] gantry_host::Error),
-    /// A shim runs, but what is needed to speak to it is lost.
+    /// A shim runs, but what this service needs to reach it is lost.
     #[error("the shim of task {id:?} runs, and its container with it, but {lost} is lost: left alone")]
     ShimLost {
         /// The task.
@@ -118,15 +118,15 @@ pub enum Error {
         /// What is lost.
         lost: &'static str,
     },
-    /// Not built.
+    /// An operation that is not implemented.
     #[error("{0} is not supported")]
     Unsupported(&'static str),
-    /// Another service refused or is away.
+    /// Another service returned an error or does not answer.
     #[error("{peer}: {}", status.message())]
     Peer {
         /// The other service.
         peer: &'static str,
-        /// Its answer.
+        /// Its status.
         status: Box<tonic::Status>,
     },
     /// A file operation failed.
@@ -134,7 +134,7 @@ pub enum Error {
     Io {
         /// The operation.
         op: &'static str,
-        /// On which file.
+        /// The file.
         path: PathBuf,
         /// Why.
         #[source]
@@ -143,34 +143,35 @@ pub enum Error {
     /// The database failed.
     #[error("container records")]
     Database(#[from] gantry_disk::Error),
-    /// What a test ordered.
+    /// The service is ending.
+    #[error("the tasks service is shutting down")]
+    ShuttingDown,
+    /// A failpoint's error.
     #[error(transparent)]
     Fault(#[from] gantry_failpoint::Fault),
 }
 
 impl Error {
-    /// Wraps an I/O error with its operands.
+    /// Adds an operation and a path to an I/O error.
     pub fn io(op: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Error {
         let path = path.into();
         move |source| Error::Io { op, path, source }
     }
-
-    /// The gRPC status for clients; a shim's own answer goes through as it is.
-    pub fn into_status(self) -> tonic::Status {
-        match self {
-            Error::Shim { status } => {
-                let details = status.details().to_vec().into();
-                tonic::Status::with_details(status.code(), status.message(), details)
-            }
-            Error::Peer { peer, status } => {
-                tonic::Status::new(status.code(), format!("{peer}: {}", status.message()))
-            }
-            other => gantry_rpc::status(other),
-        }
-    }
 }
 
 impl Coded for Error {
+    fn details(&self) -> Vec<u8> {
+        self.passed_on().map(|status| status.details().to_vec()).unwrap_or_default()
+    }
+
+    /// The shim's own status, which this service returns to the client unchanged.
+    fn passed_on(&self) -> Option<&tonic::Status> {
+        match self {
+            Error::Shim { status } => Some(status),
+            _ => None,
+        }
+    }
+
     fn code(&self) -> Code {
         match self {
             Error::Argument(_)
@@ -187,14 +188,13 @@ impl Coded for Error {
             | Error::TaskExists(_)
             | Error::SandboxExists(_)
             | Error::ProcessExists { .. } => Code::AlreadyExists,
-            Error::ShimAway { .. } | Error::ShimLost { .. } => Code::Unavailable,
+            Error::Shim { status } | Error::Peer { status, .. } => code_of(status),
+            Error::ShimAway { .. } | Error::ShimLost { .. } | Error::ShuttingDown => Code::Unavailable,
             Error::Unsupported(_) => Code::Unimplemented,
             Error::RuntimeInfo { .. }
             | Error::ProfileMissing(_)
             | Error::AppArmor(_)
             | Error::ShimStart { .. }
-            | Error::Shim { .. }
-            | Error::Peer { .. }
             | Error::Io { .. }
             | Error::Fault(_) => Code::Internal,
             Error::Database(error) if error.is_disk_full() => Code::ResourceExhausted,

@@ -1,8 +1,8 @@
-//! Publishing: one queue to `control`, in order.
+//! Publishing of events: one queue to `control`, in order.
 //!
-//! An event is sent until `control` has it, then noted in the task's journal.
-//! While `control` is away the queue holds what it can; what does not fit is
-//! published by nobody now, but by recovery after the next start.
+//! The service sends an event until `control` has received it, then notes that in the task's journal. While `control`
+//! does not answer, the queue keeps events up to its capacity. It drops events beyond that; recovery publishes them
+//! from the journal at the next start.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use gantry_proto::containerd::services::events::v1::ForwardRequest;
 use gantry_proto::containerd::services::events::v1::events_client::EventsClient;
 use gantry_proto::containerd::types::Envelope;
-use gantry_rpc::Channel;
+use gantry_rpc::{Channel, carry};
 use prost::Name;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -23,14 +23,14 @@ use crate::journal::{Journal, Step};
 const QUEUE: usize = 16 * 1024;
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What is done once an event is published.
+/// What follows when `control` has received an event.
 #[derive(Debug)]
 pub enum Then {
     /// Nothing.
     Nothing,
-    /// The journal is told.
+    /// The step is noted as published in the journal.
     Note(Journal, Step),
-    /// The bundle, set aside before, is removed.
+    /// The bundle that was set aside is removed.
     Remove(Bundle),
 }
 
@@ -40,20 +40,20 @@ struct Job {
     then: Then,
 }
 
-/// The way to publish. Cheap to clone; never blocks.
+/// The sender's end of the queue. Cheap to clone; never blocks.
 #[derive(Debug, Clone)]
 pub struct Publisher {
     queue: mpsc::Sender<Job>,
 }
 
-/// The other end of the queue.
+/// The receiver's end of the queue.
 #[derive(Debug)]
 pub struct Courier {
     queue: mpsc::Receiver<Job>,
     control: EventsClient<Channel>,
 }
 
-/// A publisher, and the courier whose `run` carries what it is given.
+/// Makes a queue: a publisher, and the courier that sends what the publisher queues.
 pub fn queue(control: Channel) -> (Publisher, Courier) {
     let (sender, receiver) = mpsc::channel(QUEUE);
     (Publisher { queue: sender }, Courier { queue: receiver, control: EventsClient::new(control) })
@@ -71,7 +71,7 @@ impl Publisher {
         self.send(Job { envelope, then });
     }
 
-    /// Queues somebody else's event.
+    /// Queues an event that a shim has published.
     pub fn forward(&self, envelope: Envelope) {
         self.send(Job { envelope, then: Then::Nothing });
     }
@@ -86,7 +86,7 @@ impl Publisher {
 }
 
 impl Courier {
-    /// Carries events until `stop`.
+    /// Sends events until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
         while let Some(Some(job)) = stop.run_until_cancelled(self.queue.recv()).await {
             if stop.run_until_cancelled(self.deliver(&job.envelope)).await.is_none() {
@@ -106,7 +106,8 @@ impl Courier {
             let request = ForwardRequest { envelope: Some(envelope.clone()) };
             match self.control.forward(request).await {
                 Ok(_) => return,
-                Err(status) if matches!(status.code(), Code::InvalidArgument | Code::Unimplemented) => {
+                // Control will not take the event later either, and other events wait behind it.
+                Err(status) if is_final(status.code()) => {
                     tracing::error!(
                         topic = envelope.topic,
                         error = status.message(),
@@ -126,10 +127,22 @@ impl Courier {
     }
 }
 
+/// Whether control will refuse the event again: it is not valid, or is larger than a message may be.
+fn is_final(code: Code) -> bool {
+    matches!(
+        code,
+        Code::InvalidArgument
+            | Code::OutOfRange
+            | Code::FailedPrecondition
+            | Code::PermissionDenied
+            | Code::Unimplemented
+    )
+}
+
 async fn remove(bundle: Bundle) {
     let folder: PathBuf = bundle.folder().to_owned();
-    let removed = tokio::task::spawn_blocking(move || bundle.remove()).await;
-    if let Ok(Err(error)) = removed {
+    let removed = carry::blocking(move || bundle.remove()).await;
+    if let Some(Err(error)) = removed {
         tracing::warn!(bundle = %folder.display(), error = gantry_rpc::chain(&error), "a removed task's bundle stays");
     }
 }

@@ -1,12 +1,12 @@
-//! What has happened to a task, and which events of it were published: a text
-//! file of lines in its bundle, appended to; and written anew, without what was said
-//! of execs that are gone, when that has become long: health checks go on for years.
+//! The journal of a task: a text file in the bundle with the task's steps, and which of their events were published.
 //!
-//! `did KEY` is written when something is about to happen or has happened,
-//! `told KEY` when its event has reached `control`. After a restart of this
-//! service the difference is published, so that every event appears exactly
-//! once as long as the machine stays up (the bundle goes with a reboot, and so
-//! does the task). `ended PID STATUS SECONDS NANOS` says how init ended.
+//! `did KEY` is written when a step is about to happen or has happened, `told KEY` when `control` has received the
+//! step's event. `ended PID STATUS SECONDS NANOS` says how init ended. After a restart the service publishes the
+//! events of steps without `told`, so that `control` receives each event once. The journal lives as long as the
+//! bundle, which a reboot removes together with the task.
+//!
+//! Lines are appended. When the file has become long, the service rewrites it without the lines of removed execs: the
+//! execs of a health check would make it grow for years.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -26,21 +26,21 @@ use crate::task::process::Exit;
 pub const NAME: &str = "journal";
 const NEW_NAME: &str = "journal.new";
 
-/// How long a journal becomes before it is written anew.
+/// The length in bytes at which the journal is rewritten.
 const LONG: u64 = 64 * 1024;
 
 /// One step in a task's life.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {
-    /// The container was created.
+    /// The container is created.
     Create,
-    /// The process (`""`: init) was started, or is about to be.
+    /// The process (`""`: init) is started, or is about to be.
     Start(String),
     /// An exec was added.
     Exec(String),
     /// The process ended.
     Exit(String),
-    /// An exec was removed. Not an event.
+    /// An exec is removed. No event belongs to this step.
     ExecGone(String),
 }
 
@@ -69,27 +69,27 @@ impl Step {
     }
 }
 
-/// The open journal of a bundle; it follows the bundle when that is renamed.
+/// The open journal of a bundle. It stays valid when the bundle is renamed.
 #[derive(Debug, Clone)]
-// The lock keeps lines out of a file that is being replaced.
+// The lock keeps lines from being appended to a file that is being replaced.
 pub struct Journal(Arc<Mutex<Open>>);
 
 #[derive(Debug)]
 struct Open {
     file: File,
-    /// Beyond this length it is written anew.
+    /// The length in bytes at which the journal is rewritten next.
     limit: u64,
 }
 
 impl Journal {
-    /// Opens the journal of the bundle in `folder`, making it when it is missing.
+    /// Opens the journal of the bundle in `folder`. Creates it when it is missing.
     pub fn open(folder: &Path) -> Result<Journal, Error> {
         let path = folder.join(NAME);
         let file = File::options().create(true).append(true).open(&path).map_err(Error::io("open", path))?;
         Ok(Journal(Arc::new(Mutex::new(Open { file, limit: LONG }))))
     }
 
-    /// Notes that a step happens.
+    /// Notes a step.
     pub fn did(&self, step: &Step) {
         self.append("did", step);
         if matches!(step, Step::ExecGone(_)) {
@@ -111,22 +111,30 @@ impl Journal {
         self.write(&format!("{verb} {}\n", step.encode()));
     }
 
-    /// Writes a line, whole or not at all: the file system is memory.
+    /// Writes one line, whole or not at all.
     fn write(&self, line: &str) {
-        if let Err(error) = self.0.lock().file.write_all(line.as_bytes()) {
+        if let Err(error) = self.0.lock().append(line) {
             tracing::warn!(%error, "a task's journal cannot be written; its events may repeat after a restart");
         }
     }
 }
 
 impl Open {
+    fn append(&mut self, line: &str) -> io::Result<()> {
+        let before = self.file.metadata()?.len();
+        self.file.write_all(line.as_bytes()).inspect_err(|_| {
+            // A full file system may have taken the beginning of the line, to which the next line would be appended.
+            let _ = self.file.set_len(before);
+        })
+    }
+
     fn shorten(&mut self) {
         if self.file.metadata().map_or(0, |file| file.len()) <= self.limit {
             return;
         }
         match self.write_anew() {
             Ok(length) => self.limit = LONG.max(2 * length),
-            // The old one is good, and will be tried again when it has doubled.
+            // The old file stays in use. The next attempt is at twice its length.
             Err(error) => {
                 self.limit *= 2;
                 tracing::warn!(%error, "a task's journal cannot be written anew");
@@ -134,7 +142,7 @@ impl Open {
         }
     }
 
-    /// Replaces the file by one without execs that are gone; its length.
+    /// Replaces the file by one without removed execs. Returns the new length.
     fn write_anew(&mut self) -> io::Result<u64> {
         let folder = self.folder()?;
         let open = |name, flags| {
@@ -154,14 +162,14 @@ impl Open {
         Ok(text.len() as u64)
     }
 
-    /// The bundle, wherever it has been moved to.
+    /// The bundle's directory, also after it was renamed.
     fn folder(&self) -> io::Result<OwnedFd> {
         let path = std::fs::read_link(format!("/proc/self/fd/{}", self.file.as_raw_fd()))?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::open(path.parent().unwrap_or(&path), flags, Mode::empty())?;
         let (own, there) =
             (rustix::fs::fstat(&self.file)?, rustix::fs::statat(&folder, NAME, AtFlags::SYMLINK_NOFOLLOW)?);
-        // It may have been moved just now, and another one have taken its place.
+        // The bundle may have been renamed just now, and another bundle have taken its path.
         if (own.st_dev, own.st_ino) == (there.st_dev, there.st_ino) {
             Ok(folder)
         } else {
@@ -170,7 +178,7 @@ impl Open {
     }
 }
 
-/// What a journal says.
+/// The content of a journal.
 #[derive(Debug, Default, Clone)]
 pub struct History {
     did: BTreeSet<Step>,
@@ -206,7 +214,7 @@ impl History {
         history
     }
 
-    /// Forgets an exec of that name: a new one begins.
+    /// Forgets the exec of that name, because a new one begins.
     fn forget(&mut self, exec: &str) {
         for steps in [&mut self.did, &mut self.told] {
             steps.retain(|step| match step {
@@ -216,7 +224,7 @@ impl History {
         }
     }
 
-    /// Forgets the execs that are gone: nothing more is told of them.
+    /// Forgets removed execs: no event of theirs is left to publish.
     fn forget_gone(&mut self) {
         let there = self.execs();
         for steps in [&mut self.did, &mut self.told] {
@@ -229,9 +237,9 @@ impl History {
         }
     }
 
-    /// As lines that read back as this.
+    /// The lines that read back as this history.
     fn encode(&self) -> String {
-        // An exec's addition comes first: what is said of its name before it, is of another one.
+        // The line of an exec's addition comes first. Lines before it with the same name belong to an earlier exec.
         let (added, other): (Vec<_>, Vec<_>) =
             self.did.iter().partition(|step| matches!(step, Step::Exec(_)));
         let did = added.into_iter().chain(other).map(|step| format!("did {}\n", step.encode()));
@@ -240,17 +248,17 @@ impl History {
         did.chain(told).chain(ended).collect()
     }
 
-    /// True when the step happened or was about to.
+    /// Whether the step happened or was about to happen.
     pub fn did(&self, step: &Step) -> bool {
         self.did.contains(step) || self.told(step)
     }
 
-    /// True when the step's event was published.
+    /// Whether the step's event was published.
     pub fn told(&self, step: &Step) -> bool {
         self.told.contains(step)
     }
 
-    /// How init ended, and its pid.
+    /// The pid of init and how it ended.
     pub fn ended(&self) -> Option<&(u32, Exit)> {
         self.ended.as_ref()
     }
@@ -343,6 +351,49 @@ mod tests {
         assert_eq!(history.execs(), ["stays"]);
         assert!(history.told(&Step::Create) && history.told(&Step::Exec("stays".into())));
         assert!(history.did(&Step::Start("stays".into())) && history.ended().is_some());
+    }
+
+    /// A file system of one page, which is unmounted when this is dropped.
+    struct Small(tempfile::TempDir);
+
+    impl Small {
+        fn mount() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let mounted = std::process::Command::new("mount")
+                .args(["-t", "tmpfs", "-o", "size=4k", "tmpfs"])
+                .arg(folder.path())
+                .status();
+            assert!(mounted.unwrap().success());
+            Small(folder)
+        }
+    }
+
+    impl Drop for Small {
+        fn drop(&mut self) {
+            let _ = std::process::Command::new("umount").arg(self.0.path()).status();
+        }
+    }
+
+    mod root_full {
+        use super::*;
+
+        #[test]
+        fn a_line_that_found_no_room_does_not_swallow_the_next() {
+            let small = Small::mount();
+            let journal = Journal::open(small.0.path()).unwrap();
+            journal.told(&Step::Create);
+            // There is only room for the beginning of the last line.
+            let mut number = 0;
+            while std::fs::metadata(small.0.path().join(NAME)).unwrap().len() < 4096 - 40 {
+                journal.did(&Step::Exec(format!("e{number:03}")));
+                number += 1;
+            }
+            journal.did(&Step::Exec("x".repeat(100)));
+            journal.did(&Step::Start(String::new()));
+            let history = History::read(small.0.path());
+            assert!(history.told(&Step::Create) && history.did(&Step::Start(String::new())));
+            assert_eq!(history.execs().len(), number);
+        }
     }
 
     #[test]

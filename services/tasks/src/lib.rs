@@ -1,25 +1,26 @@
 //! The tasks service: container records, and the shims that run them.
 //!
-//! It speaks containerd's `Containers` and `Tasks` to clients and the shim's task
-//! service to shims, gRPC to ours and ttrpc to those of others. A shim needs no
-//! service to live: this one may die at any moment, and finds its shims again
-//! through their bundles.
+//! It serves containerd's `Containers` and `Tasks`. It calls the task service of each shim, over gRPC for our shim
+//! and over ttrpc for shims written by others. A shim runs without this service: the service may die at any moment,
+//! and finds its shims again by their bundles.
 //!
 //! - A record is durable before it is acknowledged; a task goes with a reboot.
-//! - The shim is the truth about a process's state. What is kept here is what
-//!   publishing needs: each event once, in containerd's order.
-//! - No lock is held over a call to a shim but the one of the task being made or removed.
+//! - The shim decides a process's state. This service keeps only what it needs to publish each event once, in
+//!   containerd's order.
+//! - The service holds no lock during a call to a shim, except the lock of a task that is being created or removed.
 //!
 //! ```text
 //! state/tasks/db/                    RocksDB: container records
 //! run/bundles/<namespace>/<id>/      one per task, see `bundle`
-//! run/sandboxes/<namespace>/<id>/    one per sandbox that runs, see `sandboxes`
+//! run/sandboxes/<namespace>/<id>/    one per running sandbox, see `sandboxes`
 //! run/tasks.sock                     containers, tasks, sandboxes, gc collector, fsck
 //! run/containerd.sock.ttrpc          events of shims written by others
 //! ```
 //!
-//! Called by `engine`, by containerd's clients through the front socket, and by
-//! `control` for garbage collection. Calls `control` (events, holds) and shims.
+//! The callers are `engine`, containerd's clients through the front socket, and `control` for garbage collection. The
+//! service calls `control` (events, holds) and the shims.
+
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "the work of a test ends with it"))]
 
 pub mod app;
 pub mod apparmor;
@@ -52,4 +53,10 @@ impl gantry_daemon::Service for Service {
     async fn run(context: Context) -> Result<(), BoxError> {
         app::run(context, shim::binary::SearchPath::of_this_process()).await
     }
+}
+
+/// The whole `main` of the process. It is not generic, so that the service is compiled with its crate, and not again with
+/// every program that names it.
+pub fn main(arguments: gantry_daemon::Arguments) -> std::process::ExitCode {
+    gantry_daemon::main::<Service>(arguments)
 }

@@ -1,11 +1,11 @@
-//! The restart monitor: containers that say by their labels what should become of
-//! their task, as containerd's clients write them.
+//! The restart monitor: restarts or stops tasks as the labels of their containers say. containerd's clients write the
+//! labels.
 //!
 //! | label `containerd.io/restart.…` | meaning |
 //! | --- | --- |
-//! | `status` | `running` or `stopped`: what is wanted; without it the container is left alone |
-//! | `policy` | `always` (also without it), `on-failure[:N]`, `unless-stopped` |
-//! | `count` | how often it was restarted, written here |
+//! | `status` | `running` or `stopped`: the wanted state; the monitor ignores containers without it |
+//! | `policy` | `always` (the default), `on-failure[:N]`, `unless-stopped` |
+//! | `count` | how often the monitor has restarted the task; the monitor writes it |
 //! | `loguri` | where the output goes |
 //! | `explicitly-stopped` | `true`: a person stopped it |
 
@@ -14,11 +14,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_api::Peers;
+use gantry_api::snapshots::{self, Mount, Prepare as _, Service as _};
+use gantry_api::tasks::{CreateTask, Stdio};
 use gantry_proto::containerd::services::containers::v1::Container;
-use gantry_proto::containerd::services::snapshots::v1::MountsRequest;
-use gantry_proto::containerd::services::tasks::v1::CreateTaskRequest;
-use gantry_proto::containerd::types::Mount;
-use gantry_rpc::context::with_namespace;
 use gantry_types::Namespace;
 
 use crate::error::Error;
@@ -33,7 +31,7 @@ const LOG: &str = "containerd.io/restart.loguri";
 const EXPLICITLY_STOPPED: &str = "containerd.io/restart.explicitly-stopped";
 const KILL: u32 = 9;
 
-/// What a container's task is doing.
+/// The state of a container's task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Now {
     NoTask,
@@ -41,7 +39,7 @@ enum Now {
     Ended(u32),
 }
 
-/// What is to be done.
+/// What the monitor has to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wish {
     Nothing,
@@ -49,7 +47,7 @@ enum Wish {
     Stop,
 }
 
-/// Looks every ten seconds, for ever.
+/// Looks at all containers every ten seconds, for ever.
 pub async fn run(tasks: Arc<Tasks>, peers: Peers) {
     loop {
         tokio::time::sleep(INTERVAL).await;
@@ -135,13 +133,8 @@ async fn restart(
     let log = container.labels.get(LOG).cloned().unwrap_or_default();
     let id = container.id.clone();
     count(tasks, namespace, container).await?;
-    let request = CreateTaskRequest {
-        container_id: id.clone(),
-        rootfs,
-        stdout: log.clone(),
-        stderr: log,
-        ..Default::default()
-    };
+    let stdio = Stdio { stdout: log.clone(), stderr: log, ..Stdio::default() };
+    let request = CreateTask { rootfs, stdio, ..CreateTask::of(&id.parse()?) };
     tasks.create(namespace, request).await?;
     let task = tasks.get(namespace, &id)?;
     tasks.start(task, "").await?;
@@ -150,15 +143,11 @@ async fn restart(
 }
 
 async fn mounts(peers: &Peers, namespace: &Namespace, container: &Container) -> Result<Vec<Mount>, Error> {
-    if container.snapshot_key.is_empty() {
-        return Ok(Vec::new());
-    }
-    let request =
-        MountsRequest { snapshotter: container.snapshotter.clone(), key: container.snapshot_key.clone() };
-    match peers.snapshots().mounts(with_namespace(request, namespace)).await {
-        Ok(answer) => Ok(answer.into_inner().mounts),
-        Err(status) => Err(Error::Peer { peer: "snapshots", status: Box::new(status) }),
-    }
+    // Parsing fails only for an empty key.
+    let Ok(key) = container.snapshot_key.parse() else { return Ok(Vec::new()) };
+    let snapshotter = snapshots::Client::new(peers).snapshotter(&container.snapshotter);
+    let mounts = snapshotter.mounts(namespace, &key).await;
+    mounts.map_err(|failure| Error::Peer { peer: failure.service, status: failure.status })
 }
 
 async fn count(tasks: &Arc<Tasks>, namespace: &Namespace, mut container: Container) -> Result<(), Error> {

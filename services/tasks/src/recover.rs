@@ -1,11 +1,12 @@
-//! Start: reconciles bundles with the shims that really run.
+//! Recovery at the start: reconciles the bundles with the shims that run.
 //!
-//! For each bundle: a shim that answers is taken over, what happened meanwhile
-//! is read from it, and what was not published is; a shim that is dead is
-//! cleaned up after, and its task's end is published; a bundle that was on its
-//! way out goes. What runs is never ended because something of its bundle is missing: where the shim is,
-//! its command line says, too; one that cannot be spoken to all the same is left alone. So is a shim of
-//! ours without a bundle, unless nothing runs in it.
+//! - The service takes over a shim that answers: it reads from the shim what happened meanwhile, and publishes the
+//!   events that were not published.
+//! - It cleans up after a shim that is dead, and publishes the end of its task.
+//! - It removes a bundle that was set aside.
+//! - It never ends a running container because a file of its bundle is missing. Where the bundle does not say how to
+//!   reach the shim, the shim's command line does; a shim that cannot be reached either way is left alone.
+//! - It leaves a shim of ours without a bundle alone, unless no container runs in it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +31,7 @@ use crate::tasks::{Key, Tasks, last_words};
 const AT_ONCE: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Takes over what runs and removes what is left of what does not.
+/// Takes over running shims, and removes what dead shims have left.
 pub async fn recover(tasks: &Arc<Tasks>) -> Result<(), Error> {
     let found = bundle::scan(&tasks.places().bundles)?;
     futures::stream::iter(found)
@@ -50,7 +51,7 @@ pub async fn recover(tasks: &Arc<Tasks>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Takes over the shim of a bundle that has no task, or removes what is left of it.
+/// Takes over the shim of a bundle without a task, or removes what is left of the task.
 pub async fn one(tasks: &Arc<Tasks>, found: Found) -> Result<(), Error> {
     let history = History::read(&found.folder);
     let bundle = Bundle::open(found.folder)?;
@@ -63,7 +64,7 @@ pub async fn one(tasks: &Arc<Tasks>, found: Found) -> Result<(), Error> {
     let helper = tasks.helper(&key, binary, &bundle);
     let bootstrap = match bundle.bootstrap()? {
         Some(bootstrap) => bootstrap,
-        // The shim never said where it is: nobody was told of the task.
+        // The shim did not start: no client was told of the task.
         None if !history.did(&Step::Create) => return strays::clear(&bundle, &helper).await,
         None => {
             let found = strays::bootstrap_of(&bundle).await;
@@ -84,7 +85,8 @@ pub async fn one(tasks: &Arc<Tasks>, found: Found) -> Result<(), Error> {
     match tokio::time::timeout(PATIENCE, client.state("")).await {
         Ok(Ok(state)) => take_over(tasks, key, &history, bundle, helper, client, state).await,
         Ok(Err(Error::Shim { status })) if status.code() == Code::NotFound => {
-            // It has no such container: we died before it was made, or after it was removed.
+            // The shim has no such container: the service died before the container was created, or after it was
+            // removed.
             let _ = client.shutdown().await;
             last_words(&helper).await;
             if history.ended().is_some() {
@@ -112,12 +114,12 @@ fn tell_deleted(tasks: &Tasks, key: &Key, history: &History, aside: Bundle) {
     tasks.publisher().publish(&key.0, "/tasks/delete", &event, Then::Remove(aside));
 }
 
-/// Ends a task whose shim died while nobody looked.
+/// Ends a task whose shim died while the service was not running.
 async fn bury(tasks: &Tasks, key: &Key, history: &History, bundle: Bundle, helper: Helper, client: Client) {
     let found = last_words(&helper).await;
     let (pid, exit) = history.ended().cloned().unwrap_or(found);
     if !history.told(&Step::Create) {
-        // Nobody was told of it.
+        // No client was told of the task.
         if let Err(error) = bundle.remove() {
             tracing::warn!(
                 container = key.1,
@@ -135,7 +137,7 @@ async fn bury(tasks: &Tasks, key: &Key, history: &History, bundle: Bundle, helpe
     let init = Process::new("", pid, phase(""));
     let task = Task::new(bundle, helper, client, init, tasks.publisher().clone());
     for exec in history.execs() {
-        task.adopt(Process::new(&exec, 0, phase(&exec)));
+        task.restore(Process::new(&exec, 0, phase(&exec)));
     }
     task.finish_all(exit.clone()).await;
     task.tell_deleted(&exit);
@@ -177,39 +179,41 @@ async fn take_over(
             ..Default::default()
         });
     }
-    tell_start(&task, history, task.init(), &state);
-    let mut running = Vec::new();
+    tell_start(&task, history, task.init());
+    let mut started = Vec::new();
     for exec in history.execs() {
         let Ok(state) = task.client().state(&exec).await else { continue };
         if !history.told(&Step::Exec(exec.clone())) {
             task.tell_exec_added(&exec);
         }
-        let process = task.adopt(Process::new(&exec, state.pid, phase(history, &exec, &state)));
-        tell_start(&task, history, &process, &state);
-        if process.phase() == Phase::Running {
-            running.push(process);
+        let process = task.restore(Process::new(&exec, state.pid, phase(history, &exec, &state)));
+        tell_start(&task, history, &process);
+        if history.did(&Step::Start(exec)) && !process.has_ended() {
+            started.push(process);
         }
     }
     tasks.register(key.clone(), task);
     if let Some(task) = tasks.find(&key) {
-        for process in running {
+        for process in started.into_iter().filter(|process| process.claim_watch()) {
             tasks.watch(task.clone(), process);
         }
     }
 }
 
-fn tell_start(task: &Task, history: &History, process: &Process, state: &StateResponse) {
+fn tell_start(task: &Task, history: &History, process: &Process) {
     let step = Step::Start(process.exec().to_owned());
-    if state.status() != State::Created && history.did(&step) && !history.told(&step) {
+    if process.phase() != Phase::Created && history.did(&step) && !history.told(&step) {
         task.tell_started(process);
     }
 }
 
-/// The phase of a process as far as publishing goes: an exit that was not
-/// published is still to come, from the watch.
+/// The phase of a process as far as publishing goes. The watch over the process publishes an exit that was not
+/// published.
 fn phase(history: &History, exec: &str, state: &StateResponse) -> Phase {
     match state.status() {
         State::Created => Phase::Created,
+        // The start of the exec has failed.
+        State::Stopped if !exec.is_empty() && state.pid == 0 => Phase::Created,
         State::Stopped if history.told(&Step::Exit(exec.to_owned())) => {
             Phase::Exited(Exit { status: state.exit_status, at: state.exited_at })
         }

@@ -1,6 +1,6 @@
-//! Sandbox records: what a sandbox is to be, before, while and after it runs.
+//! Sandbox records: the configuration of each sandbox, whether or not it runs.
 //!
-//! Table `sandboxes`: (namespace, id) → containerd's `Sandbox` message. What runs is [`controller`]'s.
+//! Table `sandboxes`: (namespace, id) → containerd's `Sandbox` message. [`controller`] has the running sandboxes.
 
 pub mod controller;
 
@@ -17,7 +17,7 @@ use crate::error::Error;
 /// The table's name.
 pub const TABLE: &str = "sandboxes";
 
-/// What an update may change, and does when it names nothing.
+/// The fields that an update may change; an update without field names changes all of them.
 const EVERYTHING: [&str; 4] = ["labels", "extensions", "runtime", "spec"];
 
 type Key = (String, String);
@@ -72,7 +72,7 @@ impl Sandboxes {
         Ok(names)
     }
 
-    /// Adds a record; what is stored.
+    /// Adds a record. Returns the stored record.
     pub async fn create(&self, namespace: &Namespace, mut sandbox: Sandbox) -> Result<Sandbox, Error> {
         identifier::validate(&sandbox.sandbox_id)?;
         validate(&sandbox)?;
@@ -88,7 +88,7 @@ impl Sandboxes {
         Ok(sandbox)
     }
 
-    /// Changes what `fields` name, or everything that may change; what is stored.
+    /// Changes the fields that `fields` names, or every field that may change. Returns the stored record.
     pub async fn update(
         &self,
         namespace: &Namespace,

@@ -1,8 +1,7 @@
-//! gRPC in, this service's own words out.
+//! The gRPC server: converts requests and responses.
 
 pub mod containers;
 pub mod fsck;
 pub mod runtimes;
 pub mod sandbox_controller;
 pub mod sandbox_store;
-pub mod tasks;

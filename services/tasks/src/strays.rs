@@ -1,9 +1,10 @@
-//! What belongs to no task: shim processes whose bundle is gone, with the container that they
-//! may still run; bundles without a task; cgroups of bundles that are gone; sockets on which no shim listens.
+//! Strays, which belong to no task: shim processes whose bundle is gone, perhaps with a container; bundles without a
+//! task; cgroups of bundles that are gone; sockets on which no shim listens.
 //!
-//! Invariants: a shim whose bundle is there is no stray, whether its task could be taken over or not. Nor is one
-//! that has no container any more and waits for clients who still read what that said: it ends with them. A container that
-//! runs is never ended because something is missing: its shim is told of, and is a person's to end.
+//! - A shim whose bundle exists is no stray, whether or not the service could take over its task.
+//! - A shim without a container that waits for clients to read its last output is no stray: it ends with them.
+//! - A repair never ends a running container because something is missing. Fsck reports its shim, and leaves it to
+//!   the operator.
 
 mod cgroups;
 mod family;
@@ -11,12 +12,13 @@ mod family;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_proto::gantry::gc::v1::Stray;
+use gantry_rpc::carry;
 
 use crate::bundle::{self, Bundle};
 use crate::error::Error;
@@ -28,34 +30,34 @@ use crate::task::Task;
 use crate::tasks::{Key, Tasks, last_words};
 use family::Process;
 
-/// The name that such a shim gives itself, in `/proc/<pid>/comm`.
+/// The name in `/proc/<pid>/comm` of a shim that waits for clients to read its last output.
 const FAREWELL: &str = "shim-farewell\n";
-/// How old a socket is before it is looked at.
+/// How old a socket must be to count as a stray.
 const SETTLED: Duration = Duration::from_secs(5);
 
 /// A running shim of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Shim {
     process: Process,
-    /// Its bundle.
+    /// The shim's bundle.
     folder: PathBuf,
-    /// Where it listens, when its command line says so.
+    /// The shim's socket, if its command line names it.
     socket: Option<PathBuf>,
 }
 
-/// Our shims that work in a bundle under `root`; a sandbox's is not one of them, though it may have started as one.
+/// Our shims that work in a bundle under `root`. A sandbox's shim is none of them, though it may have started as one.
 fn shims(root: &Path) -> Vec<Shim> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let mut found = Vec::new();
     for entry in entries.flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        // First: what is looked at below may be another's by then, which is not killed for it.
+        // Read first: by the time of the kill the pid may be another process's, and a `Process` names one process.
         let Some(process) = Process::of(pid) else { continue };
         let link = |name: &str| fs::read_link(entry.path().join(name)).ok().map(without_deleted);
-        // A process may go while it is looked at.
+        // A process may end while its files are read.
         let (Some(exe), Some(cwd)) = (link("exe"), link("cwd")) else { continue };
         let leaving = fs::read(entry.path().join("comm")).is_ok_and(|name| name == FAREWELL.as_bytes());
-        if !binary::is_ours(&exe) || leaving {
+        if !binary::is_ours(&exe) || leaving || !is_of_the_host(&entry.path()) {
             continue;
         }
         if is_sandboxs(&cwd) && !cwd.starts_with(root) {
@@ -63,8 +65,8 @@ fn shims(root: &Path) -> Vec<Shim> {
         }
         let arguments = arguments(&entry.path());
         let socket = option(&arguments, "-socket").map(PathBuf::from);
-        // The working directory is the bundle; but once that is deleted under the shim's own mount of it,
-        // only the command line tells.
+        // The working directory is the bundle. When the bundle is deleted under the shim's own mount, only the
+        // command line names it.
         let folder =
             if cwd.starts_with(root) { Some(cwd) } else { named_bundle(&arguments, socket.as_deref()) };
         if let Some(folder) = folder.filter(|folder| folder.starts_with(root)) {
@@ -74,12 +76,28 @@ fn shims(root: &Path) -> Vec<Shim> {
     found
 }
 
-/// Whether a folder is a sandbox's bundle, `<run>/sandboxes/<namespace>/<id>`.
+/// Whether a process is outside of every container. A process in a container can have a shim's name, working
+/// directory and arguments, but it has another root or PID namespace, or lacks CAP_SYS_ADMIN in this user namespace.
+fn is_of_the_host(process: &Path) -> bool {
+    let identity = |path: PathBuf| fs::metadata(path).map(|found| (found.dev(), found.ino())).ok();
+    let shared = |name: &&str| identity(process.join(name)) == identity(Path::new("/proc/self").join(name));
+    ["root", "ns/pid", "ns/user"].iter().all(shared) && is_administrator(process)
+}
+
+/// Whether a process has CAP_SYS_ADMIN (proc_pid_status(5), capabilities(7)).
+fn is_administrator(process: &Path) -> bool {
+    const SYS_ADMIN: u64 = 1 << 21;
+    let status = fs::read_to_string(process.join("status")).unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    effective.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).is_some_and(|set| set & SYS_ADMIN != 0)
+}
+
+/// Whether a directory is a sandbox's bundle, `<run>/sandboxes/<namespace>/<id>`.
 fn is_sandboxs(folder: &Path) -> bool {
     folder.parent().and_then(Path::parent).and_then(Path::file_name).is_some_and(|name| name == "sandboxes")
 }
 
-/// The bundle of a shim by its namespace and id, beside the folder of its socket: `<run>/s/<name>`.
+/// The bundle of a shim, by its namespace and id, relative to the directory of its socket: `<run>/s/<name>`.
 fn named_bundle(arguments: &[String], socket: Option<&Path>) -> Option<PathBuf> {
     let run = socket?.parent()?.parent()?;
     Some(run.join("bundles").join(option(arguments, "-namespace")?).join(option(arguments, "-id")?))
@@ -103,28 +121,31 @@ fn without_deleted(path: PathBuf) -> PathBuf {
 }
 
 async fn shims_under(root: PathBuf) -> Vec<Shim> {
-    tokio::task::spawn_blocking(move || shims(&root)).await.unwrap_or_default()
+    carry::blocking(move || shims(&root)).await.unwrap_or_default()
 }
 
 impl Shim {
-    /// Kills it and its container, and takes away the socket that it cannot take away itself any more.
+    /// Kills the shim and its container, and removes the socket, which a killed shim leaves.
     async fn kill(&self) {
         let process = self.process;
-        let killed = tokio::task::spawn_blocking(move || process.kill_with_descendants()).await;
-        if let Ok(Err(error)) = killed {
+        let killed = carry::blocking(move || process.kill_with_descendants()).await;
+        if let Some(Err(error)) = killed {
             tracing::warn!(pid = process.pid, %error, "a stray shim cannot be killed");
         }
-        if let Some(socket) = &self.socket {
+        // The path is from the command line: only a socket is removed.
+        let is_socket =
+            |path: &&PathBuf| fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+        if let Some(socket) = self.socket.as_ref().filter(is_socket) {
             let _ = fs::remove_file(socket);
         }
     }
 
-    /// Whether a container runs in it.
+    /// Whether a container runs in the shim.
     fn is_in_use(&self) -> bool {
         self.process.has_living_descendants()
     }
 
-    /// Whether its own bundle is still there, and not another one that was made in its place.
+    /// Whether the shim's own bundle exists, and not another one of the same path.
     fn has_bundle(&self) -> bool {
         let aside = self.folder.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
         let Ok(there) = fs::metadata(&self.folder) else { return false };
@@ -134,19 +155,19 @@ impl Shim {
     }
 }
 
-/// Kills our shims that work in this very directory.
+/// Kills our shims whose working directory is exactly this one.
 pub async fn kill_shims_in(folder: &Path) {
     for shim in shims_under(folder.to_owned()).await {
         shim.kill().await;
     }
 }
 
-/// Whether a shim of ours works in this very directory, and a container runs in it.
+/// Whether one of our shims has exactly this working directory, and a container runs in it.
 pub async fn runs_in(folder: &Path) -> bool {
     shims_under(folder.to_owned()).await.iter().any(Shim::is_in_use)
 }
 
-/// Where the shim of a bundle listens, by its command line.
+/// How to reach the shim of a bundle, by the shim's command line.
 pub async fn bootstrap_of(bundle: &Bundle) -> Option<Bootstrap> {
     let found = shims_under(bundle.folder().to_owned()).await;
     let socket = found.into_iter().find_map(|shim| shim.socket)?;
@@ -154,14 +175,14 @@ pub async fn bootstrap_of(bundle: &Bundle) -> Option<Bootstrap> {
     Some(Bootstrap { version: 3, address, protocol: Protocol::Grpc })
 }
 
-/// Removes a bundle that is nobody's task, with the shim and the container that may be in it.
+/// Removes a bundle without a task, with any shim and container in it.
 pub async fn clear(bundle: &Bundle, helper: &Helper) -> Result<(), Error> {
     kill_shims_in(bundle.folder()).await;
     last_words(helper).await;
     bundle.remove()
 }
 
-/// Our shims that serve no task and have no bundle.
+/// Our shims without a task and without a bundle.
 async fn stray_shims(tasks: &Tasks) -> Result<Vec<Shim>, Error> {
     let mut found = shims_under(tasks.places().bundles.clone()).await;
     let live = tasks.all();
@@ -169,7 +190,7 @@ async fn stray_shims(tasks: &Tasks) -> Result<Vec<Shim>, Error> {
     if found.is_empty() {
         return Ok(found);
     }
-    // By the socket too: of a group, the first container's bundle may be gone before others'.
+    // Compared by the socket too: of a group of containers, the first one's bundle may be removed before the others'.
     let named = named_sockets(&tasks.places().bundles)?;
     found.retain(|shim| {
         !shim.has_bundle() && shim.socket.as_ref().is_none_or(|socket| !named.contains(socket))
@@ -177,7 +198,7 @@ async fn stray_shims(tasks: &Tasks) -> Result<Vec<Shim>, Error> {
     Ok(found)
 }
 
-/// Where the shims of all bundles listen, but of those on their way out.
+/// The sockets of the shims of all bundles, except those of bundles that were set aside.
 fn named_sockets(bundles: &Path) -> Result<BTreeSet<PathBuf>, Error> {
     let mut named = BTreeSet::new();
     for found in bundle::scan(bundles)?.into_iter().filter(|found| !found.aside) {
@@ -186,17 +207,17 @@ fn named_sockets(bundles: &Path) -> Result<BTreeSet<PathBuf>, Error> {
     Ok(named)
 }
 
-/// Whether a shim is that of a task.
+/// Whether a shim is the one of a task.
 fn serves(shim: &Shim, task: &Task) -> bool {
     match &shim.socket {
-        // Not by the bundle: it is that of the first container of a group, which may be gone before others,
-        // and may have been made anew since a stray was started for it.
+        // Not compared by the bundle: the bundle is that of the first container of a group, which may be removed
+        // before the others' and created anew since the shim was started.
         Some(socket) => socket == task.client().socket(),
         None => shim.folder == task.bundle().folder(),
     }
 }
 
-/// Kills the shims that serve no task and hold no container.
+/// Kills our shims without a task and without a container.
 pub async fn repair_processes(tasks: &Tasks) {
     let strays = match stray_shims(tasks).await {
         Ok(strays) => strays,
@@ -217,27 +238,26 @@ pub async fn repair_processes(tasks: &Tasks) {
     }
 }
 
-/// Lists strays, and removes them when asked to. What is being made or removed
-/// at the moment has its lock held and is left alone.
+/// Lists strays, and removes them when asked to. Skips every task that is being created or removed: its lock is held.
 pub async fn check(tasks: &Arc<Tasks>, repair: bool) -> Result<Vec<Stray>, Error> {
     let mut strays = Vec::new();
     for found in bundle::scan(&tasks.places().bundles)? {
         let key = (found.namespace.clone(), found.id.clone());
         let Some(_lock) = tasks.try_lock(&key) else { continue };
-        // One that was set aside waits for its event, and goes when `control` is back.
+        // A bundle that was set aside waits for its event, and is removed when `control` has received it.
         if found.aside || tasks.find(&key).is_some() {
             continue;
         }
         let detail = "a bundle without a task".to_owned();
         let name = found.folder.display().to_string();
-        // As at the start, which may have failed for a passing reason: its container may run.
+        // Recovers the bundle as at the start, which may have failed for a passing reason: its container may run.
         let repaired = repair && recover::one(tasks, found).await.is_ok();
         strays.push(Stray { kind: "directory".into(), name, detail, repaired });
     }
     for shim in stray_shims(tasks).await? {
         let Some(key) = key_of(tasks, &shim) else { continue };
         let Some(_lock) = tasks.try_lock(&key) else { continue };
-        // Its task may have come since it was found.
+        // The shim's task may have been taken over since the shim was found.
         if tasks.all().iter().any(|task| serves(&shim, task)) {
             continue;
         }
@@ -253,10 +273,10 @@ pub async fn check(tasks: &Arc<Tasks>, repair: bool) -> Result<Vec<Stray>, Error
         strays.push(Stray { kind: "process".into(), name: shim.process.pid.to_string(), detail, repaired });
     }
     let bundles = tasks.places().bundles.clone();
-    let lost = tokio::task::spawn_blocking(move || cgroups::lost(&bundles)).await.unwrap_or_default();
+    let lost = carry::blocking(move || cgroups::lost(&bundles)).await.unwrap_or_default();
     for group in lost {
         let Some(_lock) = key_in(tasks, &group.bundle).and_then(|key| tasks.try_lock(&key)) else { continue };
-        // Made anew, or set aside, since it was found.
+        // The bundle was created anew, or the cgroup removed, since the cgroup was found.
         if group.bundle.exists() || !group.directories.iter().any(|directory| directory.exists()) {
             continue;
         }
@@ -277,13 +297,13 @@ pub async fn check(tasks: &Arc<Tasks>, repair: bool) -> Result<Vec<Stray>, Error
     Ok(strays)
 }
 
-/// Sockets of our shims that are not somebody's and not new.
+/// Sockets of our shims on which no shim listens and which are not new.
 async fn stray_sockets(tasks: &Tasks) -> Vec<PathBuf> {
     let Some(folder) = tasks.places().bundles.parent().map(|run| run.join("s")) else { return Vec::new() };
     let live: BTreeSet<PathBuf> = tasks.all().iter().map(|task| task.client().socket().to_owned()).collect();
     let mut strays = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        // Between bind and listen, nobody listens on a new one either.
+        // Between bind(2) and listen(2) a new socket has no listener either.
         let age = entry.metadata().and_then(|meta| meta.modified()).ok().and_then(|made| made.elapsed().ok());
         let path = entry.path();
         if live.contains(&path) || age.is_none_or(|age| age < SETTLED) {
@@ -297,12 +317,12 @@ async fn stray_sockets(tasks: &Tasks) -> Vec<PathBuf> {
     strays
 }
 
-/// The name of the task that a shim was started for.
+/// The key of the task that a shim was started for.
 fn key_of(tasks: &Tasks, shim: &Shim) -> Option<Key> {
     key_in(tasks, &shim.folder)
 }
 
-/// The name of the task that has, or had, a bundle.
+/// The key of the task that has, or had, a bundle.
 fn key_in(tasks: &Tasks, folder: &Path) -> Option<Key> {
     let inside = folder.strip_prefix(&tasks.places().bundles).ok()?;
     let mut parts = inside.iter().map(|part| part.to_string_lossy().into_owned());

@@ -1,7 +1,7 @@
 //! A live task: its shim, its processes, and the events of its life.
 //!
-//! Events of one task appear in containerd's order: create, start, (exec-added,
-//! exec-started, exit of the exec), …, exit of init, delete; each once.
+//! The events of one task appear in containerd's order, each once: create, start, (exec-added, exec-started, exit of
+//! the exec), …, exit of init, delete.
 
 pub mod process;
 
@@ -29,10 +29,10 @@ use crate::shim::client::{Client, Failure};
 use crate::shim::helper::Helper;
 use process::{Exit, Phase, Process};
 
-/// The status of a process whose shim died before it could say.
+/// The exit status of a process whose shim died before it reported one.
 pub const KILLED: u32 = 137;
 
-/// How long the exit of init waits for those of the execs that it takes along.
+/// How long the exit of init waits for the exits of the execs that end with it.
 const EXECS_FIRST: Duration = Duration::from_millis(500);
 
 /// How a watch over a process ended.
@@ -62,7 +62,7 @@ pub struct Task {
 }
 
 impl Task {
-    /// A task whose shim has been reached and whose init process is as given.
+    /// A task whose shim answers, with the given init process.
     pub fn new(bundle: Bundle, helper: Helper, client: Client, init: Process, publisher: Publisher) -> Task {
         let (namespace, id) = (helper.namespace.clone(), helper.id.clone());
         Task {
@@ -122,8 +122,8 @@ impl Task {
         self.execs.lock().get(exec).cloned().ok_or_else(|| self.no_process(exec))
     }
 
-    /// Adds a process without an event: for recovery.
-    pub fn adopt(&self, process: Process) -> Arc<Process> {
+    /// Adds a process without publishing an event; recovery uses it.
+    pub fn restore(&self, process: Process) -> Arc<Process> {
         let process = Arc::new(process);
         self.execs.lock().insert(process.exec().to_owned(), process.clone());
         process
@@ -142,12 +142,12 @@ impl Task {
         );
     }
 
-    /// Publishes the creation.
+    /// Publishes the create event.
     pub fn tell_created(&self, event: TaskCreate) {
         self.publish("/tasks/create", &event, Step::Create);
     }
 
-    /// Publishes the start of a process.
+    /// Publishes the start event of a process.
     pub fn tell_started(&self, process: &Process) {
         let (container_id, exec_id, pid) = (self.id.clone(), process.exec().to_owned(), process.pid());
         let step = Step::Start(exec_id.clone());
@@ -158,16 +158,16 @@ impl Task {
         }
     }
 
-    /// Publishes the addition of an exec.
+    /// Publishes the exec-added event.
     pub fn tell_exec_added(&self, exec: &str) {
         let event = TaskExecAdded { container_id: self.id.clone(), exec_id: exec.to_owned() };
         self.publish("/tasks/exec-added", &event, Step::Exec(exec.to_owned()));
     }
 
-    /// Starts a process; its pid.
-    pub async fn start(&self, exec: &str) -> Result<u32, Error> {
-        let process = self.process(exec)?;
-        // In any other phase the shim says what is wrong.
+    /// Starts a process. Returns the pid.
+    pub async fn start(&self, process: &Process) -> Result<u32, Error> {
+        let exec = process.exec();
+        // In any other phase the shim returns the error.
         if !process.begin_start() {
             return self.client.start(exec).await;
         }
@@ -177,7 +177,7 @@ impl Task {
         if let Ok(pid) = started {
             failpoint!("tasks.start.started", infallible);
             process.set_pid(pid);
-            self.tell_started(&process);
+            self.tell_started(process);
         }
         process.end_start(started.is_ok());
         started
@@ -187,7 +187,7 @@ impl Task {
     pub async fn exec(&self, request: api::ExecProcessRequest) -> Result<(), Error> {
         let exec = request.exec_id.clone();
         gantry_types::identifier::validate(&exec)?;
-        // Takes the name first: of two who want it, one gets it.
+        // Reserves the name first: of two callers that add the same exec, one succeeds.
         match self.execs.lock().entry(exec.clone()) {
             Entry::Occupied(_) => return Err(Error::ProcessExists { task: self.id.clone(), exec }),
             Entry::Vacant(free) => free.insert(Arc::new(Process::new(&exec, 0, Phase::Created))),
@@ -203,7 +203,7 @@ impl Task {
         Ok(())
     }
 
-    /// Removes an exec that has ended or was never started.
+    /// Removes an exec that has ended or was not started.
     pub async fn delete_exec(&self, exec: &str) -> Result<api::DeleteResponse, Error> {
         let process = self.process(exec)?;
         let answer = self.client.delete(exec).await?;
@@ -233,7 +233,7 @@ impl Task {
         Ok(())
     }
 
-    /// Waits for the end of a process and publishes it.
+    /// Waits for a process's exit and publishes it.
     pub async fn watch(&self, process: &Process) -> Watched {
         let mut pause = Duration::from_millis(20);
         loop {
@@ -270,10 +270,10 @@ impl Task {
         }
     }
 
-    /// Publishes the end of a process, once, after its start, and init's after the execs'.
-    /// Returns when that is done, by whoever does it.
+    /// Publishes a process's exit once: after its start, and init's exit after those of the execs. The exit of an exec
+    /// that was not started is told only to those who wait for it. Returns when that is done, even by another caller.
     pub async fn finish(&self, process: &Process, exit: Exit) {
-        process.settled().await;
+        let before = process.settled().await;
         if !process.claim_exit() {
             process.ended().await;
             return;
@@ -283,19 +283,21 @@ impl Task {
             self.bundle.journal().ended(process.pid(), &exit);
             failpoint!("tasks.exit.noted", infallible);
             self.execs_first().await;
-            // Also when it was not init that was killed. Usually the shim has told of it when it was.
+            // The kernel may have killed a process other than init. Usually the shim has published that at the time.
             if self.bundle.was_oom_killed() && !self.oom_told.swap(true, Ordering::Relaxed) {
                 let event = TaskOom { container_id: self.id.clone() };
                 self.publisher.publish(&self.namespace, "/tasks/oom", &event, Then::Nothing);
             }
         }
-        self.tell_exited(process, &exit);
+        if process.exec().is_empty() || before == Phase::Running {
+            self.tell_exited(process, &exit);
+        }
         process.set_exited(exit);
     }
 
-    /// Publishes what the shim tells of want of memory.
+    /// Publishes an out-of-memory event of the shim.
     pub fn take_oom(&self, envelope: Envelope) {
-        // What comes after the end is known by then.
+        // After init's exit, [`Task::finish`] has published it.
         if !self.oom_told.swap(true, Ordering::Relaxed) || !self.init.has_ended() {
             self.publisher.forward(envelope);
         }
@@ -317,11 +319,11 @@ impl Task {
         let running: Vec<_> =
             self.execs.lock().values().filter(|exec| exec.phase() == Phase::Running).cloned().collect();
         let all = futures::future::join_all(running.iter().map(|exec| exec.ended()));
-        // An exec that outlives init (it was in the host's pid namespace) is reported when it ends.
+        // An exec that outlives init, because it is in the host's PID namespace, is published when it ends.
         let _ = tokio::time::timeout(EXECS_FIRST, all).await;
     }
 
-    /// Ends every process that a dead shim left without an exit, init as given, execs as killed.
+    /// Publishes the exit of every process that a dead shim left without one: init's as given, the execs' as killed.
     pub async fn finish_all(&self, exit: Exit) {
         let execs: Vec<_> = self.execs.lock().values().cloned().collect();
         for exec in execs {
@@ -334,7 +336,7 @@ impl Task {
         self.finish(&self.init, exit).await;
     }
 
-    /// Sets the bundle aside and publishes the removal.
+    /// Sets the bundle aside and publishes the delete event.
     pub fn tell_deleted(&self, exit: &Exit) {
         self.removed.cancel();
         for exec in self.execs.lock().values() {
@@ -357,7 +359,7 @@ impl Task {
     }
 }
 
-/// The event of a task's removal.
+/// The delete event of a task.
 pub fn deleted(id: &str, pid: u32, exit: &Exit) -> TaskDelete {
     TaskDelete {
         container_id: id.to_owned(),
@@ -368,7 +370,7 @@ pub fn deleted(id: &str, pid: u32, exit: &Exit) -> TaskDelete {
     }
 }
 
-/// An exit that nobody saw: killed, now.
+/// The exit of a process that died unseen: killed, now.
 pub fn killed_now() -> Exit {
     Exit { status: KILLED, at: Some(SystemTime::now().into()) }
 }

@@ -1,12 +1,13 @@
-//! The live tasks of all namespaces: made, found, removed.
+//! The live tasks of all namespaces: created, found, removed.
 //!
-//! Making and removing a task hold that task's lock, until the old shim is gone:
-//! a new task of the same name never meets the old one's socket. What happens
-//! to a task in between needs no lock here: the shim decides.
+//! The creation and the removal of a task hold the task's lock until the old shim is gone, so that a new task of the
+//! same name never finds the old shim's socket. Between creation and removal no lock is needed: the shim decides.
 
 mod create;
+mod handle;
 mod remove;
 
+pub use handle::Handle;
 pub use remove::last_words;
 
 use std::collections::BTreeMap;
@@ -21,7 +22,6 @@ use gantry_types::Namespace;
 use parking_lot::{Mutex, RwLock};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::Instrument;
 
 use crate::containers::Containers;
 use crate::error::Error;
@@ -33,22 +33,22 @@ use crate::strays;
 use crate::task::process::Process;
 use crate::task::{Task, Watched};
 
-/// How long the service's end waits for steps under way.
+/// How long the end of the service waits for calls under way.
 const LAST_STEPS: Duration = Duration::from_secs(2);
 
 /// A task's name: namespace and container id.
 pub type Key = (String, String);
 
-/// Where things are.
+/// The paths that tasks need.
 #[derive(Debug, Clone)]
 pub struct Places {
     /// The directory of bundles.
     pub bundles: PathBuf,
     /// The directory of sandboxes' bundles.
     pub sandboxes: PathBuf,
-    /// The front socket, told to shims.
+    /// The front socket, which shims get as an argument.
     pub front: PathBuf,
-    /// Where shim binaries are looked for.
+    /// Where the service looks for shim binaries.
     pub search: SearchPath,
 }
 
@@ -57,10 +57,10 @@ pub struct Tasks {
     places: Places,
     containers: Containers,
     publisher: Publisher,
-    /// Whether containers are confined by AppArmor here.
+    /// Whether this host confines containers by AppArmor.
     apparmor: bool,
     locks: KeyedLocks<Key>,
-    // Guards the map only. What is being made, until it is cancelled.
+    // Guards the map only. Tasks that are being created; the token is cancelled when a creation ends.
     making: Mutex<BTreeMap<Key, CancellationToken>>,
     // Guards the map only.
     live: RwLock<BTreeMap<Key, Arc<Task>>>,
@@ -89,7 +89,7 @@ impl Tasks {
         })
     }
 
-    /// Where things are.
+    /// The paths that tasks need.
     pub fn places(&self) -> &Places {
         &self.places
     }
@@ -99,20 +99,12 @@ impl Tasks {
         &self.containers
     }
 
-    /// The way to publish.
+    /// The publisher of events.
     pub fn publisher(&self) -> &Publisher {
         &self.publisher
     }
 
-    /// Runs `work` to its end even when the caller goes away: a step half done is nobody's.
-    pub async fn to_the_end<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
-        match self.tracker.spawn(work.in_current_span()).await {
-            Ok(value) => value,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
-    }
-
-    /// Waits for what was begun, but not long: a kill is not waited for either.
+    /// Waits a short time for calls under way. A kill of the service would not wait either.
     pub async fn finish(&self) {
         self.tracker.close();
         if tokio::time::timeout(LAST_STEPS, self.tracker.wait()).await.is_err() {
@@ -137,12 +129,12 @@ impl Tasks {
         live.range(first..).take_while(|(key, _)| key.0 == namespace).map(|(_, task)| task.clone()).collect()
     }
 
-    /// The lock under which a task is made and removed, if nobody holds it.
+    /// The lock of a task's creation and removal, if it is free.
     pub fn try_lock(&self, key: &Key) -> Option<KeyedGuard<Key>> {
         self.locks.try_lock(key.clone())
     }
 
-    /// Waits until a task that is being made can be found, or is given up.
+    /// Waits until the creation of a task has succeeded or failed.
     async fn made(&self, key: &Key) {
         let making = self.making.lock().get(key).cloned();
         if let Some(making) = making {
@@ -150,8 +142,8 @@ impl Tasks {
         }
     }
 
-    /// A live task; one that is being made is waited for. (A client whose FIFOs the shim has opened takes its task
-    /// for one that it can talk about, and asks once.)
+    /// A live task; waits for one that is being created. (A client whose FIFOs the shim has opened assumes that its
+    /// task exists, and asks once.)
     pub async fn get_made(&self, namespace: &Namespace, id: &str) -> Result<Arc<Task>, Error> {
         self.made(&(namespace.to_string(), id.to_owned())).await;
         self.get(namespace, id)
@@ -162,15 +154,15 @@ impl Tasks {
         self.live.read().values().cloned().collect()
     }
 
-    /// Makes a task known and watches its init process.
+    /// Adds a task and watches its init process.
     pub fn register(self: &Arc<Self>, key: Key, task: Task) {
         let task = Arc::new(task);
         self.live.write().insert(key, task.clone());
         self.watch(task.clone(), task.init().clone());
     }
 
-    /// Ends a shim that does not answer, with its container: whoever watches its processes learns of their end. One that
-    /// others' containers are in stays.
+    /// Kills a shim that does not answer, with its container; the watches over its processes then publish their
+    /// exits. Leaves a shim alone that holds containers of other tasks.
     pub async fn end_hung(&self, task: &Task) {
         if self.shares_shim(task) {
             return;
@@ -190,7 +182,7 @@ impl Tasks {
         });
     }
 
-    /// What a runtime says of itself.
+    /// What a runtime's binary says about the runtime.
     pub async fn runtime_info(&self, asked: &RuntimeRequest) -> Result<RuntimeInfo, Error> {
         let helper = Helper {
             binary: self.places.search.resolve(&asked.runtime_path)?,
@@ -202,14 +194,15 @@ impl Tasks {
         helper.info(asked.options.as_ref()).await
     }
 
-    /// Starts a process; its pid.
+    /// Starts a process. Returns the pid.
     pub async fn start(self: &Arc<Self>, task: Arc<Task>, exec: &str) -> Result<u32, Error> {
-        let pid = task.start(exec).await?;
-        if !exec.is_empty() {
-            let process = task.process(exec)?;
+        let process = task.process(exec)?;
+        let started = task.start(&process).await;
+        // An exec whose start failed has ended too, because clients may wait for its end.
+        if !exec.is_empty() && process.claim_watch() {
             self.watch(task, process);
         }
-        Ok(pid)
+        started
     }
 }
 
@@ -224,7 +217,7 @@ impl TakeOom for Arc<Tasks> {
     }
 }
 
-/// A task that is being made, as long as this lives.
+/// Marks a task as being created until it is dropped.
 struct Making<'a> {
     tasks: &'a Tasks,
     key: Key,

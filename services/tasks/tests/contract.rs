@@ -1,4 +1,4 @@
-//! Records of containers are roots of collections: by themselves, and through a socket.
+//! Container records are roots of garbage collection: in the store itself, and through the socket.
 
 use gantry_api::Peers;
 use gantry_api::gc::{Collector, Resource, client, server};

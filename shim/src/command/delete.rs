@@ -1,7 +1,7 @@
-//! `delete`: cleans up after a dead shim. Kills what still runs, removes the container's
-//! cgroup and runtime state, and answers how it ended. Doing it twice does no harm.
+//! `delete`: cleans up after a dead shim. Kills the container's processes, removes its cgroup and the runtime's
+//! state, and prints how the container ended. Idempotent.
 //!
-//! (The root needs no care: it was mounted in the shim's own namespace and went with it.)
+//! (The root needs no clean-up: it was mounted in the shim's own mount namespace, which ended with the shim.)
 
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
@@ -17,12 +17,12 @@ use crate::error::{Error, Result};
 use crate::exit::{self, ExitRecord, InitRecord};
 use crate::runtime::Choice;
 
-/// The status of a container that was killed.
+/// The exit status of a container that was killed.
 const KILLED: u32 = 128 + Signal::KILL.as_raw().cast_unsigned();
-/// How long killed processes may take to be gone.
+/// How long killed processes may take to end.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Removes what the container of a dead shim left; the answer for stdout.
+/// Removes what the container of a dead shim left. Returns the answer for stdout.
 pub fn delete(flags: &Flags) -> Result<Vec<u8>> {
     let bundle = match &flags.bundle {
         Some(bundle) => bundle.clone(),
@@ -58,7 +58,7 @@ pub fn delete(flags: &Flags) -> Result<Vec<u8>> {
     let ended = exit::read(&exit::init_path(&bundle)).unwrap_or_else(|| {
         let exit = crate::reaper::Exit { status: KILLED, at: SystemTime::now() };
         let ended = ExitRecord::new(init.map_or(0, |init| init.pid), exit, oom);
-        // Best effort: the answer below says the same.
+        // A failure loses nothing: the answer below has the same exit.
         let _ = exit::write(&exit::init_path(&bundle), &ended);
         ended
     });
@@ -70,12 +70,12 @@ pub fn delete(flags: &Flags) -> Result<Vec<u8>> {
     .encode_to_vec())
 }
 
-/// Kills the init unless its pid belongs to another process by now.
+/// Kills the init, unless its pid belongs to another process by now.
 fn kill_init(init: &InitRecord) {
     let Some(pid) = Pid::from_raw(init.pid) else {
         return;
     };
-    // The descriptor first: what it refers to cannot change while the start time is compared.
+    // The pidfd is opened first: it still refers to the same process while the start time is compared.
     if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty())
         && exit::start_time(init.pid) == Some(init.start_time)
     {
@@ -83,7 +83,7 @@ fn kill_init(init: &InitRecord) {
     }
 }
 
-/// Another program's runtime has state that only it can remove.
+/// Runs the runtime's own `delete`: only the runtime can remove its state.
 fn foreign_delete(bundle: &Path, id: &str) {
     let choice = Choice::read(bundle);
     if let Some(binary) = &choice.binary {
@@ -99,7 +99,7 @@ fn foreign_delete(bundle: &Path, id: &str) {
     }
 }
 
-/// Removes the dead shim's socket, unless another container's shim listens there.
+/// Removes the dead shim's socket, unless the shim of another container listens on it.
 fn remove_socket(bundle: &Path) {
     if let Ok(address) = std::fs::read_to_string(bundle.join("address")) {
         let path = Path::new(address.trim_start_matches("unix://"));

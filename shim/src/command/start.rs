@@ -1,14 +1,16 @@
-//! `start`: makes the shim's socket, starts the shim with it, answers where it is.
+//! `start`: binds the shim's socket, starts the shim with it, and prints the address.
 //!
-//! One shim serves all containers of a group (a pod): a second `start` answers the
-//! address of the first.
+//! One shim serves all containers of a group (a pod). A further `start` of the group prints the address of the
+//! running shim.
 //!
 //! ```text
 //! <run>/s/<hash>.sock       the socket
+//! <bundle>/address          the socket's address alone: written before the socket is bound
 //! <bundle>/bootstrap.json   the answer
-//! <bundle>/address          the socket's address alone
 //! <bundle>/shim.log         the shim's stderr
 //! ```
+//!
+//! The address is written first, so that `delete` finds the socket of an interrupted start too.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -27,10 +29,10 @@ use serde::Deserialize;
 use super::Flags;
 use crate::error::{Error, Result};
 
-/// Annotations that put containers into one shim, the strongest first.
+/// The annotations that put containers into one shim; the first one that a spec has counts.
 const GROUPS: [&str; 2] = ["io.containerd.runc.v2.group", "io.kubernetes.cri.sandbox-id"];
 
-/// How the daemon asked, and so wants to be answered.
+/// The protocol of the daemon's request and of the answer.
 enum Style {
     /// containerd up to 2.2: options or nothing on stdin.
     Json,
@@ -40,8 +42,7 @@ enum Style {
 
 impl Style {
     fn of(input: &[u8], flags: &Flags) -> Self {
-        // An `Any` of options decodes as `BootstrapParams` too: its first field, the type
-        // URL, would be the instance.
+        // Options in an `Any` decode as `BootstrapParams` too: the type URL, the first field, would be the instance.
         match BootstrapParams::decode(input) {
             Ok(params) if !input.is_empty() && params.instance_id == flags.id => {
                 Self::Protobuf(Box::new(params))
@@ -51,7 +52,7 @@ impl Style {
     }
 }
 
-/// Starts the shim unless its group's runs; the answer for stdout.
+/// Starts the shim, unless the shim of the group runs. Returns the answer for stdout.
 pub fn start(flags: &Flags, input: &[u8]) -> Result<Vec<u8>> {
     let bundle = std::env::current_dir().map_err(Error::io("find", "bundle"))?;
     let style = Style::of(input, flags);
@@ -63,27 +64,29 @@ pub fn start(flags: &Flags, input: &[u8]) -> Result<Vec<u8>> {
     if let Style::Json = style {
         join_cgroup(input)?;
     }
+    fs::create_dir_all(&directory).map_err(Error::io("create", &directory))?;
     let group = group(&bundle, &flags.id);
+    let _one_of_a_group_at_a_time = (group != flags.id).then(|| lock(&directory)).transpose()?;
     let socket = directory.join(socket_name(&directory, &flags.namespace, &group));
+    let address = format!("unix://{}", socket.display());
+    write(&bundle.join("address"), &address)?;
     let running = UnixStream::connect(&socket).ok();
     let shared = group != flags.id || bundle.join("bootstrap.json").exists();
     match running {
-        // It serves this bundle already, or another one of its group.
+        // The shim serves this bundle already, or another one of the group.
         Some(_) if shared => {}
         Some(stale) => {
             end(&stale);
-            launch(flags, &bundle, &directory, &socket)?;
+            launch(flags, &bundle, &socket)?;
         }
-        None => launch(flags, &bundle, &directory, &socket)?,
+        None => launch(flags, &bundle, &socket)?,
     }
     failpoint!("shim.launch.started");
-    // The socket takes both protocols. A daemon that has an address for events is containerd,
-    // which works with ttrpc only (server::ttrpc).
+    // The shim's socket takes both protocols. A daemon with an address for events is containerd, which works with
+    // ttrpc only (see `server::ttrpc`).
     let protocol = if std::env::var_os("TTRPC_ADDRESS").is_some() { "ttrpc" } else { "grpc" };
-    let address = format!("unix://{}", socket.display());
     let json = serde_json::json!({"version": 3, "address": address, "protocol": protocol}).to_string();
     write(&bundle.join("bootstrap.json"), &json)?;
-    write(&bundle.join("address"), &address)?;
     Ok(match style {
         Style::Json => json.into_bytes(),
         Style::Protobuf(_) => {
@@ -93,7 +96,8 @@ pub fn start(flags: &Flags, input: &[u8]) -> Result<Vec<u8>> {
     })
 }
 
-/// Joins the cgroup that options name for the shim, which is born in it; it must be there.
+/// Moves this process into the cgroup that the options name for the shim, so that the shim is born there. The cgroup
+/// must exist.
 fn join_cgroup(options: &[u8]) -> Result<()> {
     let options = prost_types::Any::decode(options).ok();
     let options = options.and_then(|any| gantry_proto::unpack::<Options>(&any)).and_then(Result::ok);
@@ -110,27 +114,35 @@ fn join_cgroup(options: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Ends a shim that was left from a bundle of the same name which is gone.
+/// Locks the directory of the sockets until the file is dropped. Without the lock, a second `start` that finds no
+/// shim on the group's socket would remove the socket of the shim that the first one is starting.
+fn lock(directory: &Path) -> Result<File> {
+    let held = File::open(directory).map_err(Error::io("open", directory))?;
+    held.lock().map_err(Error::io("lock", directory))?;
+    Ok(held)
+}
+
+/// Ends the shim of an earlier bundle of the same name, which is gone.
 fn end(stale: &UnixStream) {
-    // The shim has called listen(2) itself, which makes it the peer.
+    // The shim has called listen(2) itself, so it is the peer.
     if let Ok(peer) = rustix::net::sockopt::socket_peercred(stale) {
         let _ = rustix::process::kill_process(peer.pid, rustix::process::Signal::KILL);
     }
 }
 
-fn launch(flags: &Flags, bundle: &Path, directory: &Path, socket: &Path) -> Result<()> {
-    fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
-    // Nobody answered there: it is a dead shim's.
-    let _ = fs::remove_file(socket);
-    let listener = UnixListener::bind(socket).map_err(Error::io("bind", socket))?;
+fn launch(flags: &Flags, bundle: &Path, socket: &Path) -> Result<()> {
     let log = OpenOptions::new()
         .append(true)
         .create(true)
         .open(bundle.join("shim.log"))
         .map_err(Error::io("open", bundle.join("shim.log")))?;
     let own = std::env::current_exe().map_err(Error::io("find", "own binary"))?;
-    // The listener arrives as stdin; the shim makes itself a session of its own. Not waited
-    // for: whoever started this process, or its subreaper, inherits it.
+    // No process listens on the socket: it is a dead shim's.
+    let _ = fs::remove_file(socket);
+    let listener = UnixListener::bind(socket).map_err(Error::io("bind", socket))?;
+    failpoint!("shim.launch.bound");
+    // The listener is the shim's stdin; the shim starts a session of its own. This process does not wait for the
+    // shim: its parent, or a subreaper, inherits it.
     let started = Command::new(&own)
         .arg("serve")
         .args(["-namespace", &flags.namespace, "-id", &flags.id])
@@ -149,7 +161,8 @@ fn launch(flags: &Flags, bundle: &Path, directory: &Path, socket: &Path) -> Resu
     }
 }
 
-/// `<run>/s`, where `<run>/bundles/<namespace>/<id>` is the bundle, or a sandbox's, below `sandboxes`; else containerd's.
+/// The directory of the sockets: `<run>/s` for a bundle `<run>/bundles/<namespace>/<id>` or a sandbox's below
+/// `<run>/sandboxes`; containerd's directory for any other bundle.
 pub fn socket_directory(bundle: &Path) -> PathBuf {
     let bundles = bundle.parent().and_then(Path::parent);
     let ours = |bundles: &&Path| bundles.ends_with("bundles") || bundles.ends_with("sandboxes");
@@ -160,7 +173,7 @@ pub fn socket_directory(bundle: &Path) -> PathBuf {
 }
 
 fn socket_name(directory: &Path, namespace: &str, group: &str) -> String {
-    // FNV-1a, 128 bits: the same in every version of this program, and short.
+    // FNV-1a with 128 bits: short, and the same in every version of this program.
     let mut hash: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
     for part in [directory.to_string_lossy().as_ref(), namespace, group] {
         for byte in part.bytes().chain([0]) {
@@ -171,7 +184,7 @@ fn socket_name(directory: &Path, namespace: &str, group: &str) -> String {
     format!("{hash:032x}.sock")
 }
 
-/// The group that the bundle's container belongs to; its own id if to none.
+/// The group of the bundle's container; the container's own id when it has no group.
 fn group(bundle: &Path, id: &str) -> String {
     #[derive(Default, Deserialize)]
     struct Annotated {

@@ -1,4 +1,4 @@
-//! How a container ends, and what is removed then.
+//! The end of a container, and the clean-up after it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use crate::process::Phase;
 use crate::reaper::Exit;
 use crate::signal::Signal;
 
-/// How long the end of a container waits for its output to be taken.
+/// How long the end of a container waits until its output is delivered.
 const DRAIN: Duration = Duration::from_secs(10);
 
 impl Container {
-    /// Removes a container that has ended or was never started; how it ended.
+    /// Removes a container that has ended or was not started. Returns the pid and the exit.
     pub async fn delete(&self) -> Result<(i32, Exit)> {
         let mut turn = self.turn.lock().await;
         match self.init.phase() {
@@ -44,7 +44,7 @@ impl Container {
         Ok((self.init.phase().pid(), exit))
     }
 
-    /// Removes what the container has on the machine. Every step runs, also after failures.
+    /// Removes what the container has on the host. Runs every step, also after a failure.
     pub(super) async fn clean(&self, created: bool) {
         if let Some(attach) = self.attach.get() {
             attach.abort();
@@ -60,7 +60,7 @@ impl Container {
         }
         match made {
             Some(made) => report(made.cgroup.remove().map_err(Error::from)),
-            // A runtime that failed half-way may have left its cgroup.
+            // A runtime that failed may have left the cgroup.
             None if !created => remove_strays(&self.bundle),
             None => {}
         }
@@ -83,7 +83,7 @@ impl Container {
         self.init.ended(exit);
     }
 
-    /// Whether a process of it was killed for want of memory.
+    /// Whether the kernel killed a process of the container for want of memory.
     pub fn oom_killed(&self) -> bool {
         match exit::read::<ExitRecord>(&exit::init_path(&self.bundle)) {
             Some(record) => record.oom,
@@ -92,7 +92,7 @@ impl Container {
     }
 }
 
-/// Removes the cgroup that a bundle's spec names, with what is in it.
+/// Removes the cgroup that a bundle's spec names, with the processes in it.
 fn remove_strays(bundle: &Path) {
     if let Ok(path) = crate::runtime::spec::cgroups_path(bundle) {
         let cgroup = Cgroup::at(&path);

@@ -1,4 +1,4 @@
-//! Further processes of a container: announced, started, removed.
+//! Execs of a container: added, started, removed.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,13 +13,14 @@ use crate::exit;
 use crate::process::{Phase, Process};
 use crate::reaper::Exit;
 use crate::runtime::Exec;
+use crate::signal::Signal;
 use crate::stdio::{Owner, Stdio, Wanted};
 
-/// How long the end of an exec waits for its output: its children may go on with it.
+/// How long the end of an exec waits for its output, which child processes may keep open.
 const DRAIN: Duration = Duration::from_secs(2);
 
 impl Container {
-    /// Announces an exec: its stdio can be attached to from now on.
+    /// Adds an exec. From now on clients can attach to it.
     pub async fn add_exec(&self, id: &str, wanted: Wanted, description: &[u8]) -> Result<()> {
         if !matches!(self.init.phase(), Phase::Created { .. } | Phase::Running { .. }) {
             return Err(Error::NotRunning(self.id.clone()));
@@ -56,7 +57,7 @@ impl Container {
         }
     }
 
-    /// Runs an announced exec.
+    /// Starts an exec that was added. Returns the pid.
     pub async fn start_exec(self: &Arc<Self>, id: &str) -> Result<i32> {
         let (process, planned) = {
             let mut execs = self.execs();
@@ -98,7 +99,11 @@ impl Container {
         failpoint!("shim.exec.started", infallible);
         let ended = self.tools.reaper.watch(pid);
         process.exists(pid);
-        process.stdio.connect(console)?;
+        if let Err(error) = process.stdio.connect(console) {
+            // No client gets the process's id, so the process must not continue.
+            let _ = process.signal(Signal::KILL);
+            return Err(error);
+        }
         self.tell_started(process, pid);
         process.runs();
         let (process, container) = (process.clone(), self.clone());
@@ -111,7 +116,7 @@ impl Container {
         Ok(pid)
     }
 
-    /// Removes an exec that has ended or was never started; how it ended.
+    /// Removes an exec that has ended or was not started. Returns the pid and the exit.
     pub async fn delete_exec(&self, id: &str) -> Result<(i32, Exit)> {
         let process = self.process(id)?;
         let outcome = match process.phase() {
@@ -122,7 +127,12 @@ impl Container {
                 process.stdio.drained(DRAIN).await;
                 (pid, exit)
             }
-            Phase::Added => (0, never_run()),
+            Phase::Added => {
+                // For clients that wait for the exec.
+                let never = never_run();
+                process.ended(never);
+                (0, never)
+            }
         };
         process.stdio.shut();
         self.execs().remove(id);

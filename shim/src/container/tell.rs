@@ -1,4 +1,4 @@
-//! What becomes of a container, told to the daemon: each step once, an exit after its start and before the removal.
+//! The events of a container for the daemon: each step once, an exit after its start and before the removal.
 
 use gantry_cgroup::Cgroup;
 use gantry_proto::containerd::events::{
@@ -79,7 +79,7 @@ impl Container {
         self.tools.events.publish("/tasks/resumed", || TaskResumed { container_id: self.id.clone() });
     }
 
-    /// Counts kills for want of memory and tells of each, from now until the cgroup is gone.
+    /// Counts the kills for want of memory, and publishes each, until the cgroup is gone.
     pub(super) fn watch_memory(&self, cgroup: &Cgroup) -> Oom {
         let (events, id) = (self.tools.events.clone(), self.id.clone());
         let tell = move || events.publish_oom("/tasks/oom", &TaskOom { container_id: id.clone() });

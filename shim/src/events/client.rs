@@ -1,4 +1,4 @@
-//! A client that makes one call at a time, whose answer says nothing.
+//! A ttrpc client that makes one call at a time and ignores the response's content.
 
 use std::io;
 
@@ -13,12 +13,12 @@ pub struct Client {
 }
 
 impl Client {
-    /// Speaks over `stream`.
+    /// A client over `stream`.
     pub fn new(stream: UnixStream) -> Self {
         Self { stream, next: 1 }
     }
 
-    /// Makes a call. After an error, the connection is of no use.
+    /// Makes a call. The connection is useless after an error.
     pub async fn call(&mut self, request: &Request) -> io::Result<()> {
         let id = self.next;
         self.next = self.next.wrapping_add(2);
@@ -28,6 +28,7 @@ impl Client {
             if answered != id {
                 continue;
             }
+            let bytes = bytes.map_err(io::Error::other)?;
             let response = Response::decode(bytes.as_slice()).map_err(io::Error::other)?;
             return response.into_result().map(drop).map_err(|status| io::Error::other(status.message));
         }

@@ -1,5 +1,6 @@
-//! What libcontainer leaves to be done about mounts, in the container's namespace while its program waits for its start:
-//! a directory of the host as `/dev`, in which nothing may be made, and mounts that take no part in the host's.
+//! Mounts that libcontainer cannot make. The helper makes them in the container's mount namespace after libcontainer
+//! has created the container, while its program waits for the start: a directory of the host as `/dev`, into which
+//! libcontainer would write devices, and binds with private propagation.
 
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
@@ -20,25 +21,25 @@ use super::{Failure, guard};
 
 const DEV: &str = "/dev";
 
-/// What is to be done after the container was created.
+/// The steps to take after the container was created.
 pub struct After {
     dev: Option<Dev>,
-    /// Where host and container are to see nothing of what the other mounts, and whether below, too.
+    /// The binds that propagate nothing to or from the host, with or without the mounts below.
     private: Vec<(PathBuf, Recursive)>,
-    /// The spec, where it is to be found out what was mounted on /proc.
+    /// The spec, when the mount table has to be checked for mounts on /proc.
     nested: Option<Value>,
 }
 
-/// A directory of the host that is to be `/dev`.
+/// A directory of the host that becomes the container's `/dev`.
 struct Dev {
     tree: OwnedFd,
     read_only: bool,
-    /// What else is mounted below.
+    /// The other mounts below `/dev`.
     inner: Vec<PathBuf>,
 }
 
 impl After {
-    /// Takes out of the spec what libcontainer must not do.
+    /// Takes the mounts that libcontainer must not make out of the spec.
     pub fn begin(spec: &mut Value) -> Result<Self, Failure> {
         let nested = guard::is_nested(spec).then(|| spec.clone());
         let private = guard::mounts(spec)
@@ -49,7 +50,7 @@ impl After {
         Ok(Self { dev: Dev::take(spec)?, private, nested })
     }
 
-    /// Does it, in the namespace of the container's init.
+    /// Takes the steps in the mount namespace of the container's init.
     pub fn finish(self, init: &Init) -> Result<(), Failure> {
         let failed = |error: std::io::Error| format!("mount namespace of the container: {error}");
         if let Some(spec) = &self.nested {
@@ -58,7 +59,7 @@ impl After {
         let own = File::open("/proc/self/ns/mnt").map_err(failed)?;
         let theirs = init.mount_namespace().map_err(failed)?;
         let back = std::env::current_dir().map_err(failed)?;
-        // From here to the way back, every path is one of the container's root.
+        // From here until the helper returns to its own namespace, every path is in the container's root.
         setns(&theirs, CloneFlags::CLONE_NEWNS).map_err(|errno| failed(errno.into()))?;
         let done = self.finish_here();
         setns(&own, CloneFlags::CLONE_NEWNS).map_err(|errno| failed(errno.into()))?;
@@ -73,7 +74,8 @@ impl After {
         for (place, recursive) in &self.private {
             let done = set_propagation(place, Propagation::Private, *recursive);
             match done.map_err(gantry_mount::Error::into_io) {
-                // Covered by another mount, or a symlink that has led elsewhere: no mount to be seen there.
+                // Another mount covers the target, or a symbolic link has led elsewhere: the container does not see a
+                // mount there.
                 Ok(()) => {}
                 Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOENT)) => {}
                 Err(error) => return Err(format!("make {} private: {error}", place.display())),
@@ -83,7 +85,7 @@ impl After {
     }
 }
 
-/// How far a bind is to be private; none where it is to be shared or to follow the host.
+/// How far a bind is to be private; `None` when it is shared or a slave.
 fn privacy(mount: &Value) -> Option<Recursive> {
     let mut recursive = Recursive::Yes;
     for option in mount.get("options").and_then(Value::as_array).into_iter().flatten() {
@@ -96,7 +98,7 @@ fn privacy(mount: &Value) -> Option<Recursive> {
     Some(recursive)
 }
 
-/// libcontainer knows only the words without the `r`, and means them with it.
+/// libcontainer knows the propagation words without the `r`, and makes them recursive.
 fn settle_root(spec: &mut Value) {
     let Some(propagation) = spec.pointer_mut("/linux/rootfsPropagation") else { return };
     if let Some(plain) = propagation.as_str().and_then(|word| word.strip_prefix('r')) {
@@ -105,7 +107,7 @@ fn settle_root(spec: &mut Value) {
 }
 
 impl Dev {
-    /// Replaces a bind on `/dev` by a memory file system: libcontainer fills what it finds there with devices.
+    /// Replaces a bind on `/dev` by a tmpfs, because libcontainer makes devices in what is mounted there.
     fn take(spec: &mut Value) -> Result<Option<Self>, Failure> {
         let bound = |mount: &Value| text(mount, "/destination") == Some(DEV) && guard::is_bind(mount);
         let Some(mount) = guard::mounts(spec).find(|mount| bound(mount)).cloned() else { return Ok(None) };
@@ -132,7 +134,7 @@ impl Dev {
                     "options": ["nosuid", "strictatime", "mode=755", "size=65536k"]});
             }
             if terminal {
-                // The container's terminal is one of those that it will see.
+                // The container sees its terminal among those of the bind.
                 mounts.push(json!({"destination": "/dev/pts", "type": "bind", "source": terminals,
                     "options": ["rbind"]}));
             }
@@ -140,7 +142,7 @@ impl Dev {
         Ok(Some(Self { tree, read_only: has("ro"), inner }))
     }
 
-    /// Covers `/dev`, and mounts again what the user has below.
+    /// Covers `/dev`, and mounts the other mounts below it again.
     fn mount(&self) -> std::io::Result<()> {
         let refused = gantry_mount::Error::into_io;
         let inner: Vec<(&PathBuf, OwnedFd)> = self
@@ -167,7 +169,7 @@ impl Dev {
     }
 }
 
-/// Without a null device a container's paths cannot be masked, nor its programs do without input.
+/// Requires a null device: without it no path can be masked, and programs have no empty stdin.
 fn check_null(dev: &OwnedFd) -> Result<(), Failure> {
     let dev = dev.try_clone().map_err(|error| error.to_string())?;
     let stat = Root::from_fd(dev).stat(Path::new("null"));

@@ -1,5 +1,5 @@
-//! Any OCI runtime's binary (runc, crun, …) as the runtime: its commands, its log for
-//! reasons, its init a child of the shim because the shim is the nearest subreaper.
+//! The runtime of any OCI runtime's binary (runc, crun, …): runs its commands, and reads the reason of a failure from
+//! its log. The init becomes a child of the shim, because the shim is the nearest subreaper.
 
 use std::fs;
 use std::io::Write;
@@ -15,14 +15,14 @@ use super::libcontainer::Console;
 use super::spec::Prepared;
 use super::{Exec, Executed, Failure, Made, Runtime, Subject, launch};
 
-/// One container, made by another program.
+/// A container that another program creates.
 pub struct Binary {
     program: String,
     subject: Subject,
 }
 
 impl Binary {
-    /// `program` is a path, or a name to be found in `PATH`.
+    /// `program` is a path, or a name to look up in `PATH`.
     pub fn new(program: String, subject: Subject) -> Self {
         Self { program, subject }
     }
@@ -41,7 +41,7 @@ impl Binary {
         command
     }
 
-    /// Runs it to its end; a failure is told in the words of its log.
+    /// Runs a command to its end. A failure has the message of the runtime's log.
     fn run(&self, mut command: Command) -> Result<(), StartFailure> {
         let _ = fs::remove_file(self.log());
         let status = command.status().map_err(|error| {
@@ -63,7 +63,7 @@ impl Binary {
         self.run(command)
     }
 
-    /// Runs a command that makes a process; its pid, and its terminal if it has one.
+    /// Runs a command that creates a process. Returns the pid, and the master of the terminal if there is one.
     fn spawn(&self, mut command: Command, pid_file: &Path, terminal: bool) -> Result<Made, StartFailure> {
         let console = if terminal { Some(Console::listen(&self.subject.bundle)?) } else { None };
         if let Some(console) = &console {

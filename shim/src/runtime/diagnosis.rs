@@ -1,7 +1,7 @@
-//! Keeps what libcontainer logs as errors: its init process sends only the outermost
-//! message of a failure, and logs the rest, which would be lost with the process.
+//! Records the errors that libcontainer logs. libcontainer's init process reports only the outermost message of a
+//! failure and logs the rest, which would end with the process.
 //!
-//! The records go to a memory file, whose offset all forked processes share.
+//! The records go to a memfd, whose offset all forked processes share.
 
 use std::fmt::Write;
 use std::os::fd::OwnedFd;
@@ -14,23 +14,23 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 use super::failure::{Cause, StartFailure};
 
-/// What was logged, seen from the helper.
+/// The recorded errors, for the helper to read.
 pub struct Diagnosis {
     file: Option<Arc<OwnedFd>>,
 }
 
 impl Diagnosis {
-    /// Starts keeping error records of this process and of what it forks.
+    /// Begins to record the errors of this process and of the processes that it forks.
     pub fn begin() -> Self {
         let file = rustix::fs::memfd_create("diagnosis", MemfdFlags::CLOEXEC).ok().map(Arc::new);
         if let Some(file) = &file {
-            // Fails only when one is set already; then that one has the records.
+            // Fails only when a subscriber is set already, which then has the records.
             let _ = tracing::subscriber::set_global_default(Recorder { file: file.clone() });
         }
         Self { file }
     }
 
-    /// The first error that was logged: the one nearest to the cause.
+    /// The first recorded error, which is the one nearest to the cause.
     pub fn first(&self) -> Option<String> {
         let mut bytes = [0; 2000];
         let length = rustix::io::pread(self.file.as_ref()?, &mut bytes, 0).ok()?;
@@ -39,8 +39,8 @@ impl Diagnosis {
     }
 }
 
-/// A failure of which there are only the words of libcontainer, or of another runtime: the one place where a cause is read out
-/// of words.
+/// A failure of which only a message is known, from libcontainer or another runtime. This is the only place that
+/// derives a cause from a message.
 pub fn read(words: String) -> StartFailure {
     let lower = words.to_lowercase();
     let says = |any: &[&str]| any.iter().any(|one| lower.contains(one));

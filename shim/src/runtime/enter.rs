@@ -1,9 +1,8 @@
-//! A further process in a running container, by the kernel's own means: join the
-//! cgroup, `setns` to the init's namespaces, clone into them as the shim's child, set
-//! the process up, execve.
+//! Runs an exec with system calls: joins the cgroup, enters the namespaces of the init with setns(2), clones into
+//! them a child of the shim, sets up the process, and executes the program.
 //!
-//! libcontainer could do it, but gives an exec no seccomp filter. The helper has one
-//! thread, so what the cloned child does before execve may allocate.
+//! libcontainer could run an exec, but without a seccomp filter. The helper has one thread, so the cloned child may
+//! allocate memory before execve(2).
 
 #![allow(unsafe_code)]
 
@@ -17,7 +16,7 @@ use gantry_cgroup::{Cgroup, is_unified};
 use nix::sched::CloneFlags;
 use nix::unistd::{Gid, Uid};
 use oci_spec::runtime::Process;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::Winsize;
 
@@ -37,14 +36,14 @@ const NAMESPACES: [(&str, CloneFlags); 8] = [
     ("time", CloneFlags::from_bits_retain(libc::CLONE_NEWTIME)),
 ];
 
-/// Runs `request` in the container of `bundle`; answers when its program has been executed.
+/// Runs `request` in the container of `bundle`. Returns when the program has been executed.
 pub fn exec(bundle: &Path, request: &Exec) -> Result<Executed, StartFailure> {
     let process = &request.process;
     let filter = Filter::of_container(bundle)?;
     let init = Pid::from_raw(request.init).ok_or("the container has no process")?;
     let pidfd = pidfd_open(init, PidfdFlags::empty())
         .map_err(|errno| format!("the container's init {}: {}", request.init, launch::words(errno)))?;
-    // The descriptor first: what it refers to cannot change any more while it is compared.
+    // The descriptor is opened first: it still refers to the same process while the start time is compared.
     if crate::exit::start_time(request.init) != Some(request.init_start) {
         return Err(format!("the container's init {} has ended", request.init).into());
     }
@@ -58,7 +57,7 @@ pub fn exec(bundle: &Path, request: &Exec) -> Result<Executed, StartFailure> {
     if !user_namespace {
         launch::give_pipes(process.user().uid());
     }
-    // Until the program runs, nobody in the container may look into this process.
+    // Until the program runs, no process of the container may inspect this one.
     nix::sys::prctl::set_dumpable(false).map_err(|errno| format!("dumpable: {errno}"))?;
     nix::sched::setns(&pidfd, foreign)
         .map_err(|errno| format!("join the container's namespaces: {errno}"))?;
@@ -77,11 +76,15 @@ pub fn exec(bundle: &Path, request: &Exec) -> Result<Executed, StartFailure> {
         pid => pid,
     };
     drop(writer);
-    launch::await_launch(status)?;
+    let child = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+    launch::await_launch(status).inspect_err(|_| {
+        // A stopped process could go on later and run the program, although the start has failed.
+        let _ = child.map(|child| pidfd_send_signal(child, Signal::KILL));
+    })?;
     Ok(Executed { pid, console: console.map(|(master, _)| master) })
 }
 
-/// Sets the calling process up and executes the program; returns only why not.
+/// Sets up the calling process and executes the program. Returns only on failure.
 fn become_program(
     process: &Process,
     filter: Option<&Filter>,
@@ -121,7 +124,8 @@ fn set_up(
     if let Some(umask) = process.user().umask() {
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(umask));
     }
-    // Where only root may go, root goes; where only the user may go, the user does below.
+    // First as root: only root may enter some directories. The process tries again below as the user, who may enter
+    // others.
     let arrived = nix::unistd::chdir(process.cwd());
     let groups: Vec<Gid> =
         process.user().additional_gids().iter().flatten().map(|gid| Gid::from_raw(*gid)).collect();
@@ -138,7 +142,8 @@ fn set_up(
             StartFailure::of_errno(errno as i32, words)
         })?;
     }
-    // A directory descriptor that leaked from the host would show as unreachable.
+    // The working directory must be inside the container's root: that of a descriptor leaked from the host shows as
+    // unreachable.
     if !rustix::process::getcwd(Vec::new()).is_ok_and(|cwd| cwd.as_bytes().starts_with(b"/")) {
         return Err("the working directory is outside of the container".into());
     }
@@ -153,7 +158,7 @@ fn set_up(
     Ok(confinement.apply()?)
 }
 
-/// Takes on a user's and a group's id, keeping the permitted capabilities.
+/// Sets the user id and the group id, and keeps the permitted capabilities.
 fn become_user(uid: u32, gid: u32) -> Result<(), Failure> {
     let (user, group) = (Uid::from_raw(uid), Gid::from_raw(gid));
     nix::sys::prctl::set_keepcaps(true)
@@ -163,7 +168,7 @@ fn become_user(uid: u32, gid: u32) -> Result<(), Failure> {
         .map_err(|errno| format!("user {uid}:{gid}: {errno}"))
 }
 
-/// The init's namespaces that differ from our own. (Joining one's own user namespace is an error.)
+/// The init's namespaces that differ from this process's. (Joining one's own user namespace is an error.)
 fn foreign_namespaces(init: i32) -> Result<CloneFlags, Failure> {
     let mut foreign = CloneFlags::empty();
     for (name, flag) in NAMESPACES {
@@ -182,8 +187,8 @@ fn join_cgroups(request: &Exec) -> Result<(), Failure> {
     for directory in &request.cgroups {
         match join_directory(directory) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            // On v2 a group with controllers below it takes no process itself: a container whose init
-            // manages cgroups (systemd, a container engine) has moved into one below. So does the exec.
+            // On v2 a cgroup whose controllers are enabled for children accepts no process. An init that manages
+            // cgroups (systemd, a container engine) has moved into a child cgroup; the exec joins that one.
             Err(error) if error.raw_os_error() == Some(libc::EBUSY) && is_unified() => {
                 join_beside(request.init)?;
             }
@@ -193,7 +198,7 @@ fn join_cgroups(request: &Exec) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Joins the cgroup that the container's init is in now.
+/// Joins the present cgroup of the container's init.
 fn join_beside(init: i32) -> Result<(), Failure> {
     let group = Cgroup::of_process(init).map_err(|error| format!("the container's init {init}: {error}"))?;
     group.directories().iter().try_for_each(|directory| {
@@ -201,13 +206,14 @@ fn join_beside(init: i32) -> Result<(), Failure> {
     })
 }
 
-/// A terminal of the container's own devpts, of the wanted size: its master, and its slave given to the user.
+/// Opens a terminal of the wanted size on the container's own devpts. Returns the master, and the slave as the user's
+/// property.
 fn open_terminal(process: &Process) -> Result<(OwnedFd, OwnedFd), Failure> {
     let uid = process.user().uid();
     let failed = |errno| format!("open a terminal: {}", launch::words(errno));
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).map_err(failed)?;
     unlockpt(&master).map_err(failed)?;
-    // By the master, so that a container's fake /dev/pts is never looked at.
+    // Through the master: this never follows a path in the container's /dev/pts.
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let slave = ioctl_tiocgptpeer(&master, flags).map_err(failed)?;
     if uid != 0 {
@@ -222,11 +228,11 @@ fn open_terminal(process: &Process) -> Result<(OwnedFd, OwnedFd), Failure> {
     Ok((master, slave))
 }
 
-/// Forks with `CLONE_PARENT`: the child is the shim's, which reaps it.
+/// Forks with `CLONE_PARENT`: the new process is a child of the shim, which reaps it.
 ///
 /// # Safety
 ///
-/// As fork(2) in a process with a single thread.
+/// As for fork(2) in a process with a single thread.
 unsafe fn clone_sibling() -> Result<i32, Failure> {
     let no_pointer = std::ptr::null_mut::<libc::c_void>();
     // SAFETY: no new stack and no shared memory: the raw call behaves as fork(2). On x86-64 and

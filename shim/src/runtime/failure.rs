@@ -1,5 +1,5 @@
-//! Why a process could not be made or started: in words for people, and as a cause for programs. The cause is known where the
-//! failure is; nobody reads it out of the words again.
+//! Why a process could not be made or started: a message for people, and a cause for programs. The step that fails
+//! sets the cause; no later step derives it from the message.
 
 use std::fmt;
 
@@ -12,48 +12,48 @@ pub struct StartFailure {
     /// One line for people.
     pub message: String,
     pub cause: Cause,
-    /// Of the system call that failed; 0: it was none, or nobody knows.
+    /// The error number of the system call that failed; 0: no system call failed, or the number is unknown.
     pub errno: i32,
     pub stage: Stage,
 }
 
-/// What a failure comes to.
+/// The cause of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cause {
     Other,
-    /// There is no such program, or nothing at a path that is needed.
+    /// The program, or a path that it needs, does not exist.
     NotFound,
-    /// It is there, and may not be run or entered.
+    /// The program must not be executed, or a directory must not be entered.
     NotPermitted,
-    /// The root's files do not have the user or the group.
+    /// The container's `/etc/passwd` or `/etc/group` does not have the user or the group.
     NoSuchUser,
 }
 
-/// How far a start had come.
+/// The step that failed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stage {
     #[default]
     Unknown,
-    /// Its user, its directories and what is mounted were looked for in the root.
+    /// Looking up the user, the directories and the mounts in the container's root.
     Prepare,
-    /// Its namespaces, mounts and cgroup were made.
+    /// Making the namespaces, the mounts and the cgroup.
     Make,
-    /// The process was there, and was to become its program.
+    /// Executing the program.
     Execute,
 }
 
 impl StartFailure {
-    /// With a cause that is known.
+    /// A failure with a known cause.
     pub fn new(cause: Cause, message: impl Into<String>) -> Self {
         Self { message: message.into(), cause, errno: 0, stage: Stage::Unknown }
     }
 
-    /// Of a system call.
+    /// A failure of a system call.
     pub fn of_errno(errno: i32, message: impl Into<String>) -> Self {
         Self { errno, ..Self::new(Cause::of_errno(errno), message) }
     }
 
-    /// At a stage, where nobody has said a later one.
+    /// Sets the stage, unless it is set to a later one.
     pub fn at(self, stage: Stage) -> Self {
         match self.stage {
             Stage::Unknown => Self { stage, ..self },
@@ -61,18 +61,18 @@ impl StartFailure {
         }
     }
 
-    /// With what was said nearer to its cause, which decides where nothing else does.
+    /// Adds a failure nearer to the cause: its cause counts where this one's is unknown.
     pub fn because(self, nearer: Self) -> Self {
         let cause = if self.cause == Cause::Other { nearer.cause } else { self.cause };
         Self { message: format!("{}: {}", self.message, nearer.message), cause, ..self }
     }
 
-    /// With more before its words.
+    /// Prepends text to the message.
     pub fn within(self, what: &str) -> Self {
         Self { message: format!("{what}: {}", self.message), ..self }
     }
 
-    /// As it is told on the wire.
+    /// The detail for the wire.
     pub fn detail(&self) -> pb::StartFailure {
         let cause = match self.cause {
             Cause::Other => pb::start_failure::Cause::Other,
@@ -91,7 +91,7 @@ impl StartFailure {
 }
 
 impl Cause {
-    /// What an error of the kernel's comes to.
+    /// The cause of an error number.
     pub fn of_errno(errno: i32) -> Self {
         match errno {
             libc::ENOENT | libc::ENOTDIR => Self::NotFound,
@@ -100,7 +100,7 @@ impl Cause {
         }
     }
 
-    /// A shell's status for a program that could not be started.
+    /// The exit status that a shell gives for such a failure.
     pub fn status(self) -> u32 {
         match self {
             Self::NotFound => 127,
@@ -116,7 +116,7 @@ impl fmt::Display for StartFailure {
     }
 }
 
-/// Of which nothing but words is known.
+/// A failure of which only the message is known.
 impl From<String> for StartFailure {
     fn from(message: String) -> Self {
         Self::new(Cause::Other, message)

@@ -1,5 +1,5 @@
-//! What of an image, or of a volume, would make a mount land where it must not: refused before anything is mounted, as
-//! runc refuses it, and looked for again when everything is.
+//! Checks that an image or a volume does not make a mount land in a wrong place. The helper refuses such a spec
+//! before it mounts anything, as runc does, and checks the mount table again afterwards.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -14,9 +14,9 @@ use super::spec::text;
 
 /// `statfs(2)` of a procfs.
 const PROC_MAGIC: u64 = 0x9fa0;
-/// Symlinks that a path may lead through, as in the kernel.
+/// How many symbolic links a path may have, as in the kernel.
 const MOST_LINKS: usize = 40;
-/// What lxcfs and others emulate below /proc; runc allows no more.
+/// The files below /proc that lxcfs and others emulate; runc allows mounts on the same ones.
 const ALLOWED: [&str; 10] = [
     "/proc/cpuinfo",
     "/proc/diskstats",
@@ -30,10 +30,10 @@ const ALLOWED: [&str; 10] = [
     "/proc/sys/crypto/fips_enabled",
 ];
 
-/// Looks at the bare root and at the mounts that are to come.
+/// Checks the container's root and the mounts of the spec.
 pub fn check(spec: &Value, root: &Path) -> Result<(), Failure> {
     let root = Root::open_path(root).map_err(|error| chain(&error))?;
-    // Devices and symlinks are made in /dev by name, whatever is mounted there.
+    // The runtime makes devices and symbolic links in /dev by name, whatever is mounted there.
     ordinary(&root, "dev", "/dev")?;
     for mount in mounts(spec) {
         let Some(destination) = text(mount, "/destination") else { continue };
@@ -61,7 +61,7 @@ pub fn check(spec: &Value, root: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether a mount goes into what another one has brought along: where it lands is then not only the root's affair.
+/// Whether a mount's target is inside another mount: then the root alone does not decide where it lands.
 pub fn is_nested(spec: &Value) -> bool {
     let all: Vec<(&Path, bool)> = mounts(spec)
         .filter_map(|mount| Some((Path::new(text(mount, "/destination")?), is_bind(mount))))
@@ -71,8 +71,8 @@ pub fn is_nested(spec: &Value) -> bool {
     })
 }
 
-/// Looks at the mount table of a container in which nothing runs yet: symlinks of a volume may have been changed by
-/// another container after [`check`].
+/// Checks the mount table of a container whose program does not run yet. Another container may have changed symbolic
+/// links of a volume after [`check`].
 pub fn verify(spec: &Value, table: &[u8]) -> Result<(), Failure> {
     if mounts(spec).any(|mount| text(mount, "/destination") == Some("/proc") && is_bind(mount)) {
         return Ok(());
@@ -84,7 +84,7 @@ pub fn verify(spec: &Value, table: &[u8]) -> Result<(), Failure> {
         let fields: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
         let Some(place) = fields.get(4) else { continue };
         let is_of = |paths: &[&str]| paths.iter().any(|path| path.as_bytes() == *place);
-        // What is read-only is procfs, bound onto itself; anything else in its place has come from elsewhere.
+        // A read-only path is procfs bound onto itself. Anything else in its place has come from elsewhere.
         let kind = fields.iter().position(|field| *field == b"-").and_then(|dash| fields.get(dash + 1));
         let sealed = is_of(&read_only) && kind.is_some_and(|kind| *kind == b"proc");
         if place.starts_with(b"/proc/") && !sealed && !is_of(&open) {
@@ -95,7 +95,7 @@ pub fn verify(spec: &Value, table: &[u8]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether a mount is of a directory or file of the host.
+/// Whether a mount is a bind of a directory or a file of the host.
 pub fn is_bind(mount: &Value) -> bool {
     let options = mount.get("options").and_then(Value::as_array);
     text(mount, "/type") == Some("bind")
@@ -114,7 +114,7 @@ fn is_proc(mount: &Value) -> bool {
             .is_some_and(|stat| stat.f_type as u64 == PROC_MAGIC)
 }
 
-/// Refuses what is there and no directory, a symlink first of all.
+/// Refuses anything that exists and is not a directory, in particular a symbolic link.
 fn ordinary(root: &Root, name: &str, what: &str) -> Result<(), Failure> {
     let Ok(found) = root.stat(Path::new(name)) else { return Ok(()) };
     match EntryKind::from_mode(found.st_mode) {
@@ -125,7 +125,7 @@ fn ordinary(root: &Root, name: &str, what: &str) -> Result<(), Failure> {
     }
 }
 
-/// Where a path leads inside `root`; what is not there yet is taken as it is written.
+/// Where a path leads inside `root`; a part that does not exist is taken as it is written.
 fn resolve(root: &Root, path: &str) -> PathBuf {
     let mut reached = PathBuf::from("/");
     let mut ahead: Vec<OsString> = Vec::new();

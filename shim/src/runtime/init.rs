@@ -1,4 +1,4 @@
-//! The container's init, held fast: its number may be another process's once the shim has reaped it.
+//! The container's init, held by a pidfd: once the shim has reaped it, its pid may be another process's.
 
 use std::fs::File;
 use std::io::Read;
@@ -11,14 +11,14 @@ use rustix::process::{Pid, PidfdFlags, Signal, getppid, pidfd_open, pidfd_send_s
 use super::Failure;
 use super::launch::words;
 
-/// A process that waits for its start, a child of the shim as this helper is.
+/// A process that waits for its start. It is a child of the shim, as this helper is.
 pub struct Init {
     handle: OwnedFd,
     directory: OwnedFd,
 }
 
 impl Init {
-    /// Holds the shim's child that has the number.
+    /// Opens the shim's child of this pid.
     pub fn open(pid: i32) -> Result<Self, Failure> {
         let failed = |why: String| format!("the container's init {pid}: {why}");
         let number = Pid::from_raw(pid).ok_or("the container has no process")?;
@@ -28,7 +28,7 @@ impl Init {
         let directory =
             rustix::fs::open(&path, flags, Mode::empty()).map_err(|errno| failed(words(errno)))?;
         let init = Self { handle, directory };
-        // The descriptors first: what they refer to cannot change any more while it is looked at.
+        // The descriptors are opened first: they still refer to the same process while its parent is checked.
         let parent = init.read("stat").ok().and_then(|stat| parent_of(&stat));
         if parent != getppid().map(|parent| parent.as_raw_nonzero().get()) {
             return Err(failed("it has ended".into()));
@@ -36,19 +36,19 @@ impl Init {
         Ok(init)
     }
 
-    /// Its mount namespace.
+    /// The mount namespace of the init.
     pub fn mount_namespace(&self) -> std::io::Result<File> {
         self.at("ns/mnt")
     }
 
-    /// One of the files that tell about it.
+    /// Reads a file of the init's directory in /proc.
     pub fn read(&self, name: &str) -> std::io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.at(name)?.read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 
-    /// Ends it; that it has ended is no error.
+    /// Kills the init. An init that has ended is no error.
     pub fn kill(&self) {
         let _ = pidfd_send_signal(&self.handle, Signal::KILL);
     }
@@ -58,7 +58,7 @@ impl Init {
     }
 }
 
-/// The parent's number in `/proc/<pid>/stat`; the name before it may contain anything, brackets too.
+/// The parent's pid in `/proc/<pid>/stat`. The process name before it may contain anything, parentheses too.
 fn parent_of(stat: &[u8]) -> Option<i32> {
     let text = String::from_utf8_lossy(stat);
     text.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()

@@ -1,18 +1,19 @@
-//! The last steps before a program: what the helper must not hand on, how the
-//! program is found, and how a failed execve gets back to the helper.
+//! The last steps before a program: closes what the program must not inherit, finds the program, and reports a failed
+//! execve(2) to the helper.
 
 #![allow(unsafe_code)]
 
 use std::borrow::Cow;
 use std::ffi::CString;
-use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use nix::sys::signal::SigSet;
 use oci_spec::runtime::{LinuxCapabilities, PosixRlimit, Process, Spec};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, accessat, fchown, fstat};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -25,10 +26,10 @@ use super::seccomp::Filter;
 use libcontainer::syscall::syscall::create_syscall;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorValidationError};
 
-/// What a program is searched in when its environment has no `PATH`.
+/// The directories that are searched for a program when its environment has no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Takes over the descriptor that the shim left open for this helper.
+/// Takes ownership of the descriptor that the shim left open for this helper.
 pub fn claim_descriptor(number: &str) -> Option<OwnedFd> {
     let number: i32 = number.parse().ok().filter(|number| *number > 2)?;
     // SAFETY: the descriptor is only looked at; an unopened one makes fcntl fail.
@@ -39,25 +40,26 @@ pub fn claim_descriptor(number: &str) -> Option<OwnedFd> {
     Some(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// Undoes what programs must not inherit from a Rust program or from the shim.
+/// Resets what a program would inherit from this Rust program or from the shim.
 pub fn reset_inherited() {
-    // What the services' parent ignored, as nohup does SIGHUP, a program would ignore, too; a shell could not even trap it.
-    // Pipes that break the helper has to hear of itself: a hook may end without having read what it is told.
+    // A program would inherit a signal that the services' parent ignores, as nohup does with SIGHUP; a shell cannot
+    // even trap it. SIGPIPE stays ignored: the helper has to see a broken pipe as an error, because a hook may end
+    // before it has read its input.
     (1..=64).filter(|signal| *signal != libc::SIGPIPE).for_each(act_by_default);
-    // It is inherited, too, and a program that is not told of signals cannot be stopped.
+    // The mask is inherited too. A program whose signals are blocked cannot be stopped.
     let _ = SigSet::empty().thread_set_mask();
     rustix::process::umask(Mode::from_raw_mode(0o022));
     let _ = nix::unistd::setgroups(&[]);
-    // The services may be told to outlive others when memory is short; containers are like anybody.
+    // The services may run with an adjustment that makes the kernel spare them; containers get the default.
     let _ = std::fs::write("/proc/self/oom_score_adj", "0");
 }
 
-/// Undoes what the helper itself needs and a program must not inherit.
+/// Resets SIGPIPE, which the helper needs ignored and a program must not inherit.
 pub fn reset_broken_pipes() {
     act_by_default(libc::SIGPIPE);
 }
 
-/// By the system call: the C library keeps two real-time signals for itself.
+/// Calls the system call, because the C library keeps two real-time signals for itself.
 fn act_by_default(signal: i32) {
     let default = [0_usize; 8];
     // SAFETY: all zeros are the default action, without flags or a mask, in what is larger than the kernel's struct;
@@ -67,9 +69,9 @@ fn act_by_default(signal: i32) {
     };
 }
 
-/// Closes everything but stdio and `kept`, for good: what is only closed by execve can still be
-/// walked through, by a program or interpreter that is named `/proc/self/fd/<n>/../…`, and the
-/// helper holds directories of the host.
+/// Closes every descriptor but stdio and `kept`. Close-on-exec is not enough: a program or an interpreter named
+/// `/proc/self/fd/<n>/../…` is looked up before execve(2) closes the descriptors, and the helper holds directories of
+/// the host.
 pub fn close_others(kept: BorrowedFd<'_>) -> Result<(), Failure> {
     let kept = kept.as_raw_fd().cast_unsigned();
     for (first, last) in [(3, kept.saturating_sub(1)), (3.max(kept + 1), u32::MAX)] {
@@ -80,7 +82,7 @@ pub fn close_others(kept: BorrowedFd<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// close_range(2), Linux 5.9; before it, one by one what a helper may have.
+/// close_range(2), Linux 5.9. On older kernels, closes one by one the descriptors that a helper can have.
 fn close_range(first: u32, last: u32) -> bool {
     // SAFETY: whoever calls this is about to become another program or to end, and uses none of
     // them any more.
@@ -95,7 +97,7 @@ fn close_range(first: u32, last: u32) -> bool {
     done == 0
 }
 
-/// Makes a terminal's slave the property of the program's user.
+/// Gives a terminal's slave to the program's user.
 pub fn give_terminal(master: &OwnedFd, uid: u32) {
     if uid != 0
         && let Ok(slave) = rustix::pty::ioctl_tiocgptpeer(master, OpenptFlags::RDWR | OpenptFlags::NOCTTY)
@@ -104,8 +106,7 @@ pub fn give_terminal(master: &OwnedFd, uid: u32) {
     }
 }
 
-/// Makes the stdio pipes the property of the program's user, who may then open
-/// `/dev/stdout` and the like.
+/// Gives the stdio pipes to the program's user, who may then open `/dev/stdout` and the like.
 pub fn give_pipes(uid: u32) {
     let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
     for descriptor in [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()] {
@@ -117,7 +118,7 @@ pub fn give_pipes(uid: u32) {
     }
 }
 
-/// Makes output that goes to `/dev/null` writable again: libcontainer has opened the container's for reading only.
+/// Opens an output to `/dev/null` again, for writing: libcontainer has opened the container's null device read-only.
 fn open_null() {
     let is_null = |descriptor: BorrowedFd<'_>| {
         fstat(descriptor).is_ok_and(|stat| {
@@ -127,7 +128,7 @@ fn open_null() {
     };
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let Ok(null) = rustix::fs::open("/dev/null", flags, Mode::empty()) else { return };
-    // The container decides what is there.
+    // The container may have put another file there.
     if !is_null(null.as_fd()) {
         return;
     }
@@ -139,17 +140,17 @@ fn open_null() {
     }
 }
 
-/// A pipe that carries the reason of a failed launch, and is closed by a successful execve.
+/// A pipe that carries the reason of a failed launch. A successful execve(2) closes it.
 pub fn status_pipe() -> Result<(OwnedFd, OwnedFd), Failure> {
     pipe_with(PipeFlags::CLOEXEC).map_err(|errno| format!("pipe: {errno}"))
 }
 
-/// The longest reason that is told: what a pipe takes whole, and without anybody who reads (pipe(7), `PIPE_BUF`).
+/// The longest reason in bytes: a pipe takes it at once and without a reader (pipe(7), `PIPE_BUF`).
 const LONGEST: usize = 4096 - HEAD;
-/// What goes before the words: the cause and the errno.
+/// The bytes before the message: the cause and the error number.
 const HEAD: usize = 5;
 
-/// Writes why a launch failed to the writing end of a status pipe. Names of programs may be long, and are in it.
+/// Writes the reason of a failed launch to a status pipe. The message contains program names, which may be long.
 pub fn tell(status: impl AsFd, failure: &StartFailure) {
     let mut bytes = vec![failure.cause as u8];
     bytes.extend(failure.errno.to_le_bytes());
@@ -157,7 +158,7 @@ pub fn tell(status: impl AsFd, failure: &StartFailure) {
     let _ = rustix::io::write(status, &bytes);
 }
 
-/// What was written by [`tell`].
+/// Parses what [`tell`] has written.
 fn told(bytes: &[u8]) -> StartFailure {
     let causes = [Cause::Other, Cause::NotFound, Cause::NotPermitted, Cause::NoSuchUser];
     let (head, words) = bytes.split_at_checked(HEAD).unwrap_or((&[][..], bytes));
@@ -167,7 +168,7 @@ fn told(bytes: &[u8]) -> StartFailure {
     StartFailure { message, cause: cause.unwrap_or(Cause::Other), errno, stage: Stage::Execute }
 }
 
-/// Without its middle, if it is too long: what went wrong is said at the end.
+/// Cuts a reason that is too long in the middle: its end names the error.
 fn cut(reason: &str) -> Cow<'_, str> {
     if reason.len() <= LONGEST {
         return Cow::Borrowed(reason);
@@ -177,17 +178,37 @@ fn cut(reason: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{}…{}", &reason[..head], &reason[tail..]))
 }
 
-/// Waits for the execve at the other end of a status pipe.
+/// How long the helper waits for the execve: less than its callers wait for the helper. A process of the container with the
+/// same user can stop (SIGSTOP) the process that is being set up, and the helper would wait for ever.
+const PATIENCE: Duration = Duration::from_secs(50);
+
+/// Waits until the execve closes the other end of a status pipe, or the process has said why it failed.
 pub fn await_launch(status: OwnedFd) -> Result<(), StartFailure> {
-    let mut reason = Vec::new();
-    match std::fs::File::from(status).read_to_end(&mut reason) {
-        Ok(0) => Ok(()),
-        Ok(_) => Err(failed(told(&reason))),
-        Err(error) => Err(format!("wait for the program's start: {error}").into()),
+    await_launch_within(status, PATIENCE)
+}
+
+fn await_launch_within(status: OwnedFd, patience: Duration) -> Result<(), StartFailure> {
+    let failed_to_wait = |errno: Errno| format!("wait for the program's start: {errno}");
+    let timeout =
+        Timespec { tv_sec: patience.as_secs().cast_signed(), tv_nsec: patience.subsec_nanos().into() };
+    let mut news = [PollFd::new(&status, PollFlags::IN)];
+    match rustix::io::retry_on_intr(|| poll(&mut news, Some(&timeout))).map_err(failed_to_wait)? {
+        0 => {
+            let seconds = patience.as_secs();
+            Err(failed(format!("the program was not executed within {seconds} s")))
+        }
+        _ => {
+            // The reason is written at once. Its writer may still have the pipe open.
+            let mut reason = [0; LONGEST + HEAD];
+            match rustix::io::read(&status, &mut reason).map_err(failed_to_wait)? {
+                0 => Ok(()),
+                length => Err(failed(told(&reason[..length]))),
+            }
+        }
     }
 }
 
-/// What has been told so far of a launch that failed. The container's process may live, and wait for ever.
+/// The reason that a failed launch has written so far. The container's process may live, and wait for ever.
 pub fn told_so_far(status: OwnedFd) -> Result<(), StartFailure> {
     rustix::io::ioctl_fionbio(&status, true).map_err(|errno| format!("status pipe: {errno}"))?;
     let mut reason = [0; LONGEST + HEAD];
@@ -197,17 +218,17 @@ pub fn told_so_far(status: OwnedFd) -> Result<(), StartFailure> {
     }
 }
 
-/// A failure of the program's start, in runc's words.
+/// A failure to start the program, in runc's words.
 pub fn failed(reason: impl Into<StartFailure>) -> StartFailure {
     reason.into().within("unable to start container process")
 }
 
-/// An errno in the words that clients look for.
+/// The text of an error number that clients look for.
 pub fn words(errno: Errno) -> String {
     nix::errno::Errno::from_raw(errno.raw_os_error()).desc().to_lowercase()
 }
 
-/// As [`words`], of what a library has been refused.
+/// As [`words`], for an error of `gantry-rooted`.
 pub fn words_of(error: &gantry_rooted::Error) -> String {
     match error.raw_os_error() {
         Some(number) => nix::errno::Errno::from_raw(number).desc().to_lowercase(),
@@ -215,7 +236,7 @@ pub fn words_of(error: &gantry_rooted::Error) -> String {
     }
 }
 
-/// Finds `program` as execvp would, for the calling user in the current root.
+/// Finds `program` as execvp(3) does, for the calling user in the current root.
 pub fn find_program(program: &str, path: &str) -> Result<PathBuf, StartFailure> {
     let refused = |errno: Errno, why: &str| {
         StartFailure::of_errno(errno.raw_os_error(), format!("exec: {program:?}: {why}"))
@@ -254,7 +275,7 @@ fn executable(path: &Path) -> Result<(), Errno> {
     accessat(CWD, path, Access::EXEC_OK, AtFlags::empty())
 }
 
-/// Finds and executes a process's program; returns only the reason why not.
+/// Finds and executes a process's program. Returns only on failure.
 pub fn execute(process: &Process) -> StartFailure {
     let empty = Vec::new();
     let arguments = process.args().as_ref().unwrap_or(&empty);
@@ -280,28 +301,30 @@ pub fn execute(process: &Process) -> StartFailure {
     StartFailure::of_errno(errno as i32, words)
 }
 
-/// What is given up right before the program, because loading a filter needs privileges.
+/// Privileges that a process gives up right before its program, because installing a filter needs them.
 #[derive(Clone, Default)]
 pub struct Confinement {
-    /// Limits: late, for they are the program's, and few open files would not do for what is done before it.
+    /// Resource limits. They are set late because they are the program's: few open files would not do for the steps
+    /// before it.
     pub limits: Vec<PosixRlimit>,
-    /// Capabilities to keep; none are all.
+    /// The capabilities to keep; `None` keeps all.
     pub capabilities: Option<LinuxCapabilities>,
     pub no_new_privileges: bool,
     pub filter: Option<Filter>,
 }
 
 impl Confinement {
-    /// Applies it to the calling process, for good.
+    /// Applies the confinement to the calling process, which cannot undo it.
     pub fn apply(&self) -> Result<(), Failure> {
         let system = create_syscall();
         let failed = |error: libcontainer::syscall::SyscallError| format!("capabilities: {error}");
-        // A change of user has cleared the effective ones.
+        // A change of user has cleared the effective capabilities.
         libcontainer::capabilities::reset_effective(system.as_ref()).map_err(failed)?;
         for limit in &self.limits {
             system.set_rlimit(limit).map_err(|error| format!("rlimit {:?}: {error}", limit.typ()))?;
         }
-        // Without no-new-privileges, a filter takes CAP_SYS_ADMIN; with it, the later the better.
+        // Without no-new-privileges, installing a filter needs CAP_SYS_ADMIN; with it, the filter is installed as
+        // late as possible.
         if let Some(filter) = self.filter.as_ref().filter(|_| !self.no_new_privileges) {
             filter.install()?;
         }
@@ -318,9 +341,9 @@ impl Confinement {
     }
 }
 
-/// Tells libcontainer how to run a container's program: as it would, but with the
-/// exact environment of the spec, with the filter and capabilities given here, and with
-/// the reason of a failure on a status pipe.
+/// Executes a container's program for libcontainer. Differs from libcontainer's own executor in three ways: it sets
+/// the exact environment of the spec, applies the filter and the capabilities given here, and writes the reason of a
+/// failure to a status pipe.
 #[derive(Clone)]
 pub struct Launch {
     status: Arc<OwnedFd>,
@@ -328,7 +351,7 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// Failures go to `status`, the writing end of a status pipe.
+    /// An executor that writes failures to `status`, the writing end of a status pipe.
     pub fn new(status: OwnedFd, confinement: Confinement) -> Self {
         Self { status: Arc::new(status), confinement }
     }
@@ -353,7 +376,7 @@ impl Executor for Launch {
         unsafe { libc::_exit(255) }
     }
 
-    // Runs in the container's root with the container's user ids, before the container counts as created.
+    // Runs in the container's root with the ids of the container's user, before the container counts as created.
     fn validate(&self, spec: &Spec) -> Result<(), ExecutorValidationError> {
         let process = spec.process().as_ref();
         let program =
@@ -375,7 +398,7 @@ impl Executor for Launch {
         &self,
         _: std::collections::HashMap<String, String>,
     ) -> Result<(), libcontainer::workload::ExecutorSetEnvsError> {
-        // `exec` passes the spec's own list to execve.
+        // `exec` passes the environment of the spec to execve(2).
         Ok(())
     }
 }
@@ -408,5 +431,19 @@ mod tests {
         tell(&writer, &failure);
         drop(writer);
         assert_eq!(await_launch(reader), Err(failed(failure.at(Stage::Execute))));
+    }
+
+    #[test]
+    fn a_process_that_does_not_go_on_is_not_waited_for_for_ever() {
+        let (reader, writer) = status_pipe().expect("a pipe");
+        let late = await_launch_within(reader, Duration::from_millis(10)).expect_err("it was not executed");
+        assert!(late.message.contains("not executed"), "{late}");
+
+        // A process that has reported its error and does not end must not continue either.
+        let (reader, stays) = status_pipe().expect("a pipe");
+        let failure = StartFailure::of_errno(libc::ENOENT, "exec /x: no such file or directory");
+        tell(&stays, &failure);
+        assert_eq!(await_launch(reader), Err(failed(failure.at(Stage::Execute))));
+        drop((writer, stays));
     }
 }

@@ -1,5 +1,5 @@
-//! The built-in runtime: libcontainer, with the container's init as the shim's own
-//! child (the helper's sibling), cgroups by path, and its state inside the bundle.
+//! The built-in runtime: libcontainer. The init is the shim's own child (the helper's sibling), cgroups are named by
+//! path, and the state is in the bundle.
 
 use std::io::Write;
 use std::os::fd::OwnedFd;
@@ -24,38 +24,38 @@ use super::seccomp::Filter;
 use super::spec::{Prepared, text};
 use super::{Exec, Executed, Failure, Made, Runtime, Subject, enter, own_state, user_namespace};
 
-/// One container, made by libcontainer.
+/// A container that libcontainer creates.
 pub struct Builtin {
     subject: Subject,
     created: Option<(Container, OwnedFd)>,
 }
 
-/// What is done beside libcontainer, and not in the spec that it sees.
+/// The parts of a spec that this runtime applies itself, and libcontainer does not see.
 struct Reduced {
     confinement: Confinement,
     placement: Option<Placement>,
     after: After,
-    /// Open until libcontainer has joined it.
+    /// Kept open until libcontainer has joined the namespace.
     _user_namespace: Option<OwnedFd>,
 }
 
 impl Builtin {
-    /// Makes nothing yet.
+    /// A runtime for `subject`; creates nothing yet.
     pub fn new(subject: Subject) -> Self {
         Self { subject, created: None }
     }
 
-    /// Takes capabilities, limits, seccomp and cgroups out of the spec that libcontainer sees: it compiles the
-    /// filter each time anew, gets masked comparisons wrong, joins cgroups the slow way, would itself have to
-    /// do with the program's limits, and does to mounts what it must not. Where
-    /// its bundle is then, and what is to be done instead.
+    /// Writes a spec for libcontainer without capabilities, limits, seccomp, cgroups and some mounts. libcontainer
+    /// compiles the filter each time, gets masked comparisons wrong, joins cgroups the slow way, would have to work
+    /// under the program's limits, and makes some mounts wrongly. Returns the path of the bundle for libcontainer and
+    /// the parts that were taken out.
     fn confine(&self, spec: &Prepared) -> Result<(PathBuf, Reduced), Failure> {
         let profile = spec.spec.pointer("/linux/seccomp").filter(|profile| !profile.is_null());
         let filter = match profile {
             None => None,
             Some(profile) => match Filter::of(profile, &self.subject.bundle)? {
                 Some(filter) => Some(filter),
-                // libcontainer must serve a listener itself, and needs the filter for it.
+                // libcontainer itself must serve a listener, and needs the filter for that.
                 None => {
                     let mut spec = spec.spec.clone();
                     let (confinement, after) = (Confinement::default(), After::begin(&mut spec)?);
@@ -83,7 +83,7 @@ impl Builtin {
         if is_unified()
             && let Some(linux) = reduced.get_mut("linux").and_then(Value::as_object_mut)
         {
-            // It takes a swap of zero bytes for none that was asked for, and leaves devices out.
+            // libcontainer takes a swap limit of zero bytes for no limit, and leaves out devices.
             linux.remove("resources");
         }
         let no_new_privileges = spec.spec.pointer("/process/noNewPrivileges") == Some(&json!(true));
@@ -92,7 +92,7 @@ impl Builtin {
         Ok((bundle, Reduced { confinement, placement, after, _user_namespace: user_namespace }))
     }
 
-    /// Writes a spec where libcontainer finds it, and says where that is.
+    /// Writes a spec to a bundle for libcontainer. Returns the path of the bundle.
     fn leave(&self, spec: &mut Value) -> Result<PathBuf, Failure> {
         let root = text(spec, "/root/path").unwrap_or("rootfs").to_string();
         spec["root"]["path"] = json!(self.subject.bundle.join(root));
@@ -110,7 +110,7 @@ impl Builtin {
         std::fs::create_dir_all(&state).map_err(|error| format!("{}: {error}", state.display()))?;
         let resources = resources_of(&spec.spec)?;
         let path = text(&spec.spec, "/linux/cgroupsPath").unwrap_or_default();
-        // What is forked from here on is born in the scope.
+        // From here on, forked processes are born in the scope.
         let visit = Scope::of_path(path)
             .map(|scope| scope.enter(&self.subject.id))
             .transpose()
@@ -139,7 +139,7 @@ impl Builtin {
             Some(placement) => placement.finish(&init),
             None => limit(path, &resources),
         });
-        // Whoever waits for what becomes of it waits for its end.
+        // The shim waits for the end of the init, so the init is killed.
         limited.and_then(|()| after.finish(&init)).inspect_err(|_| init.kill())?;
         Ok((container, master))
     }
@@ -151,7 +151,7 @@ fn resources_of(spec: &Value) -> Result<LinuxResources, Failure> {
     Ok(resources.map_err(|error| format!("linux.resources: {error}"))?.unwrap_or_default())
 }
 
-/// Applies limits and rules of devices on v2.
+/// Sets limits and device rules on v2.
 fn limit(path: &str, resources: &LinuxResources) -> Result<(), Failure> {
     if !is_unified() {
         return Ok(());
@@ -161,7 +161,7 @@ fn limit(path: &str, resources: &LinuxResources) -> Result<(), Failure> {
         .map_err(|error| chain(&error))
 }
 
-/// Writes limits on v2; the container's cgroup. systemd first: it knows less of them.
+/// Writes limits on v2. Returns the container's cgroup. systemd writes first, because it knows fewer of the limits.
 fn write_limits(path: &str, resources: &LinuxResources) -> Result<PathBuf, Failure> {
     if let Some(scope) = Scope::of_path(path) {
         scope.limit(resources).map_err(|error| chain(&error))?;
@@ -183,8 +183,8 @@ impl Runtime for Builtin {
                 self.created = Some((container, status));
                 Ok(Made { pid, console })
             }
-            // What the program's search said is the clearest, then what was logged nearest to the cause. (After a
-            // hook that failed, the container's process still waits for it; the shim ends what is in the cgroup.)
+            // The reason of the launch is the clearest, then the error that was logged nearest to the cause. (After a
+            // failed hook, the container's process still waits; the shim kills the processes in the cgroup.)
             Err(outer) => Err(match launch::told_so_far(status) {
                 Err(reason) => reason,
                 Ok(()) => launch::failed(match diagnosis.first() {
@@ -223,13 +223,13 @@ impl Runtime for Builtin {
     }
 }
 
-/// A part of a spec, if it is there.
+/// Parses a part of a spec, if the spec has it.
 fn parsed<T: for<'a> serde::Deserialize<'a>>(name: &str, value: Option<Value>) -> Result<Option<T>, Failure> {
     let value = value.filter(|value| !value.is_null());
     value.map(serde_json::from_value).transpose().map_err(|error| format!("{name}: {error}"))
 }
 
-/// Where a container's terminal is handed over.
+/// The socket on which another runtime hands over the terminal's master.
 pub struct Console {
     /// Its socket.
     pub path: PathBuf,
@@ -237,8 +237,8 @@ pub struct Console {
 }
 
 impl Console {
-    /// Listens where the shim of `bundle` does: other runtimes connect by the path, which must be shorter than
-    /// 108 bytes, and one below the bundle of a long id is not.
+    /// Binds the socket in the directory of the shim's socket. Other runtimes connect by its path, which must be
+    /// shorter than 108 bytes; a path in the bundle of a long id is not.
     pub fn listen(bundle: &Path) -> Result<Self, Failure> {
         let directory = crate::command::socket_directory(bundle);
         let path = directory.join(format!("console-{}.sock", std::process::id()));
@@ -249,7 +249,7 @@ impl Console {
         Ok(Self { path, listener })
     }
 
-    /// Takes the terminal that was sent by now.
+    /// Receives the terminal, which the runtime has sent by now.
     pub fn receive(self) -> Result<OwnedFd, Failure> {
         let failed = |error: &dyn std::fmt::Display| format!("console socket: {error}");
         let (stream, _) = self.listener.accept().map_err(|error| failed(&error))?;
@@ -265,7 +265,7 @@ impl Drop for Console {
     }
 }
 
-/// An error with its sources, each level said once.
+/// An error with its sources, without repeating a level.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -1,14 +1,14 @@
-//! On cgroup v1, puts a container into its cgroup instead of libcontainer, which writes
-//! `cgroup.procs` and so waits for an RCU grace period at each start (see [`gantry_cgroup::v1`]).
+//! On cgroup v1, puts a container into its cgroup instead of libcontainer. libcontainer writes `cgroup.procs`, and so
+//! waits for an RCU grace period at each start (see [`gantry_cgroup::v1`]).
 //!
-//! 1. The helper makes the container's cgroup and joins it; what it forks is born there.
-//! 2. In a mount namespace of the helper's own, the hierarchies go: libcontainer finds no
-//!    controllers, and has nothing to join or to limit.
-//! 3. When init waits for its start, the helper goes home, writes the limits, and mounts
-//!    the cgroups into the container.
+//! 1. The helper makes the container's cgroup and joins it; processes that it forks are born there.
+//! 2. In a mount namespace of its own, the helper unmounts the hierarchies. libcontainer then finds no controllers,
+//!    and joins and limits nothing.
+//! 3. When the init waits for its start, the helper returns to its own cgroup and mount namespace, writes the limits,
+//!    and mounts the cgroups into the container.
 //!
-//! A helper that dies in between leaves a container without limits that nobody can start:
-//! the shim kills what is in the cgroup and removes it.
+//! A helper that dies in between leaves a container without limits, which no client can start. The shim kills the
+//! processes in the cgroup and removes it.
 
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
@@ -40,7 +40,7 @@ const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY);
 /// A container that is being placed.
 pub struct Placement {
     group: Group,
-    /// The helper's own place.
+    /// The helper's own cgroup.
     home: Group,
     resources: LinuxResources,
     view: Option<View>,
@@ -50,14 +50,14 @@ pub struct Placement {
 struct View {
     destination: PathBuf,
     read_only: bool,
-    /// The container's directories, as mounts that are nowhere yet.
+    /// The container's directories, as detached mounts.
     trees: Vec<(String, OwnedFd)>,
 }
 
 impl Placement {
-    /// Joins the container's cgroup and takes what is done here out of the spec that libcontainer is given. None
-    /// where libcontainer must do it: on v2, where something is to be mounted below the container's view, or where the
-    /// container is to see the host's hierarchies, which are hidden here.
+    /// Joins the container's cgroup, and takes what this module does out of the spec for libcontainer. Returns `None`
+    /// where libcontainer has to do it: on v2, where the spec mounts something below the container's view, or where
+    /// the container sees the host's hierarchies, which this module hides.
     pub fn begin(spec: &mut Value) -> Result<Option<Self>, Failure> {
         if is_unified() || !is_tmpfs(ROOT) {
             return Ok(None);
@@ -123,7 +123,7 @@ impl View {
         Ok(Self { destination, read_only, trees })
     }
 
-    /// Mounts it in the namespace of an init whose program does not run yet.
+    /// Mounts the view in the namespace of an init whose program does not run yet.
     fn mount(self, init: &Init) -> Result<(), Failure> {
         let failed = |error: std::io::Error| format!("mount namespace of the container: {error}");
         let own = File::open("/proc/self/ns/mnt").map_err(failed)?;
@@ -136,7 +136,7 @@ impl View {
         mounted.map_err(|error| format!("mount cgroups at {}: {error}", self.destination.display()))
     }
 
-    /// Mounts it in the calling process's namespace and root; changes the working directory.
+    /// Mounts the view in the calling process's namespace and root. Changes the working directory.
     fn mount_here(&self) -> std::io::Result<()> {
         let refused = gantry_mount::Error::into_io;
         let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
@@ -147,14 +147,14 @@ impl View {
         fsconfig_create(&context)?;
         let tmpfs = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
         attach_at(&tmpfs, self.open().map_err(refused)?).map_err(refused)?;
-        // Opened anew: now it is the tmpfs.
+        // Opened again: the path is the tmpfs now.
         let top = Root::from_fd(self.open().map_err(refused)?);
         for (hierarchy, tree) in &self.trees {
             let name = Path::new(hierarchy);
             rustix::fs::mkdirat(&top, name, Mode::from_raw_mode(0o755))?;
             attach_at(tree, top.open(name, DIRECTORY, Mode::empty()).map_err(refused)?).map_err(refused)?;
             self.seal(&top.open(name, DIRECTORY, Mode::empty()).map_err(refused)?)?;
-            // `cpu,cpuacct` is known by either name, too.
+            // Each controller of `cpu,cpuacct` is a name of the hierarchy too.
             for name in hierarchy.split(',').filter(|name| name != hierarchy) {
                 rustix::fs::symlinkat(hierarchy.as_str(), &top, name)?;
             }
@@ -166,7 +166,7 @@ impl View {
         Root::open_path(Path::new("/"))?.open(&self.destination, DIRECTORY, Mode::empty())
     }
 
-    /// Makes a mount, which `directory` is the root of, what the container may have.
+    /// Sets the options of a mount, whose root is `directory`, to those that a container may have.
     fn seal(&self, directory: &impl AsFd) -> nix::Result<()> {
         nix::unistd::fchdir(directory)?;
         let mut flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
@@ -185,21 +185,21 @@ impl View {
     }
 }
 
-/// Whether a bind shows the host's hierarchies: by itself, or with what is mounted below its source.
+/// Whether a bind shows the host's hierarchies, itself or by mounts below its source.
 fn shows(mount: &Value) -> bool {
     let root = Path::new(ROOT);
     let source = text(mount, "/source").map(Path::new);
     guard::is_bind(mount) && source.is_some_and(|source| root.starts_with(source) || source.starts_with(root))
 }
 
-/// Takes the hierarchies out of sight, in a mount namespace of the calling process's own.
+/// Unmounts the hierarchies, in a new mount namespace of the calling process.
 fn hide() -> Result<(), Failure> {
     let hidden = || -> nix::Result<()> {
         unshare(CloneFlags::CLONE_NEWNS)?;
         let all = MsFlags::MS_PRIVATE | MsFlags::MS_REC;
         nix::mount::mount(None::<&str>, ROOT, None::<&str>, all, None::<&str>)?;
         unmount(ROOT, UnmountFlags::DETACH).map_err(|errno| nix::Error::from_raw(errno.raw_os_error()))?;
-        // libcontainer looks here to know that this is v1.
+        // libcontainer recognizes v1 by the tmpfs here.
         nix::mount::mount(Some("tmpfs"), ROOT, Some("tmpfs"), MsFlags::MS_RDONLY, None::<&str>)
     };
     hidden().map_err(|errno| format!("hide {ROOT} from the runtime: {errno}"))

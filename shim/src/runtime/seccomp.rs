@@ -1,14 +1,14 @@
-//! Seccomp filters. libseccomp takes some twenty milliseconds to compile Docker's default
-//! profile, so the compiled program is kept and used again for the same profile; and
-//! libcontainer gives one to a container's init only, so an exec takes the container's.
+//! Seccomp filters. libseccomp takes some twenty milliseconds to compile Docker's default profile, so a compiled
+//! program is kept, and used again for the same profile. libcontainer installs a filter in a container's init only,
+//! so an exec takes the filter of the container.
 //!
 //! ```text
 //! <run>/seccomp/<hash>              the profile's JSON, a NUL, flags, the program
 //! <bundle>/runtime/seccomp.filter   flags, the program
 //! ```
 //!
-//! Invariant: a kept program is only used when the whole profile stands beside it, byte for
-//! byte; the hash is just a name. Only root can write there.
+//! Invariant: a kept program is only used when the whole profile beside it is the same, byte for byte; the hash is
+//! only a file name. Only root can write to the directory.
 
 #![allow(unsafe_code)]
 
@@ -26,7 +26,7 @@ use serde_json::Value;
 
 use super::{Failure, own_state};
 
-/// Counts the ways in which profiles were compiled: a program that is kept is of one of them.
+/// The version of the compilation. A program that another version has compiled is not used.
 const FORM: u32 = 2;
 
 /// A compiled filter.
@@ -37,14 +37,14 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// The filter of a profile, compiled now or earlier. None for a profile with a listener,
-    /// which only libcontainer itself serves.
+    /// The filter of a profile, compiled now or kept. `None` for a profile with a listener, which only libcontainer
+    /// serves.
     pub fn of(profile: &Value, bundle: &Path) -> Result<Option<Self>, Failure> {
         let text = profile.to_string();
         if text.contains("SCMP_ACT_NOTIFY") {
             return Ok(None);
         }
-        // What is compiled also depends on who compiles.
+        // The program also depends on the version of the compiler.
         let key = format!("{} {FORM} {text}", env!("CARGO_PKG_VERSION"));
         let kept = kept_at(bundle, &key);
         if let Some(filter) = kept.as_ref().and_then(|path| Self::kept(path, &key)) {
@@ -54,13 +54,13 @@ impl Filter {
             serde_json::from_value(profile.clone()).map_err(|error| format!("seccomp: {error}"))?;
         let filter = compile(&profile).map_err(|error| format!("seccomp: {error}"))?;
         if let Some(path) = kept {
-            // Compiling again is all it costs when this fails.
+            // A failure costs another compilation.
             let _ = filter.keep(&path, &key);
         }
         Ok(Some(filter))
     }
 
-    /// Leaves the filter for further processes of the container.
+    /// Writes the filter to the bundle, for execs of the container.
     pub fn leave(&self, bundle: &Path) -> Result<(), Failure> {
         let path = left_at(bundle);
         fs::write(&path, self.to_bytes()).map_err(|error| format!("{}: {error}", path.display()))
@@ -80,7 +80,7 @@ impl Filter {
         }
     }
 
-    /// Applies the filter to the calling process, for good.
+    /// Installs the filter in the calling process, which cannot remove it.
     pub fn install(&self) -> Result<(), Failure> {
         let instructions: Vec<libc::sock_filter> = self
             .program
@@ -141,7 +141,7 @@ fn left_at(bundle: &Path) -> PathBuf {
     own_state(bundle).join("seccomp.filter")
 }
 
-/// Beside Gantry's bundles; nowhere when the bundle is another daemon's.
+/// The path of a kept program beside Gantry's bundles; `None` for the bundle of another daemon.
 fn kept_at(bundle: &Path, key: &str) -> Option<PathBuf> {
     let bundles = bundle.parent()?.parent().filter(|bundles| bundles.ends_with("bundles"))?;
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
@@ -167,14 +167,15 @@ fn compile(profile: &LinuxSeccomp) -> Result<Filter, Failure> {
         }
         let conditions = rule.args().as_deref().unwrap_or_default();
         for name in rule.names() {
-            // A kernel that does not know the call cannot run it either.
+            // A kernel that does not know the call cannot run it.
             let Ok(call) = ScmpSyscall::from_name(name) else {
                 continue;
             };
             if conditions.is_empty() {
                 context.add_rule(action, call).map_err(failed)?;
             } else if repeats(conditions) {
-                // libseccomp compares each argument once a rule; as runc, each condition is a rule then.
+                // libseccomp compares each argument once in a rule. As with runc, each condition then becomes a rule
+                // of its own.
                 for condition in conditions {
                     let condition = [compare(condition)];
                     context.add_rule_conditional(action, call, &condition).map_err(failed)?;
@@ -216,9 +217,8 @@ fn compare(condition: &LinuxSeccompArg) -> ScmpArgCompare {
         LinuxSeccompOperator::ScmpCmpEq => ScmpCompareOp::Equal,
         LinuxSeccompOperator::ScmpCmpGe => ScmpCompareOp::GreaterEqual,
         LinuxSeccompOperator::ScmpCmpGt => ScmpCompareOp::Greater,
-        // The mask is the first value of OCI's condition, what is compared with the second.
-        // (libcontainer 0.7.0 takes them the other way round, which forbids every clone(2) under
-        // Docker's default profile.)
+        // In OCI's condition the mask is the first value, and the second is compared with the masked argument.
+        // (libcontainer 0.7.0 swaps them, which forbids every clone(2) under Docker's default profile.)
         LinuxSeccompOperator::ScmpCmpMaskedEq => {
             let datum = condition.value_two().unwrap_or(0);
             return ScmpArgCompare::new(
@@ -245,7 +245,7 @@ fn action(action: LinuxSeccompAction, errno: Option<u32>) -> ScmpAction {
     }
 }
 
-/// Those of the machines that Gantry runs on; others are never met there.
+/// The architectures that Gantry runs on; others do not occur on these machines.
 fn arch(arch: Arch) -> Option<ScmpArch> {
     match arch {
         Arch::ScmpArchNative => Some(ScmpArch::Native),
@@ -287,7 +287,7 @@ mod tests {
         let kept =
             fs::read_dir(run.path().join("seccomp")).expect("kept").next().expect("one").expect("one").path();
         assert_eq!(Filter::of(&profile, &bundle).expect("kept").expect("a filter").program, compiled.program);
-        // Under the same name, but for another profile: compiled again.
+        // A program of the same name for another profile: it is not used.
         fs::write(&kept, b"other\0\0\0\0\0\x06\0\0\0\0\0\xff\x7f").expect("written");
         assert_eq!(
             Filter::of(&profile, &bundle).expect("compiled").expect("a filter").program,

@@ -1,8 +1,8 @@
-//! What is still to be settled in a bundle's `config.json` once the root is mounted:
-//! the user's numbers, `HOME`, the cgroup path, the working directory.
+//! Resolves what a bundle's `config.json` leaves open until the root is mounted: the user's ids, `HOME`, the cgroup
+//! path, the working directory.
 //!
-//! Works on plain JSON, so that nothing is lost that other runtimes know. The file is
-//! only written when something changed; doing it twice changes nothing.
+//! Works on plain JSON, so that fields that only other runtimes know stay. Writes the file only when something has
+//! changed. Idempotent.
 
 use std::fs;
 use std::io::Write;
@@ -22,12 +22,12 @@ use super::{Exec, Failure, Subject, guard, subpath};
 
 /// The annotation that names the user, `name|uid[:group|gid]`.
 pub const USER_ANNOTATION: &str = "io.gantry.user";
-/// The annotation with further groups, names or numbers, separated by commas.
+/// The annotation with additional groups: names or numbers, separated by commas.
 pub const GROUPS_ANNOTATION: &str = "io.gantry.groups";
 
-/// What the helper needs to know of a spec that is ready.
+/// A resolved spec, and what the helper needs of it.
 pub struct Prepared {
-    /// The whole spec, as it stands in the file now.
+    /// The whole spec, as the file has it now.
     pub spec: Value,
     pub uid: u32,
     pub terminal: bool,
@@ -37,7 +37,7 @@ pub struct Prepared {
     pub groups: Option<String>,
 }
 
-/// Settles the spec of a container that is about to be created.
+/// Resolves the spec of a container that is about to be created.
 pub fn prepare(subject: &Subject) -> Result<Prepared, StartFailure> {
     let path = subject.bundle.join("config.json");
     let bytes = fs::read(&path).map_err(|error| format!("read {}: {error}", path.display()))?;
@@ -86,7 +86,7 @@ pub fn prepare(subject: &Subject) -> Result<Prepared, StartFailure> {
     })
 }
 
-/// Settles the user and `HOME` of a further process, by the container's own accounts.
+/// Resolves the user and `HOME` of an exec by the container's account files.
 pub fn prepare_exec(exec: &mut Exec) -> Result<(), StartFailure> {
     if !exec.process.cwd().is_absolute() {
         return Err("Cwd must be an absolute path".into());
@@ -125,7 +125,7 @@ pub fn prepare_exec(exec: &mut Exec) -> Result<(), StartFailure> {
     Ok(())
 }
 
-/// The cgroup path of a bundle that was prepared.
+/// The cgroup path of a bundle with a resolved spec.
 pub fn cgroups_path(bundle: &Path) -> Result<String, Failure> {
     let spec: Value = super::read_json(&bundle.join("config.json"))?;
     text(&spec, "/linux/cgroupsPath")
@@ -133,7 +133,7 @@ pub fn cgroups_path(bundle: &Path) -> Result<String, Failure> {
         .ok_or_else(|| format!("{}: no cgroupsPath", bundle.display()))
 }
 
-/// Adds groups to the process's own; what is there already is not added twice.
+/// Adds groups to the process's groups, without duplicates.
 fn add_groups(process: &mut Map<String, Value>, root: &Path, groups: &str) -> Result<(), StartFailure> {
     let accounts = Accounts::read(root)?;
     let user = process.entry("user").or_insert_with(|| json!({}));
@@ -172,16 +172,16 @@ fn settle_process(
             }
         }
     }
-    // libcontainer loads the seccomp filter after it dropped its capabilities when
-    // the key is there at all, which only works with no new privileges.
+    // When the key exists, libcontainer loads the seccomp filter after it has dropped the capabilities, which only
+    // works with no new privileges.
     if process.get("noNewPrivileges") == Some(&Value::Bool(false)) {
         process.remove("noNewPrivileges");
     }
     Ok(())
 }
 
-/// Makes the working directory, where it will be visible: in the root, or in the
-/// bind mount that covers it unless that is read-only. Failures show when the program is started.
+/// Makes the working directory where the container will see it: in the root, or in the bind mount that covers it,
+/// unless that is read-only. A failure shows when the program is started.
 fn make_directory(root: &Path, mounts: &Value, cwd: &Path) {
     let covering = mounts
         .as_array()
@@ -241,7 +241,7 @@ fn console_size(spec: &Value) -> Option<(u16, u16)> {
     Some((side("width")? as u16, side("height")? as u16)).filter(|size| *size != (0, 0))
 }
 
-/// A terminal's size as the shim gives it: `<columns>x<rows>`.
+/// A terminal's size from the shim's argument: `<columns>x<rows>`.
 pub fn console_of(text: &str) -> Result<Console, Failure> {
     let side = |text: &str| text.parse::<u16>().ok();
     let (width, height) = text
@@ -252,7 +252,7 @@ pub fn console_of(text: &str) -> Result<Console, Failure> {
     size.map_err(|error| error.to_string())
 }
 
-/// The string that a JSON pointer leads to.
+/// The string at a JSON pointer.
 pub fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
     value.pointer(pointer)?.as_str()
 }

@@ -1,5 +1,5 @@
-//! Mounts of a part of a directory: containers may write there, so the part is found without leaving the directory, and
-//! mounted by what was found, never by its name.
+//! Mounts of a part of a directory. Containers may write to the directory, so the helper looks the part up without
+//! leaving the directory, and mounts the file that it has opened, never a name.
 
 use std::fs;
 use std::path::Path;
@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use super::Failure;
 use super::launch::words_of;
 
-/// The mount option that names the part, from the mount's source.
+/// The mount option with the path of the part, relative to the mount's source.
 const OPTION: &str = "x-gantry.subpath=";
 
-/// Gives every mount of a part a source of its own inside the bundle, where the part is mounted from here on.
+/// Mounts each such part inside the bundle, and makes that the mount's source.
 pub fn pin(spec: &mut Value, bundle: &Path) -> Result<(), Failure> {
     let mounts = spec.get_mut("mounts").and_then(Value::as_array_mut).into_iter().flatten();
     for (number, mount) in mounts.enumerate() {
@@ -28,7 +28,7 @@ pub fn pin(spec: &mut Value, bundle: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Takes the option out of a mount.
+/// Takes the option out of a mount. Returns its value.
 fn take(mount: &mut Value) -> Option<String> {
     let options = mount.get_mut("options")?.as_array_mut()?;
     let at =

@@ -1,5 +1,5 @@
-//! Users and groups by name, looked up in a container's own `/etc/passwd` and
-//! `/etc/group`, which are hostile input: opened only inside the container's root.
+//! Users and groups by name, looked up in a container's own `/etc/passwd` and `/etc/group`. These files are hostile
+//! input, and are opened only inside the container's root.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use super::Failure;
 use super::failure::{Cause, StartFailure};
 use super::libcontainer::chain;
 
-/// Who a process runs as.
+/// The ids that a process runs with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     pub uid: u32,
@@ -25,24 +25,24 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    /// Reads them below `root`; missing files are empty ones.
+    /// Reads the files below `root`; a missing file counts as empty.
     pub fn read(root: &Path) -> Result<Self, Failure> {
         let root = Root::open_path(root).map_err(|error| chain(&error))?;
         Ok(Self::inside(&root))
     }
 
-    /// Reads those that a process sees, which was started at `start`: whoever else has its number by now is refused.
+    /// Reads the files that the process `pid` sees. Refuses a process that was not started at `start`.
     pub fn of_process(pid: i32, start: u64) -> Result<Self, Failure> {
         let ended = || format!("the container's init {pid} has ended");
         let process = Pinned::open(pid.cast_unsigned()).map_err(|_| ended())?;
-        // The descriptor first: what it refers to cannot change any more while it is compared.
+        // The descriptor is opened first: it still refers to the same process while the start time is compared.
         if crate::exit::start_time(pid) != Some(start) {
             return Err(ended());
         }
         Ok(Self::inside(&Root::from_fd(process.root().map_err(|_| ended())?)))
     }
 
-    /// What cannot be read, or is longer than any such file, counts as empty.
+    /// A file that cannot be read, or is longer than any account file, counts as empty.
     fn inside(root: &Root) -> Self {
         let text = |path| {
             let bytes = root.read(Path::new(path)).unwrap_or_default();
@@ -51,7 +51,7 @@ impl Accounts {
         Self { passwd: text("etc/passwd"), group: text("etc/group") }
     }
 
-    /// Resolves a group, by name or number.
+    /// Resolves a group name or number.
     pub fn group(&self, wanted: &str) -> Result<u32, StartFailure> {
         let mut groups = entries(&self.group).filter(|fields| fields.len() >= 3);
         match groups.find(|fields| fields[0] == wanted || fields[2] == wanted) {
@@ -61,7 +61,7 @@ impl Accounts {
         }
     }
 
-    /// Adds groups, separated by commas, to those that a process is in.
+    /// Adds groups, separated by commas, to a list of group ids.
     pub fn add_groups(&self, gids: &mut Vec<u32>, groups: &str) -> Result<(), StartFailure> {
         for group in groups.split(',').filter(|group| !group.is_empty()) {
             let gid = self.group(group)?;
@@ -104,14 +104,15 @@ impl Accounts {
                     })
                     .filter_map(|fields| number(fields[2]).ok())
                     .filter(|gid| *gid != own_gid);
-                // The primary group too: without it a process could leave it, and with it what it forbids.
+                // The primary group too: otherwise the process could drop it, and escape permissions that deny the
+                // group.
                 let additional_gids = std::iter::once(own_gid).chain(members).collect();
                 Ok(User { uid, gid: own_gid, additional_gids })
             }
         }
     }
 
-    /// The home directory of `uid`, `/` if it has none.
+    /// The home directory of `uid`; `/` without one.
     pub fn home(&self, uid: u32) -> String {
         let uid = uid.to_string();
         entries(&self.passwd)

@@ -1,5 +1,6 @@
-//! A user namespace of several ranges of ids. libcontainer leaves those to newuidmap(1), which asks `/etc/subuid`
-//! what even root may map, and whose failure it does not see: so the namespace is made here, and handed to it.
+//! A user namespace with several ranges of ids. libcontainer would call newuidmap(1) for it, which asks `/etc/subuid`
+//! what even root may map, and would not notice its failure. So the helper makes the namespace, and libcontainer
+//! joins it.
 
 #![allow(unsafe_code)]
 
@@ -15,8 +16,8 @@ use serde_json::{Value, json};
 
 use super::Failure;
 
-/// Makes the namespace that a spec wants and has it join that, if it has several ranges. It is there as long as the
-/// descriptor is open, or somebody is in it.
+/// Makes the namespace of a spec with several ranges, and lets the spec join it. The namespace exists while the
+/// descriptor is open or a process is in it.
 pub fn prepare(spec: &mut Value) -> Result<Option<OwnedFd>, Failure> {
     let Some(linux) = spec.get_mut("linux").and_then(Value::as_object_mut) else { return Ok(None) };
     let count = |name| linux.get(name).and_then(Value::as_array).map_or(0, Vec::len);
@@ -34,7 +35,7 @@ pub fn prepare(spec: &mut Value) -> Result<Option<OwnedFd>, Failure> {
     Ok(Some(namespace))
 }
 
-/// Ranges as user_namespaces(7) wants them: inside, outside, how many.
+/// The ranges in the form of user_namespaces(7): first id inside, first id outside, count.
 fn lines(mappings: Option<Value>) -> Result<String, Failure> {
     let mut lines = String::new();
     for mapping in mappings.as_ref().and_then(Value::as_array).into_iter().flatten() {
@@ -46,8 +47,8 @@ fn lines(mappings: Option<Value>) -> Result<String, Failure> {
     Ok(lines)
 }
 
-/// A new namespace with these maps, in the lines of user_namespaces(7): a process makes it and waits until it has been
-/// opened.
+/// Makes a namespace with these maps, in the form of user_namespaces(7). A child process makes it, and waits until it
+/// is opened.
 pub fn make(uids: &str, gids: &str) -> Result<OwnedFd, Failure> {
     let failed = |what: &str, error: &dyn std::fmt::Display| format!("user namespace: {what}: {error}");
     let (ready, tell) = pipe_with(PipeFlags::CLOEXEC).map_err(|errno| failed("pipe", &errno))?;
@@ -82,7 +83,7 @@ pub fn make(uids: &str, gids: &str) -> Result<OwnedFd, Failure> {
 }
 
 fn end(process: Pid) {
-    // It is our child: its pid is its own until it has been waited for.
+    // The process is our child: its pid is not reused before it is waited for.
     let _ = kill(process, Signal::SIGKILL);
     let _ = waitpid(process, None);
 }

@@ -1,4 +1,4 @@
-//! Wire to domain and back.
+//! Conversion between the wire and this crate's types.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -12,7 +12,7 @@ use crate::process::Phase;
 use crate::runtime::Choice;
 use crate::signal::Signal;
 
-/// The runtime that a task's options choose; none are the built-in runtime.
+/// The runtime that a task's options choose; without options the built-in one.
 pub fn choice(options: Option<&Any>) -> Result<Choice> {
     let Some(options) = options.filter(|any| !any.type_url.is_empty()) else {
         return Ok(Choice::default());
@@ -39,12 +39,12 @@ pub fn choice(options: Option<&Any>) -> Result<Choice> {
     })
 }
 
-/// A signal's number as a signal; real-time ones too.
+/// The signal of a number, real-time signals included.
 pub fn signal(number: u32) -> Result<Signal> {
     Signal::from_number(number).ok_or_else(|| Error::InvalidArgument(format!("signal {number} is not known")))
 }
 
-/// A moment on the wire.
+/// A time on the wire.
 pub fn timestamp(at: SystemTime) -> Timestamp {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp { seconds: since.as_secs() as i64, nanos: since.subsec_nanos() as i32 }
@@ -60,7 +60,7 @@ pub fn status(phase: Phase, paused: bool) -> Status {
     }
 }
 
-/// The same message under another version's name.
+/// The same message under the name of another version.
 pub fn recode<From: Message, To: Message + Default>(message: &From) -> To {
     To::decode(message.encode_to_vec().as_slice()).expect("both versions have the same fields")
 }

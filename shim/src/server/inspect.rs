@@ -1,4 +1,4 @@
-//! `gantry.shim.v1.Shim`: what the task service has no field for.
+//! `gantry.shim.v1.Shim`: facts that the task service has no field for.
 
 use gantry_proto::gantry::shim::v1 as pb;
 use tonic::{Request, Response, Status};

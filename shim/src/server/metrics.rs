@@ -1,5 +1,4 @@
-//! A cgroup's figures as containerd's metrics messages, version 1 or 2.
-//! What a file does not say stays zero.
+//! A cgroup's counters as containerd's metrics messages, version 1 or 2. A counter that no file has is zero.
 
 use std::fs;
 
@@ -7,7 +6,7 @@ use gantry_cgroup::{Cgroup, field, is_unified};
 use gantry_proto::io::containerd::cgroups::{v1, v2};
 use prost_types::Any;
 
-/// Reads the figures of `cgroup`.
+/// Reads the counters of `cgroup`.
 pub fn read(cgroup: &Cgroup) -> Any {
     if is_unified() { gantry_proto::pack(&read_v2(cgroup)) } else { gantry_proto::pack(&read_v1(cgroup)) }
 }
@@ -19,7 +18,7 @@ impl Files<'_> {
         self.0.file(name).and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default()
     }
 
-    /// A file of one number; `max` is the largest.
+    /// Reads a file with one number; `max` is the largest number.
     fn number(&self, name: &str) -> u64 {
         match self.text(name).trim() {
             "max" => u64::MAX,
@@ -52,7 +51,7 @@ fn read_v1(cgroup: &Cgroup) -> v1::Metrics {
         cpu: Some(v1::CpuStat {
             usage: Some(v1::CpuUsage {
                 total: files.number("cpuacct.usage"),
-                // In ticks of a hundredth of a second.
+                // The file has ticks of a hundredth of a second.
                 kernel: field(&times, "system").unwrap_or(0) * 10_000_000,
                 user: field(&times, "user").unwrap_or(0) * 10_000_000,
                 per_cpu: per_cpu.split_whitespace().filter_map(|cpu| cpu.parse().ok()).collect(),
@@ -115,7 +114,7 @@ fn read_v1(cgroup: &Cgroup) -> v1::Metrics {
     }
 }
 
-/// `major:minor operation value` lines, of the throttling policy, which counts always.
+/// Parses `major:minor operation value` lines of the throttling policy, which the kernel always counts.
 fn block_entries(files: &Files<'_>, what: &str) -> Vec<v1::BlkIoEntry> {
     let text = files.text(&format!("blkio.throttle.{what}_recursive"));
     let text = if text.is_empty() { files.text(&format!("blkio.throttle.{what}")) } else { text };
@@ -211,7 +210,7 @@ fn read_v2(cgroup: &Cgroup) -> v2::Metrics {
     }
 }
 
-/// `major:minor rbytes=… wbytes=… …` lines.
+/// Parses `major:minor rbytes=… wbytes=… …` lines.
 fn io_entries(text: &str) -> Vec<v2::IoEntry> {
     text.lines()
         .filter_map(|line| {
@@ -234,7 +233,7 @@ fn io_entries(text: &str) -> Vec<v2::IoEntry> {
         .collect()
 }
 
-/// No limit is 0 in the metrics.
+/// In the metrics, no limit is 0.
 fn limit(number: u64) -> u64 {
     if number == u64::MAX { 0 } else { number }
 }

@@ -1,12 +1,12 @@
-//! `containerd.runtime.sandbox.v1.Sandbox`: the shim as what several containers share.
+//! `containerd.runtime.sandbox.v1.Sandbox`: a shim that several containers share.
 //!
 //! ```text
-//! created ──start──> ready ──stop──> stopped ──shutdown──> gone, and the shim with it
+//! created ──start──> ready ──stop──> stopped ──shutdown──> gone, and the shim exits
 //!    └──────────────────────stop───────^
 //! ```
 //!
-//! A sandbox has no process of its own: its pid is the shim's, and it ends when it is told to. Its containers are made
-//! in this shim like any others; they end with it.
+//! A sandbox has no process of its own: its pid is the shim's, and it ends when a client stops it. The shim creates
+//! the sandbox's containers like any others; they end with the sandbox.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,10 +26,10 @@ use crate::signal::Signal;
 
 type Answer<T> = Result<Response<T>, Status>;
 
-/// How long containers may take to die when no other time is named.
+/// How long containers may take to end when the caller names no time.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The one sandbox of a shim.
+/// The sandbox of a shim.
 #[derive(Debug)]
 pub struct Sandbox {
     id: String,
@@ -51,7 +51,7 @@ impl Shim {
             .ok_or_else(|| Error::NoSandbox(id.to_owned()))
     }
 
-    /// Kills what runs in the sandbox, and waits for its end.
+    /// Kills the containers of the sandbox, and waits for their end.
     async fn end_containers(&self, patience: Duration) -> Result<(), Error> {
         let containers: Vec<_> = self.containers().values().flatten().cloned().collect();
         let kill = Signal::from_number(9).expect("SIGKILL is a signal");

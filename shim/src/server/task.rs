@@ -1,4 +1,4 @@
-//! `containerd.task.v3.Task`: parse, call, convert.
+//! `containerd.task.v3.Task`: parses, calls, converts.
 
 use std::path::PathBuf;
 
@@ -23,8 +23,8 @@ fn deleted(pid: i32, exit: crate::reaper::Exit) -> pb::DeleteResponse {
     }
 }
 
-/// Runs `work` to its end even when the client goes away: a container half made, or one whose
-/// program runs and which nobody saw start, would stay so.
+/// Runs `work` to its end even when the client cancels. Otherwise a half-made container would stay, or a program
+/// would run whose start no client has seen.
 async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     match tokio::spawn(work).await {
         Ok(value) => value,
@@ -204,7 +204,7 @@ impl pb::task_server::Task for Shim {
 
     async fn wait(&self, request: Request<pb::WaitRequest>) -> Answer<pb::WaitResponse> {
         let request = request.into_inner();
-        // The container itself may go while its exit is waited for.
+        // The container may be removed while its exit is awaited.
         let process = self.container(&request.id)?.process(&request.exec_id)?;
         let exit = process.wait().await;
         Ok(Response::new(pb::WaitResponse {

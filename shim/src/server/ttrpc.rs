@@ -1,5 +1,5 @@
-//! The task service over ttrpc, containerd's light form of gRPC: all that containerd's own
-//! daemon can rely on (up to 2.2 it takes a gRPC shim for dead as soon as it has met it).
+//! The task service over ttrpc, containerd's light form of gRPC. containerd's daemon relies on it: up to 2.2 it takes
+//! a gRPC shim for dead as soon as it has connected to it.
 
 use std::io;
 use std::sync::Arc;
@@ -16,32 +16,39 @@ use tonic::{Code, Status};
 
 use super::Shim;
 
-/// Serves one client until it is gone.
+/// Serves one client until it disconnects.
 pub async fn serve(stream: UnixStream, shim: Shim) -> io::Result<()> {
     let (mut input, output) = stream.into_split();
     let output = Arc::new(Mutex::new(output));
     loop {
         let (id, bytes) = gantry_ttrpc::read(&mut input, Kind::Request).await?;
         let (shim, output) = (shim.clone(), output.clone());
-        // Requests do not wait for each other: Wait may take days.
+        // Requests run in parallel: Wait may take days.
         tokio::spawn(async move {
-            let response = match Request::decode(bytes.as_slice()) {
-                Ok(request) => respond(&shim, &request).await,
-                Err(error) => Err(Status::new(Code::InvalidArgument, error.to_string())),
+            let response = match bytes {
+                Ok(bytes) => answer(&shim, &bytes).await,
+                Err(oversized) => Response::refused(oversized.status()),
             };
-            let response = match response {
-                Ok(payload) => Response::done(payload),
-                Err(status) => Response::refused(told(&status)),
-            };
-            // Held over the write, so that frames do not mix.
+            // Held while a frame is written, so that frames do not mix.
             let mut output = output.lock().await;
-            // A client that is gone needs no answer.
-            let _ = gantry_ttrpc::write(&mut *output, Kind::Response, id, &response).await;
+            // A client that has disconnected needs no answer.
+            let _ = gantry_ttrpc::write_answer(&mut *output, id, &response).await;
         });
     }
 }
 
-/// A status as ttrpc has it. Its details, where it has any, are such a status already.
+async fn answer(shim: &Shim, bytes: &[u8]) -> Response {
+    let answered = match Request::decode(bytes) {
+        Ok(request) => respond(shim, &request).await,
+        Err(error) => Err(Status::new(Code::InvalidArgument, error.to_string())),
+    };
+    match answered {
+        Ok(payload) => Response::done(payload),
+        Err(status) => Response::refused(told(&status)),
+    }
+}
+
+/// A status for ttrpc. Its details, if any, are an encoded `google.rpc.Status` already.
 fn told(status: &Status) -> RpcStatus {
     let details = RpcStatus::decode(status.details()).unwrap_or_default().details;
     RpcStatus { code: status.code() as i32, message: status.message().to_owned(), details }

@@ -1,8 +1,8 @@
-//! The attach socket of a container, `<bundle>/attach.sock`: clients name a process and
-//! the streams they want, then bytes flow until the process's output ends.
+//! The attach socket of a container, `<bundle>/attach.sock`: a client names a process and its streams, then bytes
+//! flow until the process's output ends.
 //!
-//! A connection begins with one length-prefixed `AttachRequest`, answered by one
-//! length-prefixed `gantry.rpc.v1.Reply`; see `gantry.shim.v1`.
+//! A connection begins with one length-prefixed `AttachRequest` and one length-prefixed `gantry.rpc.v1.Reply`; see
+//! `gantry.shim.v1`.
 
 use std::fs::{File, Permissions};
 use std::os::fd::{AsFd, AsRawFd};
@@ -22,26 +22,26 @@ use super::hub::{Client, Hub};
 use super::{Stdio, pump};
 use crate::error::{Error, Result};
 
-/// A request is a few bytes; more is a mistake.
+/// The longest request in bytes; a request has a few.
 const LIMIT: u32 = 64 * 1024;
 
-/// Who knows the stdio of a container's processes.
+/// Finds the stdio of a container's processes.
 pub trait Processes: Send + Sync + 'static {
     /// The stdio of a process that has not ended; "" is the init.
     fn stdio(&self, exec: &str) -> Result<Arc<Stdio>>;
 }
 
-/// Where the socket of a bundle is.
+/// The path of a bundle's socket.
 pub fn path(bundle: &Path) -> PathBuf {
     bundle.join("attach.sock")
 }
 
-/// Binds the socket of `bundle`: for the group too, which the gateway is in, as its service is.
+/// Binds the socket of `bundle`. The group may connect too: the gateway is in the service's group.
 pub fn bind(bundle: &Path) -> Result<UnixListener> {
     let path = path(bundle);
     let _ = std::fs::remove_file(&path);
     let directory = File::open(bundle).map_err(Error::io("open", bundle))?;
-    // By descriptor: a socket's own path must be shorter than 108 bytes.
+    // Through a descriptor of the directory: a socket's own path must be shorter than 108 bytes.
     let short = format!("/proc/self/fd/{}/attach.sock", directory.as_raw_fd());
     let listener = UnixListener::bind(short).map_err(Error::io("bind", &path))?;
     std::fs::set_permissions(&path, Permissions::from_mode(0o660)).map_err(Error::io("chmod", path))?;
@@ -52,7 +52,7 @@ pub fn bind(bundle: &Path) -> Result<UnixListener> {
 pub async fn serve(listener: UnixListener, processes: Arc<dyn Processes>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
-            // Out of descriptors, perhaps: others may end.
+            // The process may be out of descriptors; other connections may end.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
@@ -63,7 +63,7 @@ pub async fn serve(listener: UnixListener, processes: Arc<dyn Processes>) {
     }
 }
 
-/// How many clients are being sent output. One for the process: its end waits for all of them.
+/// How many clients the shim sends output to. A static, because the process's end waits for all of them.
 static LISTENING: LazyLock<watch::Sender<usize>> = LazyLock::new(watch::Sender::default);
 
 /// Counts one client for as long as it lives.
@@ -82,10 +82,10 @@ impl Drop for Listening {
     }
 }
 
-/// Waits until every client has been sent all that is queued for it, or is gone.
+/// Waits until every client has got all output that is queued for it, or is gone.
 pub async fn drained() {
     let mut listening = LISTENING.subscribe();
-    // The sender is a static: it cannot go.
+    // The sender is a static: it is never dropped.
     let _ = listening.wait_for(|count| *count == 0).await;
 }
 
@@ -95,7 +95,7 @@ async fn converse(mut stream: UnixStream, processes: &dyn Processes) -> std::io:
         Ok(stdio) => stdio,
         Err(error) => return refuse(&mut stream, error.code(), &error.to_string()).await,
     };
-    // A terminal's output is all one.
+    // A terminal has one output stream.
     let Some(client) = stdio.hub().attach(request.stdout, request.stderr && !stdio.is_terminal()) else {
         let message = "the process has ended";
         return refuse(&mut stream, tonic::Code::FailedPrecondition, message).await;
@@ -109,7 +109,7 @@ async fn converse(mut stream: UnixStream, processes: &dyn Processes) -> std::io:
             let receive = receive(&mut input, &stdio, &client, &request);
             tokio::select! {
                 sent = send(&mut output, stdio.hub(), &client) => sent,
-                // The input only ends the output where Docker's does.
+                // The end of the input ends the output only where Docker's does.
                 () = receive => Ok(()),
             }
         }
@@ -130,7 +130,7 @@ async fn send(
     output.shutdown().await
 }
 
-/// Moves input; returns when the client's output is to end with its input.
+/// Moves input. Returns when the end of the input ends the client's output.
 async fn receive(
     input: &mut tokio::net::unix::OwnedReadHalf,
     stdio: &Stdio,
@@ -141,7 +141,7 @@ async fn receive(
     loop {
         match input.read(&mut buffer).await {
             Ok(0) | Err(_) => break,
-            // What the process does not take (any more) is read and forgotten.
+            // Input that the process does not take is read and dropped.
             Ok(length) => {
                 if request.stdin {
                     pump::input(stdio, &buffer[..length]).await;
@@ -154,14 +154,14 @@ async fn receive(
         true => client.close(),
         false => {}
     }
-    // The output goes on to its own end; or until the client, which may have ended its input only, is gone.
+    // The output goes on to its end, or until the client disconnects: the client may have ended its input only.
     gone(input.as_ref()).await;
 }
 
-/// Waits until the client has closed its connection altogether. What it sent is not touched.
+/// Waits until the client has closed the connection in both directions. Reads no bytes.
 async fn gone(stream: &UnixStream) {
-    // By a descriptor of its own, which is not told of input or room for output: their readiness belongs to
-    // those who read and write. That a connection is gone is told in any case.
+    // A duplicate descriptor, which is not watched for input or for room: the reader and the writer need that
+    // readiness. The end of the connection is reported in any case.
     let own = stream.as_fd().try_clone_to_owned();
     if let Ok(own) = own.and_then(|own| crate::async_fd::watch_for(own, Interest::PRIORITY)) {
         while let Ok(mut ready) = own.ready(Interest::PRIORITY).await {
@@ -171,7 +171,7 @@ async fn gone(stream: &UnixStream) {
             ready.clear_ready();
         }
     }
-    // Out of descriptors, perhaps: it is noticed at the next output.
+    // The process may be out of descriptors; the next write reports the end.
     std::future::pending::<()>().await;
 }
 

@@ -1,9 +1,8 @@
-//! Moments as Docker writes them: RFC 3339 in UTC with nanoseconds, whose trailing
-//! zeros are left out.
+//! Times as Docker writes them: RFC 3339 in UTC with nanoseconds, without trailing zeros.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A moment in text.
+/// A time as text.
 #[derive(Clone, Copy, Default)]
 pub struct Stamp {
     text: [u8; 30],
@@ -11,13 +10,13 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// This moment.
+    /// The present time.
     pub fn now() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self::at(since.as_secs(), since.subsec_nanos())
     }
 
-    /// The moment `seconds` and `nanos` after the epoch.
+    /// The time `seconds` and `nanos` after the epoch.
     pub fn at(seconds: u64, nanos: u32) -> Self {
         let (year, month, day) = civil(seconds / 86_400);
         let second = seconds % 86_400;
@@ -31,7 +30,7 @@ impl Stamp {
         stamp.number(u64::from(nanos), 9, b'0');
         while matches!(stamp.text[stamp.length - 1], b'0' | b'.') {
             stamp.length -= 1;
-            // The seconds' own zeros stay.
+            // The zeros of the seconds stay.
             if stamp.text[stamp.length] == b'.' {
                 break;
             }
@@ -40,7 +39,7 @@ impl Stamp {
         stamp
     }
 
-    /// Its text.
+    /// The text.
     pub fn as_bytes(&self) -> &[u8] {
         &self.text[..self.length]
     }
@@ -60,8 +59,8 @@ impl Stamp {
     }
 }
 
-/// Year, month and day of the day `days` after 1 January 1970: counts in years that
-/// begin in March, so that the leap day is the last of its year.
+/// Year, month and day of the day `days` after 1 January 1970. Counts in years that begin in March, so that the leap
+/// day is the last day of its year.
 fn civil(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;
     let era = shifted / 146_097;

@@ -1,26 +1,25 @@
-//! Attached clients of one process: each gets what it wants of the output from the
-//! moment it came, every byte and in order, as long as it is connected.
+//! The attached clients of one process. Each client gets the streams that it wants, from the moment it attached,
+//! every byte and in order, while it is connected.
 //!
-//! What is not sent yet is kept once for all clients, and is bounded: when one of them
-//! is a whole [`QUEUE`] behind, the process waits until it has read, or is gone. So a
-//! client that does not read stops the process, and with it the log, as it does with
-//! dockerd. A process that has ended has nothing to wait with: what is left in its pipes,
-//! [`LEFT`] at most, is taken in any case, so that the log is complete and the process
-//! can be removed, while clients read the rest at their leisure.
+//! Output that is not sent yet is kept once for all clients, and is bounded: when a client is a whole [`QUEUE`]
+//! behind, the process waits until the client has read or is gone. So a client that does not read stops the process,
+//! and with it the log, as with dockerd. After the process's end, the shim takes what is left in the pipes, [`LEFT`]
+//! at most, without waiting: the log is then complete and the process can be removed, while clients read the rest.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use prost::bytes::{BufMut, Bytes, BytesMut};
 use tokio::sync::Notify;
 
-/// How far a client may be behind before the process waits for it.
+/// How many bytes a client may be behind before the process waits for it.
 const QUEUE: usize = if cfg!(test) { 4 << 10 } else { 1 << 20 };
-/// What pipes and the terminal may still hold when a process has ended.
+/// How many bytes pipes and the terminal may hold when a process has ended.
 const LEFT: usize = 4 * super::PIPE;
-/// What a short piece costs beside its bytes.
+/// The cost in bytes of a short piece beside its content.
 const OVERHEAD: usize = 96;
-/// Short pieces are sent together, up to this.
+/// Short pieces are sent together up to this many bytes.
 const TOGETHER: usize = 64 << 10;
 
 /// An output stream, by its number in Docker's multiplexed frames.
@@ -31,19 +30,19 @@ pub enum Stream {
     Stderr = 2,
 }
 
-/// Whether pieces of output are sent in Docker's frames; a terminal's are not.
+/// Whether output is sent in Docker's frames; a terminal's output is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
     Frames,
     Raw,
 }
 
-/// All clients of one process.
+/// The clients of one process.
 pub struct Hub {
     framing: Framing,
     // Guards the list and the state; never held across an await.
     state: Mutex<State>,
-    /// Somebody has read, or is gone.
+    /// A client has read, or is gone.
     emptied: Notify,
 }
 
@@ -61,7 +60,7 @@ impl State {
     }
 }
 
-/// One attached client's queue.
+/// The queue of one attached client.
 pub struct Client {
     stdout: bool,
     stderr: bool,
@@ -77,12 +76,12 @@ struct Queue {
 }
 
 impl Hub {
-    /// No clients yet.
+    /// A hub without clients.
     pub fn new(framing: Framing) -> Self {
         Self { framing, state: Mutex::default(), emptied: Notify::new() }
     }
 
-    /// Adds a client; none when the output has ended.
+    /// Adds a client; `None` when the output has ended.
     pub fn attach(&self, stdout: bool, stderr: bool) -> Option<Arc<Client>> {
         let mut state = lock(&self.state);
         if state.ended {
@@ -93,12 +92,12 @@ impl Hub {
         Some(client)
     }
 
-    /// How many clients there are.
+    /// The number of clients.
     pub fn attached(&self) -> usize {
         lock(&self.state).clients.len()
     }
 
-    /// Queues `bytes` for who wants `stream`; whether someone is too far behind now.
+    /// Queues `bytes` for the clients that want `stream`. Returns whether a client is too far behind now.
     #[must_use]
     pub fn publish(&self, stream: Stream, bytes: &[u8]) -> bool {
         let state = lock(&self.state);
@@ -125,7 +124,7 @@ impl Hub {
         frame.freeze()
     }
 
-    /// Waits until nobody is too far behind. Both streams may wait for one client.
+    /// Waits until no client is too far behind. Both streams may wait for one client.
     pub async fn relief(&self) {
         loop {
             let emptied = self.emptied.notified();
@@ -142,13 +141,13 @@ impl Hub {
         }
     }
 
-    /// The process has ended: what it has left is taken without waiting.
+    /// The process has ended: its remaining output is taken without waiting.
     pub fn last(&self) {
         lock(&self.state).last = true;
         self.emptied.notify_waiters();
     }
 
-    /// The output is over: clients get what is queued, then the end.
+    /// Ends the output: clients get what is queued, then the end.
     pub fn end(&self) {
         let mut state = lock(&self.state);
         state.ended = true;
@@ -158,7 +157,7 @@ impl Hub {
         self.emptied.notify_waiters();
     }
 
-    /// The next bytes to send to a client, none at the end.
+    /// The next bytes to send to a client; `None` at the end.
     pub async fn next(&self, client: &Client) -> Option<Bytes> {
         loop {
             let filled = client.filled.notified();
@@ -176,7 +175,7 @@ impl Hub {
         }
     }
 
-    /// Forgets a client that is gone, with what is queued for it.
+    /// Removes a client that is gone, with what is queued for it.
     pub fn detach(&self, client: &Arc<Client>) {
         client.close();
         lock(&self.state).clients.retain(|other| !Arc::ptr_eq(other, client));
@@ -198,7 +197,7 @@ impl Client {
         }
     }
 
-    /// Queues a piece; how far the client is behind then.
+    /// Queues a piece. Returns how far the client is behind then.
     fn push(&self, piece: Bytes) -> usize {
         let mut queue = lock(&self.queue);
         if queue.closed {
@@ -212,7 +211,7 @@ impl Client {
 }
 
 impl Queue {
-    /// The oldest piece, with short ones that follow.
+    /// The oldest piece, together with short ones that follow.
     fn take(&mut self) -> Option<Bytes> {
         let first = self.pop()?;
         let fits =
@@ -236,7 +235,7 @@ impl Queue {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }
 
 #[cfg(test)]

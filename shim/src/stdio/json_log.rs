@@ -1,36 +1,36 @@
-//! Docker's json-file log: one JSON object a line, `{"log":…,"stream":…,"time":…}`,
-//! byte for byte as Docker writes them.
+//! Docker's json-file log: one JSON object a line, `{"log":…,"stream":…,"time":…}`, byte for byte as Docker writes
+//! them.
 //!
-//! Entries end at a newline or at 16 KiB, so no line grows memory. Each read from a
-//! container becomes one write. A full disk costs lines, never the container: what
-//! could not be written whole is taken back and forgotten.
+//! An entry ends at a newline or at 16 KiB, so that a long line does not grow the memory. Each read from a container
+//! becomes one write. On a full disk the log loses lines, and the container goes on: a partial write is truncated.
 //!
 //! ```text
 //! <path>            the newest entries
 //! <path>.1 … .N-1   older ones, when max-size and max-file say so
-//! <path>.new        about to take the place of the only one
+//! <path>.new        about to be renamed to <path>, when max-file is 1
 //! ```
 //!
-//! A file that has been written to is never emptied: whoever follows it reads it to its
-//! end, and then sees by the name that another has taken its place.
+//! A file with entries is never truncated to empty: a follower reads it to its end, and then sees that the path is
+//! another file.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::clock;
 use crate::error::{Error, Result};
+use parking_lot::Mutex;
 
-/// Docker splits longer lines.
+/// The length in bytes at which Docker splits a line.
 const ENTRY: usize = 16 * 1024;
 
-/// When a log file is set aside.
+/// When the log begins a new file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rotation {
-    /// Bytes after which the next entry goes to a new file; 0 is never.
+    /// The size in bytes after which the next entry goes to a new file; 0: never.
     pub max_size: u64,
     /// How many files there are at most, the newest included.
     pub max_files: u32,
@@ -42,7 +42,7 @@ pub struct LogFile {
     file: File,
     size: u64,
     rotation: Rotation,
-    /// A JSON object that goes into each entry, if any.
+    /// A JSON object that each entry has, if any.
     attributes: Option<String>,
 }
 
@@ -52,7 +52,7 @@ impl LogFile {
         let mut file = open(path).map_err(Error::io("open", path))?;
         let mut size = file.metadata().map_err(Error::io("stat", path))?.len();
         let mut last = [b'\n'];
-        // A line that a crash tore must not swallow our first one.
+        // A partial line that a crash left must not swallow the first new one.
         if size > 0 && file.read_at(&mut last, size - 1).is_ok() && last != *b"\n" {
             size += file.write(b"\n").unwrap_or(0) as u64;
         }
@@ -63,11 +63,11 @@ impl LogFile {
         self.rotation.max_size > 0 && self.size + more as u64 >= self.rotation.max_size
     }
 
-    /// Writes whole entries; all or nothing.
+    /// Writes whole entries, all or nothing.
     fn append(&mut self, entries: &[u8]) {
         match self.file.write_all(entries) {
             Ok(()) => self.size += entries.len() as u64,
-            // Take a part of a line back; what follows starts on a line of its own.
+            // Truncates a partial line; what follows starts on a line of its own.
             Err(_) => {
                 let _ = self.file.set_len(self.size);
             }
@@ -94,7 +94,7 @@ impl LogFile {
             new.push(".new");
             begin(Path::new(&new)).and_then(|file| std::fs::rename(&new, &self.path).map(|()| file))
         };
-        // A file that is too long is better than one that is lost with nothing in its place.
+        // A file that is too long is better than a lost file without a successor.
         if let Ok(file) = begun {
             self.file = file;
             self.size = 0;
@@ -113,18 +113,18 @@ fn begin(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// One stream's way into a log file.
+/// The writer of one stream to a log file.
 pub struct JsonLog {
     file: Arc<Mutex<LogFile>>,
-    /// What stands between the text and the time of each entry.
+    /// The bytes between the text and the time of each entry.
     middle: Vec<u8>,
-    /// Encoded entries; the last one may be open.
+    /// Encoded entries; the last one may be incomplete.
     encoded: Vec<u8>,
-    /// Where the finished entries in it end.
+    /// The offset in `encoded` where the complete entries end.
     finished: usize,
-    /// Raw bytes in the open entry.
+    /// The number of raw bytes in the incomplete entry.
     raw: usize,
-    /// The begin of a character whose end has not been read.
+    /// The beginning of a character whose end was not read yet.
     torn: Vec<u8>,
     time: clock::Stamp,
 }
@@ -132,9 +132,9 @@ pub struct JsonLog {
 const OPEN: &[u8] = b"{\"log\":\"";
 
 impl JsonLog {
-    /// Logs as `stream`, `stdout` or `stderr`.
+    /// A writer for `stream`, `stdout` or `stderr`.
     pub fn new(file: Arc<Mutex<LogFile>>, stream: &str) -> Self {
-        let attributes = file.lock().unwrap_or_else(PoisonError::into_inner).attributes.clone();
+        let attributes = file.lock().attributes.clone();
         let attributes = attributes.map(|all| format!(",\"attrs\":{all}")).unwrap_or_default();
         Self {
             file,
@@ -147,7 +147,7 @@ impl JsonLog {
         }
     }
 
-    /// Logs `bytes` as far as they make whole entries; keeps the rest.
+    /// Logs `bytes` as far as they complete entries; keeps the rest.
     pub fn write(&mut self, bytes: &[u8]) {
         self.time = clock::Stamp::now();
         if self.torn.is_empty() {
@@ -160,7 +160,7 @@ impl JsonLog {
         self.flush();
     }
 
-    /// Logs what is left at the end of the stream.
+    /// Logs the rest at the end of the stream.
     pub fn end(&mut self) {
         self.time = clock::Stamp::now();
         for _ in 0..std::mem::take(&mut self.torn).len() {
@@ -228,7 +228,7 @@ impl JsonLog {
         }
     }
 
-    /// Adds `text`, which stands for `raw` bytes, to the open entry.
+    /// Adds `text`, which stands for `raw` bytes, to the incomplete entry.
     fn push(&mut self, raw: usize, text: &[u8]) {
         if self.raw == 0 {
             self.encoded.extend_from_slice(OPEN);
@@ -245,8 +245,8 @@ impl JsonLog {
         self.encoded.extend_from_slice(self.time.as_bytes());
         self.encoded.extend_from_slice(b"\"}\n");
         self.raw = 0;
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        // As Docker: who finds the file full opens the next one first.
+        let mut file = self.file.lock();
+        // As in Docker, the next file is opened before a write that finds the file full.
         if file.is_full(self.finished) {
             file.append(&self.encoded[..self.finished]);
             self.encoded.drain(..self.finished);
@@ -257,7 +257,7 @@ impl JsonLog {
 
     fn flush(&mut self) {
         if self.finished > 0 {
-            let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut file = self.file.lock();
             file.append(&self.encoded[..self.finished]);
             self.encoded.drain(..self.finished);
             self.finished = 0;
@@ -265,7 +265,7 @@ impl JsonLog {
     }
 }
 
-/// Bytes that stand for themselves in a JSON string as Go writes it.
+/// The bytes that Go writes to a JSON string unescaped.
 const PLAIN: [bool; 256] = {
     let mut plain = [false; 256];
     let mut byte = 0x20;
@@ -282,7 +282,7 @@ enum Character<'a> {
     Invalid,
 }
 
-/// Looks at the character that begins `bytes`, which is not ASCII.
+/// Classifies the character that begins `bytes` and is not ASCII.
 fn character(bytes: &[u8]) -> Character<'_> {
     let length = match bytes[0] {
         0xc2..=0xdf => 2,

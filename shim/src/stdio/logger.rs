@@ -1,5 +1,5 @@
-//! Logging programs (`binary://`): they read the container's output as descriptors 3
-//! and 4, and close descriptor 5 when they are ready.
+//! Logging programs (`binary://`): they read the container's output from descriptors 3 and 4, and close descriptor 5
+//! when they are ready.
 
 #![allow(unsafe_code)]
 
@@ -19,7 +19,7 @@ pub struct Logger {
     pid: u32,
 }
 
-/// Starts `program`, waits (ten seconds at most) until it is ready; the ends to write to.
+/// Starts `program`, and waits until it is ready, ten seconds at most. Returns the ends to write to.
 pub async fn start(
     program: &Path,
     arguments: &[String],
@@ -42,7 +42,7 @@ pub async fn start(
     // descriptors that stay open until spawn has returned.
     unsafe {
         command.pre_exec(move || {
-            // Out of the way first: a source may be one of the targets.
+            // Moved to high numbers first: a source may have the number of a target.
             let mut moved = [0; 3];
             for (slot, descriptor) in moved.iter_mut().zip(given) {
                 *slot = libc::fcntl(descriptor, libc::F_DUPFD, 10);
@@ -59,16 +59,18 @@ pub async fn start(
             Ok(())
         });
     }
-    let child = command.spawn().map_err(|error| failed(error.to_string()))?;
+    let mut child = command.spawn().map_err(|error| failed(error.to_string()))?;
     drop((out_reader, err_reader, ready_writer));
     let ready = watched(ready_reader)?;
-    tokio::time::timeout(Duration::from_secs(10), until_closed(&ready))
-        .await
-        .map_err(|_| failed("did not become ready".into()))?;
+    if tokio::time::timeout(Duration::from_secs(10), until_closed(&ready)).await.is_err() {
+        // The reaper reaps the child.
+        let _ = child.kill();
+        return Err(failed("did not become ready".into()));
+    }
     Ok((Logger { pid: child.id() }, [out_writer, err_writer]))
 }
 
-/// A byte or the end: both mean ready.
+/// Waits for a byte or the end; both mean ready.
 async fn until_closed(ready: &AsyncFd<OwnedFd>) {
     loop {
         let Ok(mut guard) = ready.readable().await else {
@@ -82,7 +84,7 @@ async fn until_closed(ready: &AsyncFd<OwnedFd>) {
 }
 
 impl Logger {
-    /// Waits for the program to end by itself, as it should at the end of its input.
+    /// Waits for the program, which ends at the end of its input.
     pub async fn finish(self, patience: Duration) {
         let deadline = tokio::time::Instant::now() + patience;
         let process = format!("/proc/{}", self.pid);

@@ -1,5 +1,5 @@
-//! Moves bytes: from a process's output to its sink and attached clients, and from a
-//! client's FIFO to its input. One buffer serves the whole (single-threaded) shim.
+//! Moves bytes: from a process's output to its sink and the attached clients, and from a client's FIFO to its input.
+//! The single-threaded shim needs one buffer.
 
 use std::cell::RefCell;
 use std::os::fd::OwnedFd;
@@ -24,7 +24,7 @@ enum Step {
     End,
 }
 
-/// Pumps `source` until its end.
+/// Moves `source` to the sink and the clients until its end.
 pub async fn run(source: Arc<AsyncFd<OwnedFd>>, stream: Stream, mut sink: Sink, hub: &Hub) {
     loop {
         let Ok(mut ready) = source.readable().await else {
@@ -42,7 +42,7 @@ pub async fn run(source: Arc<AsyncFd<OwnedFd>>, stream: Stream, mut sink: Sink, 
             }
             Err(Errno::AGAIN) => Step::Wait,
             Err(Errno::INTR) => Step::Again,
-            // EIO is how a terminal ends.
+            // A terminal ends with EIO.
             Err(_) => Step::End,
         });
         match step {
@@ -58,11 +58,14 @@ pub async fn run(source: Arc<AsyncFd<OwnedFd>>, stream: Stream, mut sink: Sink, 
         if full {
             hub.relief().await;
         }
+        // `readable` never waits while there is output, so a process that writes faster than its log does would keep the
+        // single-threaded shim from everything else.
+        tokio::task::yield_now().await;
     }
     sink.end();
 }
 
-/// Feeds a client's FIFO to the process until its end.
+/// Moves a client's FIFO to the process's input until its end.
 pub async fn feed(source: AsyncFd<OwnedFd>, stdio: &Stdio) {
     loop {
         let Ok(mut ready) = source.readable().await else {
@@ -87,10 +90,11 @@ pub async fn feed(source: AsyncFd<OwnedFd>, stdio: &Stdio) {
         if !input(stdio, &bytes).await {
             return;
         }
+        tokio::task::yield_now().await;
     }
 }
 
-/// Writes all of `bytes` to the process's input; false when it takes no more.
+/// Writes all of `bytes` to the process's input. Returns false when the process takes no more.
 pub async fn input(stdio: &Stdio, mut bytes: &[u8]) -> bool {
     while !bytes.is_empty() {
         let Some(stdin) = stdio.stdin().await else {

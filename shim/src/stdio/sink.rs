@@ -1,4 +1,4 @@
-//! Where one stream of a process is written to.
+//! The destination of one stream of a process.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -12,7 +12,7 @@ use tokio::io::unix::AsyncFd;
 use super::json_log::JsonLog;
 use crate::error::{Error, Result};
 
-/// Where one stream goes, besides attached clients.
+/// The destination of one stream, besides attached clients.
 pub enum Sink {
     Nowhere,
     /// A FIFO or pipe, whose reader may make the process wait.
@@ -22,15 +22,15 @@ pub enum Sink {
 }
 
 impl Sink {
-    /// A client's FIFO. Opened for both directions: a reader that goes away is not an
-    /// error but a pause, as it is with containerd's shim.
+    /// A client's FIFO. Opened for reading and writing: a reader that closes it is no error but a pause, as with
+    /// containerd's shim.
     pub fn fifo(path: &Path) -> Result<Self> {
         let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let opened = rustix::fs::open(path, flags, Mode::empty()).map_err(Error::errno("open", path))?;
         super::watched(opened).map(Self::Writer)
     }
 
-    /// A file that is appended to; its directories are made.
+    /// A file to append to; makes its directories.
     pub fn file(path: &Path) -> Result<Self> {
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
@@ -48,11 +48,11 @@ impl Sink {
         super::watched(descriptor).map(Self::Writer)
     }
 
-    /// Takes `bytes`; what a pipe has no room for is returned.
+    /// Writes `bytes`. Returns those that a pipe has no room for.
     pub fn write<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         match self {
             Self::Nowhere => &[],
-            // What a full disk does not take is lost, the process goes on.
+            // What a full disk does not take is lost; the process goes on.
             Self::File(file) => {
                 let _ = file.write_all(bytes);
                 &[]
@@ -81,7 +81,7 @@ impl Sink {
         }
     }
 
-    /// The stream has ended.
+    /// Ends the stream.
     pub fn end(&mut self) {
         if let Self::Log(log) = self {
             log.end();

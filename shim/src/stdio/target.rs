@@ -1,22 +1,22 @@
-//! Where a process's output goes, as clients write it: a FIFO's path (containerd), a
-//! URI `file://`, `binary://`, `json-file://`, `none:`, or nothing.
+//! The destination of a process's output as clients name it: a FIFO's path (containerd), a URI `file://`,
+//! `binary://`, `json-file://`, `none:`, or nothing.
 
 use std::path::PathBuf;
 
 use super::json_log::Rotation;
 use crate::error::{Error, Result};
 
-/// Where a process's output goes.
+/// The destination of a process's output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// To attached clients only.
+    /// Attached clients only.
     None,
-    /// To `/dev/null`.
+    /// `/dev/null`.
     Null,
     Fifo(PathBuf),
-    /// Appended to one file.
+    /// One file, appended to.
     File(PathBuf),
-    /// To a logging program, with its arguments.
+    /// A logging program with its arguments.
     Binary {
         program: PathBuf,
         arguments: Vec<String>,
@@ -30,7 +30,7 @@ pub enum Target {
 }
 
 impl Target {
-    /// Reads a path or URI.
+    /// Parses a path or URI.
     pub fn parse(uri: &str) -> Result<Self> {
         let invalid = |reason: &str| Error::Stdio { uri: uri.to_string(), reason: reason.to_string() };
         if uri.is_empty() {
@@ -102,13 +102,13 @@ impl Target {
         }
     }
 
-    /// Whether clients may attach to the shim itself.
+    /// Whether clients may attach to the process.
     pub fn is_attachable(&self) -> bool {
         matches!(self, Self::None | Self::JsonFile { .. })
     }
 }
 
-/// A size as Docker's options write it: bytes, or with k, m or g (1024).
+/// Parses a size as in Docker's options: bytes, or with k, m or g (powers of 1024).
 fn size(text: &str) -> Option<u64> {
     let text = text.trim().to_ascii_lowercase();
     let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
@@ -123,7 +123,7 @@ fn size(text: &str) -> Option<u64> {
     digits.parse::<u64>().ok()?.checked_mul(1 << scale)
 }
 
-/// Undoes percent-encoding and form-encoded spaces.
+/// Decodes percent-encoding, and a plus as a space.
 fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();

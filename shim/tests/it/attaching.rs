@@ -70,7 +70,7 @@ async fn input_stays_open_for_the_next_client() {
         stream.read_exact(&mut frame).await.expect("an echo");
         assert_eq!(&frame[8..], text.as_bytes());
         stream.shutdown().await.expect("ended");
-        // Without stdin_once, the client's end of input is the end of its output.
+        // Without stdin_once, the client's end of input ends its output.
         assert_eq!(stream.read(&mut frame).await.expect("the end"), 0);
     }
     let request = gantry_proto::containerd::task::v3::CloseIoRequest {
@@ -108,7 +108,7 @@ async fn a_slow_client_gets_every_byte_and_so_does_the_log() {
         quick.read_to_end(&mut bytes).await.expect("read");
         bytes
     });
-    // Who does not read makes the process wait: more than that is never held for anybody.
+    // A client that does not read makes the process wait: the shim holds no more than the queue for any client.
     eventually("the slow one is behind", || place.log().metadata().is_ok_and(|log| log.len() > 1 << 20))
         .await;
     assert_eq!(place.state(&mut client).await.status(), Status::Running);
@@ -136,7 +136,7 @@ async fn what_a_removed_container_said_waits_for_whoever_is_late() {
     client.create(place.create_request(&place.json_log())).await.expect("created");
     let (_, mut late) = place.attach(all()).await;
     client.start(place.start_request("")).await.expect("started");
-    // Its last words do not fit anywhere but in the shim, and nobody reads.
+    // The process's last output fits nowhere but in the shim, and no client reads it.
     assert_eq!(place.wait(&mut client, "").await, 0);
     place.delete(&mut client, "").await.expect("deleted at once");
     place.assert_clean();

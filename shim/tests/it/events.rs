@@ -1,4 +1,4 @@
-//! What a shim tells the daemon: over ttrpc, as containerd takes it.
+//! The events that a shim publishes over ttrpc.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::shim::{Io, Place};
 
-/// A call, as far as it is looked at.
+/// The fields of a call that the test reads.
 #[derive(Clone, PartialEq, Message)]
 struct Call {
     #[prost(string, tag = "1")]
@@ -25,7 +25,7 @@ struct Call {
     payload: Vec<u8>,
 }
 
-/// A daemon that takes events at `path`.
+/// A daemon that receives events on the socket `path`.
 fn daemon(path: &Path) -> mpsc::UnboundedReceiver<Envelope> {
     let listener = UnixListener::bind(path).expect("a socket");
     let (sender, receiver) = mpsc::unbounded_channel();
@@ -85,7 +85,7 @@ async fn containerd_is_told_each_step_in_its_order() {
 
 #[tokio::test]
 async fn want_of_memory_is_told_when_it_comes() {
-    // More than it may have, read into one variable; the shell itself goes on.
+    // dd allocates more than the limit allows; the shell goes on.
     let mut place =
         Place::new(&["sh", "-c", "dd if=/dev/zero of=/dev/null bs=64M count=1; echo $?; exec sleep 100"]);
     place.spec["linux"]["resources"]["memory"] = json!({"limit": 16 << 20, "swap": 16 << 20});

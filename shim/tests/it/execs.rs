@@ -1,4 +1,4 @@
-//! Further processes, and who processes run as.
+//! Execs, and the users that processes run as.
 
 use std::fs::File;
 use std::io::{Read, Write};

@@ -143,7 +143,7 @@ async fn a_hook_that_fails_is_told_at_once_and_leaves_nothing() {
 async fn a_hook_need_not_read_what_it_is_told() {
     let script = "case $(grep SigIgn /proc/self/status) in *0000000000000000) exit 0;; esac; exit 1";
     let mut place = Place::new(&["sh", "-c", script]);
-    // More than a pipe holds: it breaks while the hook is being told.
+    // More than a pipe holds: the pipe breaks while the helper writes to the hook.
     place.spec["annotations"] = json!({"large": "x".repeat(1 << 20)});
     let deaf = json!([{"path": "/bin/sh", "args": ["sh", "-c", "exec <&-"]}]);
     place.spec["hooks"] = json!({"prestart": deaf, "createRuntime": deaf, "createContainer": deaf});

@@ -1,4 +1,4 @@
-//! Roots that are shown with the ids of the container's user namespace.
+//! Roots whose files appear with the ids of the container's user namespace.
 
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::shim::Place;
 const USERS: u32 = 100_000;
 const GROUPS: u32 = 200_000;
 
-/// A container with a user namespace, and its root's files where a mount can show them.
+/// A container with a user namespace and an empty root, and the directory of the files to mount there.
 fn place(script: &str) -> (Place, std::path::PathBuf) {
     let mut place = Place::new(&["sh", "-c", script]);
     place.spec["linux"]["namespaces"].as_array_mut().expect("namespaces").push(json!({"type": "user"}));

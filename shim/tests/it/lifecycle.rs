@@ -1,4 +1,4 @@
-//! Create, start, signals, pause, limits, figures, exit, delete.
+//! Create, start, signals, pause, limits, counters, exit, delete.
 
 use std::time::Duration;
 
@@ -90,7 +90,7 @@ async fn a_step_is_carried_out_when_its_client_goes_away() {
         status = client.state(request).await.ok().map(|state| state.into_inner().status());
         match status {
             Some(Status::Running) => break,
-            // Again, should the first one not even have been heard.
+            // Sent again, in case the call before was cancelled before the shim read it.
             Some(Status::Created) => {
                 let start = client.start(place.start_request(""));
                 let _ = tokio::time::timeout(Duration::from_millis(2), start).await;
@@ -193,7 +193,7 @@ async fn a_container_sees_its_own_cgroups_and_cannot_change_them() {
                   cat pids/pids.max || cat pids.max; \
                   head -c1 /dev/mem || echo no memory; mkdir x || echo read-only";
     let mut place = Place::new(&["sh", "-c", script]);
-    // So that v2, too, shows the container's own at the top.
+    // A cgroup namespace: v2 too then shows the container's own cgroup at the top.
     place.spec["linux"]["namespaces"].as_array_mut().expect("a list").push(json!({"type": "cgroup"}));
     let mounts = place.spec["mounts"].as_array_mut().expect("a list");
     let options = ["ro", "nosuid", "noexec", "nodev"];
@@ -230,7 +230,7 @@ async fn want_of_memory_is_told() {
 async fn the_root_is_mounted_for_the_container_only() {
     let mut place = Place::new(&["sh", "-c", "cat /mark; echo new > /written"]);
     let place_of = |name: &str| place.directory.path().join(name);
-    // Long paths: the options would not fit into one page.
+    // The paths are long: the mount options would not fit into one page.
     let layers: Vec<_> = (0..30).map(|n| place_of(&format!("{}{n}", "l".repeat(200)))).collect();
     for layer in &layers {
         std::fs::create_dir_all(layer).expect("a layer");

@@ -1,10 +1,12 @@
-//! Where output goes: log files, FIFOs, files, logging programs.
+//! Destinations of output: log files, FIFOs, files, logging programs.
 
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
+use gantry_proto::containerd::task::v3 as task;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::shim::{Io, Place};
+use crate::shim::{Io, Place, eventually};
 
 #[tokio::test]
 async fn a_long_line_is_split_and_files_rotate() {
@@ -39,6 +41,22 @@ async fn a_long_line_is_split_and_files_rotate() {
 }
 
 #[tokio::test]
+async fn a_container_that_writes_without_end_does_not_keep_its_shim_from_answering() {
+    // Six times as much for the log to write as for the container.
+    let mut place = Place::new(&["cat", "/dev/zero"]);
+    let io = Io { stdout: format!("json-file://{}?max-size=1m", place.log().display()), ..Io::default() };
+    let mut client = place.run(&io).await;
+    eventually("it writes", || place.log().metadata().is_ok_and(|log| log.len() > 100_000)).await;
+    for _ in 0..5 {
+        let pids = client.pids(task::PidsRequest { id: place.id.clone() });
+        tokio::time::timeout(Duration::from_secs(5), pids).await.expect("in time").expect("answered");
+    }
+    place.kill(&mut client, 9).await.expect("killed");
+    place.wait(&mut client, "").await;
+    place.finish(&mut client).await;
+}
+
+#[tokio::test]
 async fn fifos_carry_stdio_until_closed() {
     let mut place = Place::new(&["sh", "-c", "cat; echo done >&2"]);
     let fifo = |name: &str| {
@@ -55,7 +73,7 @@ async fn fifos_carry_stdio_until_closed() {
     let mut stdin = open.open_sender(&io.stdin).expect("a writer");
     stdin.write_all(b"one ").await.expect("written");
     drop(stdin);
-    // Another client may come: the first one's end is not the end.
+    // Another client may open the FIFO: the end of the first one is not the end of the input.
     let mut stdin = open.open_sender(&io.stdin).expect("a writer");
     stdin.write_all(b"two").await.expect("written");
     let request = gantry_proto::containerd::task::v3::CloseIoRequest {

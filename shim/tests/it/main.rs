@@ -1,5 +1,7 @@
-//! The real shim, driven over its socket with a busybox root and without any service.
-//! Needs root, cgroups and busybox-static.
+//! Tests of the real shim through its socket, with a busybox root and without any service. They need root, cgroups
+//! and busybox-static.
+
+#![allow(clippy::disallowed_methods, reason = "the work of a test ends with it")]
 
 mod shim;
 

@@ -17,7 +17,7 @@ async fn start_answers_in_the_style_it_was_asked() {
     let mut client = place.connect().await;
     let params =
         BootstrapParams { instance_id: place.id.clone(), namespace: "test".into(), ..Default::default() };
-    // The shim runs already: the same address again.
+    // The shim runs already: `start` prints the same address again.
     let answer = place.start_shim(&params.encode_to_vec());
     let result = BootstrapResult::decode(answer.as_slice()).expect("protobuf");
     let kept = std::fs::read_to_string(place.bundle.join("address")).expect("an address");
@@ -33,6 +33,30 @@ async fn a_shim_left_from_an_older_bundle_is_replaced() {
     std::fs::remove_file(place.bundle.join("bootstrap.json")).expect("removed");
     let mut client = place.run(&Io::default()).await;
     crate::shim::until("the old one is gone", || !crate::shim::is_alive(stale));
+    place.wait(&mut client, "").await;
+    place.finish(&mut client).await;
+}
+
+#[tokio::test]
+async fn the_socket_of_a_start_that_was_cut_short_goes_with_the_rest() {
+    let mut place = Place::new(&["true"]);
+    // The shim starts, but `start` cannot write its answer.
+    let obstacle = place.bundle.join("bootstrap.new");
+    std::fs::create_dir(&obstacle).expect("a directory");
+    assert!(!place.try_start(&[]).status.success());
+    let sockets = || std::fs::read_dir(place.directory.path().join("run/s")).expect("sockets").flatten();
+    let socket = sockets().next().expect("a socket").path();
+    // Until the shim listens on it, the socket's peer is the process that bound it.
+    crate::shim::until("the shim is killed", || {
+        let stream = std::os::unix::net::UnixStream::connect(&socket).expect("somebody listens");
+        let shim = rustix::net::sockopt::socket_peercred(&stream).expect("a peer").pid;
+        rustix::process::kill_process(shim, rustix::process::Signal::KILL).is_ok()
+    });
+    crate::shim::until("it is gone", || std::os::unix::net::UnixStream::connect(&socket).is_err());
+    place.delete_dead();
+    assert_eq!(sockets().count(), 0);
+    std::fs::remove_dir(obstacle).expect("removed");
+    let mut client = place.run(&Io::default()).await;
     place.wait(&mut client, "").await;
     place.finish(&mut client).await;
 }
@@ -64,7 +88,7 @@ fn the_init_applet_passes_signals_and_statuses_on() {
     assert_eq!(status.code(), Some(6));
     let status = Command::new(binary()).args(["init", "--", "/no/such"]).status().expect("it runs");
     assert_eq!(status.code(), Some(127));
-    // A real-time signal, passed on, which ends the program.
+    // A real-time signal: the applet forwards it, and it ends the program.
     let script = "(sleep 0.05; kill -37 $PPID) & while :; do sleep 0.01; done";
     let status = Command::new(binary()).args(["init", "sh", "-c", script]).status().expect("it runs");
     assert_eq!(status.code(), Some(128 + 37));
@@ -76,7 +100,7 @@ fn the_init_applets_program_alone_gets_what_is_typed() {
     let master = openpt(flags).expect("a terminal");
     unlockpt(&master).expect("a terminal");
     let terminal = ioctl_tiocgptpeer(&master, flags).expect("a terminal");
-    // Field 5 is the process's group, 8 the one in the foreground of its terminal.
+    // Field 5 is the process's group, field 8 the foreground group of its terminal.
     let script = "read pid name state parent group session tty front rest < /proc/self/stat; \
                   test $group = $$ && test $front = $$";
     let status = Command::new("setsid")

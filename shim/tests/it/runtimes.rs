@@ -1,4 +1,4 @@
-//! Other runtimes' binaries behind the same interface (packages runc and crun).
+//! The binaries of other runtimes (packages runc and crun).
 
 use gantry_proto::containerd::runc::v1::Options;
 use gantry_proto::containerd::task::v3 as task;
@@ -41,7 +41,7 @@ async fn goes_through_its_life(binary: &str) {
     place.finish(&mut client).await;
     assert_eq!(place.logged("stdout"), "33\n");
 
-    // Ids of 64 digits make paths that no socket may have.
+    // A bundle with an id of 64 digits has a path that is too long for a socket.
     let mut place = Place::with_long_id(&["stty", "size"]);
     place.options = Some(gantry_proto::pack(&options));
     place.hide_unified = binary == "crun";

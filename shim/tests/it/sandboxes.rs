@@ -1,4 +1,4 @@
-//! The shim as a sandbox, by containerd's sandbox API.
+//! A shim as a sandbox, through containerd's sandbox API.
 
 use gantry_proto::containerd::runtime::sandbox::v1 as pb;
 use gantry_proto::containerd::runtime::sandbox::v1::sandbox_client::SandboxClient;
@@ -35,7 +35,7 @@ async fn a_sandbox_ends_with_its_containers_and_the_shim_with_the_sandbox() {
     };
     assert_eq!(state(&sandboxes).await, ("SANDBOX_READY".to_owned(), String::new()));
 
-    // Without a container the shim stays, whoever tells it to go.
+    // Shutdown of the task service does not end a shim with a sandbox.
     client.shutdown(task::ShutdownRequest { id: id(), now: false }).await.expect("heard");
     client.create(place.create_request(&Io::default())).await.expect("created");
     client.start(place.start_request("")).await.expect("started");

@@ -1,4 +1,4 @@
-//! A real shim in a temporary run directory, spoken to as a daemon would.
+//! A real shim in a temporary run directory; the test takes the place of the daemon.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -19,14 +19,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint};
 
-/// The shim under test.
+/// The path of the shim under test.
 pub fn binary() -> String {
     std::env::var("GANTRY_SHIM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_containerd-shim-gantry-v2").into())
 }
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
-/// A container's place, and its shim once it is started. Cleans up when dropped.
+/// A container's bundle, and its shim once it is started. Dropping it cleans up.
 pub struct Place {
     pub id: String,
     pub directory: tempfile::TempDir,
@@ -35,13 +35,13 @@ pub struct Place {
     pub shim: Option<u32>,
     /// The runtime's options.
     pub options: Option<Any>,
-    /// Where events are wanted, and by which variable it is told.
+    /// The socket that receives events, and the environment variable that names it.
     pub events: Option<(&'static str, PathBuf)>,
-    /// Old cruns refuse to work where cgroup v2 is mounted beside v1.
+    /// Old versions of crun fail where cgroup v2 is mounted beside v1.
     pub hide_unified: bool,
 }
 
-/// What an exec or init is given as stdio.
+/// The stdio of an exec or init.
 #[derive(Clone, Default)]
 pub struct Io {
     pub terminal: bool,
@@ -56,7 +56,7 @@ impl Place {
         Self::named(format!("gantry-shim-test-{}-{number}", std::process::id()), arguments)
     }
 
-    /// With an id of 64 characters, as Docker's are.
+    /// A place whose container has an id of 64 characters, as Docker's have.
     pub fn with_long_id(arguments: &[&str]) -> Self {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         Self::named(
@@ -125,16 +125,21 @@ impl Place {
         command.output().expect("the shim's binary runs")
     }
 
-    /// Runs `start`; what it wrote.
+    /// Runs `start`. Returns its output.
     pub fn start_shim(&self, input: &[u8]) -> Vec<u8> {
-        fs::write(self.bundle.join("config.json"), self.spec.to_string()).expect("a spec");
-        let output = self.command(&["start"], input);
+        let output = self.try_start(input);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         assert!(output.stderr.is_empty());
         output.stdout
     }
 
-    /// Runs `delete`; its answer.
+    /// Runs `start`, which may fail.
+    pub fn try_start(&self, input: &[u8]) -> Output {
+        fs::write(self.bundle.join("config.json"), self.spec.to_string()).expect("a spec");
+        self.command(&["start"], input)
+    }
+
+    /// Runs `delete`. Returns its answer.
     pub fn delete_dead(&self) -> task::DeleteResponse {
         let bundle = self.bundle.to_string_lossy().into_owned();
         let output = self.command(&["-bundle", &bundle, "delete"], &[]);
@@ -146,7 +151,7 @@ impl Place {
     pub async fn connect(&mut self) -> TaskClient<Channel> {
         let input = self.options.as_ref().map(Message::encode_to_vec).unwrap_or_default();
         let answer: Value = serde_json::from_slice(&self.start_shim(&input)).expect("JSON");
-        // A daemon that has all events told is containerd; the socket takes both protocols.
+        // A daemon that receives every event is containerd; the socket takes both protocols.
         let containerd = matches!(self.events, Some(("TTRPC_ADDRESS", _)));
         let protocol = if containerd { "ttrpc" } else { "grpc" };
         assert_eq!((answer["version"].as_u64(), answer["protocol"].as_str()), (Some(3), Some(protocol)));
@@ -224,7 +229,7 @@ impl Place {
         }
     }
 
-    /// Runs a command in the container; its output and status.
+    /// Runs a command in the container. Returns its output and status.
     pub async fn exec(
         &self,
         client: &mut TaskClient<Channel>,
@@ -244,13 +249,13 @@ impl Place {
         (fs::read_to_string(file).expect("output"), status)
     }
 
-    /// Removes the container and ends the shim; then nothing may be left.
+    /// Removes the container, ends the shim, and asserts that nothing is left.
     pub async fn finish(&mut self, client: &mut TaskClient<Channel>) {
         self.delete(client, "").await.expect("deleted");
         self.finish_shim(client).await;
     }
 
-    /// Ends the shim of a container that was removed.
+    /// Ends the shim after its container was removed.
     pub async fn finish_shim(&mut self, client: &mut TaskClient<Channel>) {
         self.assert_clean();
         let request = task::ShutdownRequest { id: self.id.clone(), now: false };
@@ -274,7 +279,7 @@ impl Place {
         (AttachReply::decode(reply.detail).expect("a detail"), stream)
     }
 
-    /// The log's entries of one stream, joined.
+    /// The entries of one stream in the log, joined.
     pub fn logged(&self, stream: &str) -> String {
         let text = fs::read_to_string(self.log()).unwrap_or_default();
         text.lines()
@@ -343,7 +348,7 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// As [`until`], letting other tasks run.
+/// As [`until`]; lets other tasks run.
 pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !holds() {

@@ -1,4 +1,4 @@
-//! What the files in deploy/systemd say, as it follows from the services' descriptors.
+//! The files of deploy/systemd, made from the services' descriptors.
 
 use std::collections::BTreeMap;
 
@@ -24,14 +24,14 @@ pub fn all() -> BTreeMap<String, String> {
 struct Text(String);
 
 impl Text {
-    /// More lines.
+    /// Adds lines.
     fn add(&mut self, lines: &str) -> &mut Self {
         self.0.push_str(lines);
         self.0.push('\n');
         self
     }
 
-    /// More lines, if they are to be there.
+    /// Adds lines if `wanted`.
     fn add_if(&mut self, wanted: bool, lines: &str) -> &mut Self {
         if wanted { self.add(lines) } else { self }
     }
@@ -46,7 +46,7 @@ fn units(services: &[&Descriptor]) -> String {
     services.iter().map(|one| format!("gantry-{}.service", one.name)).collect::<Vec<_>>().join(" ")
 }
 
-/// How a service is started, and what systemd lets it do.
+/// The unit of a service.
 fn service(service: &Descriptor) -> String {
     let name = service.name;
     let mut after = Vec::new();
@@ -84,7 +84,7 @@ TasksMax=infinity",
     text.add("\n[Install]\nWantedBy=gantry.target").take()
 }
 
-/// What systemd takes from a service beside what it takes from itself.
+/// The confinement by systemd, beside the one by the service itself.
 fn confined<'a>(text: &'a mut Text, service: &Descriptor, kept: &[Family], mounts: Mounts) -> &'a mut Text {
     let capabilities = match service.privileges {
         Privileges::All => panic!("{}: who keeps all cannot be confined", service.name),
@@ -145,7 +145,7 @@ fn has(service: &Descriptor, capability: Capability) -> bool {
     }
 }
 
-/// The socket that outlives a service, if there is one.
+/// The socket unit of a service's door, if it has one.
 fn socket(service: &Descriptor) -> Option<String> {
     let socket = service.door?;
     Some(format!(
@@ -178,7 +178,7 @@ fn target() -> String {
     text.add("Wants=gantry-containers.service").add("\n[Install]\nWantedBy=multi-user.target").take()
 }
 
-/// What ends containers needs the engine, and all that the engine needs.
+/// The unit that ends containers; it needs the engine and all that the engine needs.
 fn containers() -> String {
     let mut needed = vec![&ENGINE];
     for service in SERVICES.into_iter().rev() {

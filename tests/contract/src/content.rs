@@ -49,7 +49,7 @@ macro_rules! content {
     };
 }
 
-/// Tests of `gantry_api::content::Files` on a store that has both.
+/// Tests of `gantry_api::content::Files` on a store that implements both traits.
 #[macro_export]
 macro_rules! content_files {
     ($world:expr) => {
@@ -85,7 +85,7 @@ fn name(text: &str) -> IngestRef {
     text.parse().expect("a ref")
 }
 
-/// Bytes that differ from place to place.
+/// Bytes without repetition.
 fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|n| (n / 7 + n / 4096) as u8).collect()
 }
@@ -102,7 +102,7 @@ fn commit_as(expected: Expected) -> Commit {
     Commit { expected, labels: Labels::new() }
 }
 
-/// Asserts that a call failed, and how.
+/// Asserts that a call failed with this code.
 #[track_caller]
 fn refused<T, E: Coded>(outcome: Result<T, E>, code: Code) {
     match outcome {
@@ -111,7 +111,7 @@ fn refused<T, E: Coded>(outcome: Result<T, E>, code: Code) {
     }
 }
 
-/// Opens an ingest, whose last writer may still be on its way out.
+/// Opens an ingest; its last writer may not be dropped completely yet.
 async fn open<S: Ingest>(store: &S, reference: &str, expected: Expected) -> Result<S::Writer, S::Error> {
     let (owner, reference) = (owner(), name(reference));
     let attempt = async || store.open(&owner, &reference, expected.clone()).await;

@@ -1,4 +1,4 @@
-//! Diff: layers applied onto mounts, and taken from them.
+//! Diff: layers applied onto mounts, and made from mounts.
 
 use gantry_api::content::{Info, Inspect};
 use gantry_api::diff::{Differ, Difference, Durable, Owner};
@@ -6,18 +6,18 @@ use gantry_api::snapshots::Mount;
 use gantry_rpc::{Code, Coded};
 use gantry_types::{Descriptor, Digest, Labels, Namespace, media_type};
 
-/// A differ, where its layers are, and file systems: two states that differ, and an empty one that may be written to.
+/// A differ, the content with its layers, and file systems: two states that differ, and an empty one to write to.
 #[derive(Debug)]
 pub struct World<D, C> {
-    /// What keeps the promise.
+    /// The implementation.
     pub differ: D,
-    /// The content that its layers are in.
+    /// The content with its layers.
     pub content: C,
     /// One state.
     pub before: Vec<Mount>,
     /// Another one.
     pub after: Vec<Mount>,
-    /// What layers are applied onto.
+    /// The state that layers are applied onto.
     pub empty: Vec<Mount>,
 }
 
@@ -61,7 +61,7 @@ impl<D: Differ, C: Inspect> World<D, C> {
     }
 }
 
-/// Applied, it is told to be what it was said to be when it was taken.
+/// Applying a layer returns the descriptor that making it returned.
 pub async fn a_layer_that_was_taken_can_be_applied<D: Differ, C: Inspect>(world: &World<D, C>) {
     let layer = world.take(None, Labels::new()).await.expect("taken");
     let uncompressed = world.blob(&layer).await.labels.get(UNCOMPRESSED).cloned().expect("labelled");
@@ -74,7 +74,7 @@ pub async fn a_layer_that_was_taken_can_be_applied<D: Differ, C: Inspect>(world:
     }
 }
 
-/// It is gzip unless another one is asked for.
+/// A layer is compressed by gzip unless another media type is requested.
 pub async fn a_layer_has_its_labels_and_its_media_type<D: Differ, C: Inspect>(world: &World<D, C>) {
     let layer = world.take(None, Labels::from([("a", "1")])).await.expect("taken");
     assert_eq!(layer.media_type, media_type::OCI_LAYER_GZIP);
@@ -86,13 +86,13 @@ pub async fn a_layer_has_its_labels_and_its_media_type<D: Differ, C: Inspect>(wo
     }
 }
 
-/// The second time is no error, and tells the same.
+/// Making a layer that exists is no error, and returns the same descriptor.
 pub async fn a_layer_that_is_there_is_taken_again<D: Differ, C: Inspect>(world: &World<D, C>) {
     let first = world.take(Some(media_type::OCI_LAYER), Labels::new()).await.expect("taken");
     assert_eq!(world.take(Some(media_type::OCI_LAYER), Labels::new()).await.expect("taken"), first);
 }
 
-/// Neither what is not there is applied, nor is made what nobody knows.
+/// A missing blob cannot be applied; a layer of an unknown media type is not made.
 pub async fn what_is_no_layer_is_refused<D: Differ, C: Inspect>(world: &World<D, C>) {
     let missing = Descriptor::new(media_type::OCI_LAYER, Digest::sha256(b"nothing"), 7);
     let applied = world.differ.apply(&owner(), &missing, world.empty.clone(), Durable::No).await;

@@ -1,4 +1,4 @@
-//! Events: who listens hears what happens.
+//! Events: subscribers receive what is published.
 
 use std::time::Duration;
 
@@ -26,9 +26,9 @@ macro_rules! events {
     };
 }
 
-/// How long nothing is waited for.
+/// How long a test waits for the absence of an event.
 const SILENCE: Duration = Duration::from_millis(50);
-/// How long something is.
+/// How long a test waits for an event.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn topic(text: &str) -> Topic {
@@ -59,7 +59,7 @@ async fn is_silent<S: Subscription>(subscription: &mut S) -> bool {
     tokio::time::timeout(SILENCE, subscription.next()).await.is_err()
 }
 
-/// Its time, its namespace and its message, too.
+/// The event arrives with its time, its namespace and its message.
 pub async fn what_is_published_is_heard_as_it_was_by_all<S: Service>(service: &S) {
     let all = filters(&[]);
     let mut one = service.subscribe(&all).await.expect("subscribed");
@@ -76,7 +76,7 @@ pub async fn what_is_published_is_heard_as_it_was_by_all<S: Service>(service: &S
     }
 }
 
-/// Those of one publisher, at least.
+/// The events of one publisher arrive in order.
 pub async fn events_are_heard_in_their_order<S: Service>(service: &S) {
     let mut subscription = service.subscribe(&filters(&["topic==/tasks/start"])).await.expect("subscribed");
     for number in 0..100 {
@@ -88,7 +88,7 @@ pub async fn events_are_heard_in_their_order<S: Service>(service: &S) {
     }
 }
 
-/// A subscription begins when it is there.
+/// A subscription receives no earlier events.
 pub async fn nothing_is_heard_of_what_was_before<S: Service>(service: &S) {
     service.publish(start("moby", "before")).await.expect("published");
     let mut subscription = service.subscribe(&filters(&[])).await.expect("subscribed");
@@ -98,7 +98,7 @@ pub async fn nothing_is_heard_of_what_was_before<S: Service>(service: &S) {
     assert!(is_silent(&mut subscription).await);
 }
 
-/// Of several filters one has to hold.
+/// An event must match one of several filters.
 pub async fn filters_see_namespace_topic_and_fields<S: Service>(service: &S) {
     let subscribe = async |texts: &[&str]| service.subscribe(&filters(texts)).await.expect("subscribed");
     let mut moby = subscribe(&["namespace==moby"]).await;
@@ -122,7 +122,7 @@ pub async fn filters_see_namespace_topic_and_fields<S: Service>(service: &S) {
     }
 }
 
-/// A subscription ends when it is dropped.
+/// A dropped subscription does not disturb the others.
 pub async fn who_has_gone_is_in_nobodys_way<S: Service>(service: &S) {
     let gone = service.subscribe(&filters(&[])).await.expect("subscribed");
     let mut there = service.subscribe(&filters(&[])).await.expect("subscribed");

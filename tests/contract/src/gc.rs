@@ -1,4 +1,4 @@
-//! Collection: of each store that is collected, and of whoever collects them.
+//! Garbage collection: the stores and the collector.
 
 mod collections;
 mod stock;
@@ -12,7 +12,7 @@ pub use collections::*;
 pub use stock::{Blobs, Stock};
 pub use sweeps::*;
 
-/// Tests of `gantry_api::gc::Collector` on a [`Stock`](gc::Stock), all of whose things can be collected.
+/// Tests of `gantry_api::gc::Collector` on a [`Stock`](gc::Stock) whose resources can be collected.
 #[macro_export]
 macro_rules! gc {
     ($world:expr) => {
@@ -32,7 +32,7 @@ macro_rules! gc {
     };
 }
 
-/// Tests of `gantry_api::gc::Collector` on a [`Stock`](gc::Stock) of roots, of which nothing is ever collected.
+/// Tests of `gantry_api::gc::Collector` on a [`Stock`](gc::Stock) of roots, which are never collected.
 #[macro_export]
 macro_rules! gc_roots {
     ($world:expr) => {
@@ -60,7 +60,7 @@ macro_rules! collections {
     };
 }
 
-/// Long past.
+/// A time in the past.
 const PAST: &str = "2001-01-01T00:00:00Z";
 
 fn moby() -> Namespace {
@@ -71,7 +71,7 @@ fn other() -> Namespace {
     "other".parse().expect("an identifier")
 }
 
-/// The label by which something keeps a thing.
+/// A label that refers to a resource.
 fn keeps(resource: &Resource) -> (String, String) {
     let label = match resource.kind.split_once('/') {
         Some((_, snapshotter)) => format!("containerd.io/gc.ref.snapshot.{snapshotter}/kept"),
@@ -93,7 +93,7 @@ fn refused<T, E: Coded>(outcome: Result<T, E>, code: Code) {
     }
 }
 
-/// What there is, sorted.
+/// The resources of the store, sorted.
 async fn there<C: Collector>(collector: &C, namespace: &Namespace) -> Vec<Resource> {
     let nodes = collector.scan(namespace).await.expect("scanned");
     let mut resources: Vec<_> = nodes.into_iter().map(|node| node.resource).collect();
@@ -101,7 +101,7 @@ async fn there<C: Collector>(collector: &C, namespace: &Namespace) -> Vec<Resour
     resources
 }
 
-/// So many things that nothing keeps.
+/// Resources that nothing keeps.
 async fn garbage<S: Stock>(stock: &S, namespace: &Namespace, count: usize) -> Vec<Resource> {
     let mut made = Vec::new();
     for number in 0..count {

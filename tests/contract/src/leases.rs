@@ -1,4 +1,4 @@
-//! Leases: that nothing is collected while somebody works on it.
+//! Leases: garbage collection spares their resources.
 
 use gantry_api::leases::{Collect, Resource, Store};
 use gantry_rpc::{Code, Coded};
@@ -50,7 +50,7 @@ async fn ids<S: Store>(store: &S, namespace: &Namespace, filters: &[&str]) -> Ve
     leases.into_iter().map(|lease| lease.id).collect()
 }
 
-/// Things of every type; twice is as good as once.
+/// Resources of every type; adding one twice is no error.
 pub async fn a_lease_keeps_what_is_added_until_it_is_removed<S: Store>(store: &S) {
     let (moby, labels) = (moby(), Labels::from([("a", "1"), ("empty", "")]));
     let lease = store.create(&moby, Some("l"), labels).await.expect("made");
@@ -79,7 +79,7 @@ pub async fn a_lease_keeps_what_is_added_until_it_is_removed<S: Store>(store: &S
     assert!(ids(store, &moby, &[]).await.is_empty());
 }
 
-/// Two leases are never taken for one.
+/// Two leases never share an id.
 pub async fn an_id_is_taken_once_and_invented_where_none_is_given<S: Store>(store: &S) {
     let moby = moby();
     store.create(&moby, Some("l"), Labels::new()).await.expect("made");
@@ -92,7 +92,7 @@ pub async fn an_id_is_taken_once_and_invented_where_none_is_given<S: Store>(stor
     assert_eq!(ids(store, &moby, &[]).await.len(), 3);
 }
 
-/// By id and by label.
+/// Filters match ids and labels.
 pub async fn leases_are_listed_by_the_filters<S: Store>(store: &S) {
     let moby = moby();
     for (id, purpose) in [("b", "pull"), ("a", "push"), ("c", "pull")] {
@@ -104,7 +104,7 @@ pub async fn leases_are_listed_by_the_filters<S: Store>(store: &S) {
     assert_eq!(ids(store, &moby, &["id==a", "id==c"]).await, ["a", "c"]);
 }
 
-/// No call makes a lease but `create`.
+/// Only `create` makes a lease.
 pub async fn a_lease_that_is_not_there_keeps_nothing<S: Store>(store: &S) {
     let (moby, blob) = (moby(), resource("content", "sha256:abc"));
     refused(store.add(&moby, "l", &blob).await, Code::NotFound);
@@ -114,7 +114,7 @@ pub async fn a_lease_that_is_not_there_keeps_nothing<S: Store>(store: &S) {
     assert!(ids(store, &moby, &[]).await.is_empty());
 }
 
-/// One id may be taken in each.
+/// The same id may exist in each namespace.
 pub async fn namespaces_have_their_own_leases<S: Store>(store: &S) {
     for namespace in [moby(), other()] {
         store.create(&namespace, Some("l"), Labels::new()).await.expect("made");
@@ -125,7 +125,7 @@ pub async fn namespaces_have_their_own_leases<S: Store>(store: &S) {
     assert_eq!(ids(store, &other(), &[]).await, ["l"]);
 }
 
-/// What its namesake kept is not its own.
+/// A new lease has none of the resources of an earlier one with the same id.
 pub async fn a_lease_that_is_made_again_is_empty<S: Store>(store: &S) {
     let moby = moby();
     store.create(&moby, Some("l"), Labels::new()).await.expect("made");

@@ -1,21 +1,28 @@
-//! What each promise of `gantry-api` means, as suites for all who keep it.
+//! The contract suites: tests for every implementation of a promise of `gantry-api`.
 //!
-//! A suite is a module named for its promise: functions, each a sentence of the promise, generic over its traits. A macro
-//! of the same name makes tests of them all, each on a world of its own: it is given an async function whose answer is
-//! what keeps the promise, and what has to live as long. It is run by the service's `tests/contract.rs` on its store and
-//! on that store through its socket, and by `gantry-fakes` on the fake, so that what a test of a caller sees of the fake is
-//! what it would see of the service.
+//! A suite is a module named for its promise. Each of its functions tests one sentence of the promise, generic over
+//! its traits. A macro of the same name makes a test of each function, on a world of its own. The macro takes an
+//! async function that returns the implementation, and what has to live as long. The service's `tests/contract.rs`
+//! runs the suite on the store and on the store through its socket, `gantry-fakes` on the fake. So what a caller's
+//! test sees of the fake is what it would see of the service.
 //!
-//! A suite asks for nothing that the traits do not promise: no texts of errors, only their codes; no files; and it waits
-//! for what only follows in time (a writer that was dropped on one side of a socket frees its ref on the other).
+//! A suite requires nothing that the traits do not promise: it compares codes of errors and not their texts, and
+//! reads no files. It waits for what happens a little later (a writer that is dropped on one side of a socket frees
+//! its ref on the other side).
 
+pub mod containers;
 pub mod content;
 pub mod diff;
 pub mod events;
+pub mod execs;
+pub mod files;
 pub mod gc;
+pub mod images;
 pub mod leases;
 pub mod network;
 pub mod snapshots;
+pub mod system;
+pub mod tasks;
 pub mod unpack;
 pub mod volumes;
 mod wait;

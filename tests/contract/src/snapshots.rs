@@ -1,4 +1,4 @@
-//! Snapshots: states of a file system, each on top of another or of nothing.
+//! Snapshots: states of a file system, each on top of a parent or empty.
 
 mod lists;
 mod lives;
@@ -67,7 +67,7 @@ fn filters(texts: &[&str]) -> FilterSet {
     FilterSet::parse(texts).expect("filters")
 }
 
-/// Asserts that a call failed, and how.
+/// Asserts that a call failed with this code.
 #[track_caller]
 fn refused<T, E: Coded>(outcome: Result<T, E>, code: Code) {
     match outcome {
@@ -76,7 +76,7 @@ fn refused<T, E: Coded>(outcome: Result<T, E>, code: Code) {
     }
 }
 
-/// Prepares a snapshot on a parent, or on nothing.
+/// Prepares a snapshot on a parent, or an empty one.
 async fn prepare<S: Snapshotter>(store: &S, active: &str, parent: Option<&str>) -> Vec<Mount> {
     let parent = parent.map(name);
     let made = store.prepare(&owner(), &key(active), parent.as_ref(), Labels::new()).await;

@@ -1,4 +1,4 @@
-//! Layers unpacked while they arrive.
+//! Unpacking of layers while they arrive.
 
 use bytes::Bytes;
 use gantry_api::content::{Commit, Expected, Ingest, IngestRef, Writer};
@@ -6,16 +6,16 @@ use gantry_api::snapshots::{Kind, Layer, Owner, Progress, Snapshotter, Step, Unp
 use gantry_rpc::{Code, Coded};
 use gantry_types::{ChainId, DiffId, Digest, Labels, Namespace};
 
-/// What unpacks, from where, and into what.
+/// An unpacker, its source and its target.
 #[derive(Debug)]
 pub struct World<U, C, S> {
-    /// What keeps the promise.
+    /// The implementation.
     pub unpacker: U,
-    /// The content that layers are in, or come to.
+    /// The content that has or receives the layers.
     pub content: C,
-    /// Where they are unpacked.
+    /// The snapshotter.
     pub snapshotter: S,
-    /// Its name; none if it is the default one.
+    /// The snapshotter's name; `None` for the default one.
     pub name: Option<&'static str>,
 }
 
@@ -40,7 +40,7 @@ fn owner() -> Owner {
     Owner::of(&Namespace::moby())
 }
 
-/// An archive without entries, of a length of its own.
+/// An archive without entries, whose length depends on `number`.
 fn tar(number: usize) -> Vec<u8> {
     vec![0; 1024 * (number + 1)]
 }
@@ -74,7 +74,7 @@ impl<U: Unpack, C: Ingest, S: Snapshotter> World<U, C, S> {
         Ok(told)
     }
 
-    /// How each layer ended.
+    /// The last step of each layer.
     async fn ends(&self, layers: &[Layer]) -> Vec<Step> {
         let told = self.unpack(layers).await.unwrap_or_else(|error| panic!("unpacked: {error}"));
         let last = |at| told.iter().rfind(|one| one.layer == at).unwrap_or_else(|| panic!("{at}: {told:?}"));
@@ -105,7 +105,7 @@ pub async fn a_stack_is_committed_by_its_chain_ids<U: Unpack, C: Ingest, S: Snap
     assert!(world.unpack(&[]).await.unwrap_or_else(|error| panic!("nothing: {error}")).is_empty());
 }
 
-/// The second time, and for a stack that shares its base, what is there is told to be.
+/// Existing layers are reported as such, the second time and for another stack with the same base.
 pub async fn what_is_there_is_not_unpacked_again<U: Unpack, C: Ingest, S: Snapshotter>(
     world: &World<U, C, S>,
 ) {
@@ -119,7 +119,7 @@ pub async fn what_is_there_is_not_unpacked_again<U: Unpack, C: Ingest, S: Snapsh
     assert_eq!(world.ends(&[base, other]).await, [Step::Exists, Step::Extracted]);
 }
 
-/// It is committed after its blob is.
+/// A layer is committed after its blob.
 pub async fn a_layer_is_unpacked_while_it_arrives<U: Unpack, C: Ingest, S: Snapshotter>(
     world: &World<U, C, S>,
 ) {
@@ -141,7 +141,7 @@ pub async fn a_layer_is_unpacked_while_it_arrives<U: Unpack, C: Ingest, S: Snaps
     assert_eq!(ends, [Step::Extracted]);
 }
 
-/// A layer that is another one, or nowhere, is not committed, nor is what would be on top of it.
+/// A layer with a wrong diff-id, or without a blob, is not committed, and no layer on top of it.
 pub async fn what_is_not_what_was_said_is_refused<U: Unpack, C: Ingest, S: Snapshotter>(
     world: &World<U, C, S>,
 ) {

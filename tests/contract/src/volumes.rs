@@ -1,10 +1,10 @@
-//! Volumes: directories with names.
+//! Volumes.
 
 use gantry_api::engine::volumes::{Force, Service, Usage};
 use gantry_api::engine::{Filter, Volume, VolumeSpec};
 use gantry_rpc::{Code, Coded};
 
-/// Tests of `gantry_api::engine::volumes::Service`, where there are neither volumes nor containers.
+/// Tests of `gantry_api::engine::volumes::Service`, on an engine without volumes and containers.
 #[macro_export]
 macro_rules! volumes {
     ($world:expr) => {
@@ -18,6 +18,7 @@ macro_rules! volumes {
                 volumes_are_listed_by_the_filters,
                 usage_is_told_to_who_asks_for_it,
                 a_prune_spares_what_has_a_name,
+                a_prune_spares_what_has_options,
             ]
         );
     };
@@ -50,7 +51,7 @@ async fn listed<S: Service>(service: &S, filters: &[Filter]) -> Vec<String> {
     names
 }
 
-/// With what it was asked to have.
+/// With the requested parameters.
 pub async fn a_volume_is_there_from_its_creation_to_its_removal<S: Service>(service: &S) {
     refused(service.volume("data").await, Code::NotFound);
     let made = service.create_volume(labelled("data", "a", "1")).await.expect("made");
@@ -64,7 +65,7 @@ pub async fn a_volume_is_there_from_its_creation_to_its_removal<S: Service>(serv
     refused(service.create_volume(named("in/valid")).await, Code::InvalidArgument);
 }
 
-/// Unless it is another one.
+/// A volume with other parameters is refused.
 pub async fn what_is_there_is_found_and_not_made_anew<S: Service>(service: &S) {
     let made = service.create_volume(named("data")).await.expect("made");
     assert_eq!(service.create_volume(labelled("data", "b", "2")).await.expect("found"), made);
@@ -74,14 +75,14 @@ pub async fn what_is_there_is_found_and_not_made_anew<S: Service>(service: &S) {
     refused(service.create_volume(other).await, Code::AlreadyExists);
 }
 
-/// No two the same.
+/// Generated names differ.
 pub async fn a_volume_without_a_name_gets_one<S: Service>(service: &S) {
     let one = service.create_volume(VolumeSpec::default()).await.expect("made");
     let two = service.create_volume(VolumeSpec::default()).await.expect("made");
     assert!(one.anonymous && !one.name.is_empty() && one.name != two.name, "{one:?} {two:?}");
 }
 
-/// By name, by label, by use.
+/// Filters match names, labels and use.
 pub async fn volumes_are_listed_by_the_filters<S: Service>(service: &S) {
     for (name, value) in [("one", "x"), ("two", "y"), ("twofold", "x")] {
         service.create_volume(labelled(name, "k", value)).await.expect("made");
@@ -94,7 +95,7 @@ pub async fn volumes_are_listed_by_the_filters<S: Service>(service: &S) {
     refused(service.volumes(&[filter("colour", &["red"])], Usage::Untold).await, Code::InvalidArgument);
 }
 
-/// It takes a while to find out.
+/// Measuring it takes a while.
 pub async fn usage_is_told_to_who_asks_for_it<S: Service>(service: &S) {
     service.create_volume(named("data")).await.expect("made");
     let use_of = |volume: &Volume| (volume.size >= 0, volume.ref_count);
@@ -104,7 +105,18 @@ pub async fn usage_is_told_to_who_asks_for_it<S: Service>(service: &S) {
     assert_eq!(told.iter().map(use_of).collect::<Vec<_>>(), [(true, 0)]);
 }
 
-/// Unless all are meant.
+/// The content of a volume with options is elsewhere: its removal would free no space, and the volume could not be
+/// created again without its options.
+pub async fn a_prune_spares_what_has_options<S: Service>(service: &S) {
+    let driver_opts = [("type", "tmpfs"), ("device", "tmpfs")];
+    let driver_opts = driver_opts.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    service.create_volume(VolumeSpec { driver_opts, ..named("memory") }).await.expect("made");
+    let pruned = service.prune_volumes(&[filter("all", &["true"])]).await.expect("pruned");
+    assert!(pruned.deleted.is_empty(), "{pruned:?}");
+    service.volume("memory").await.expect("there");
+}
+
+/// Unless the filter `all` is set.
 pub async fn a_prune_spares_what_has_a_name<S: Service>(service: &S) {
     let anonymous = service.create_volume(VolumeSpec::default()).await.expect("made").name;
     service.create_volume(named("data")).await.expect("made");

@@ -1,12 +1,12 @@
-//! Waiting for what follows in time.
+//! Waits for what happens a little later.
 
 use std::time::Duration;
 
-/// How long something may take that needs no more than a peer's attention.
+/// How long something may take that needs only a peer's reaction.
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Tries until it succeeds, or fails for a reason that does not pass.
+/// Repeats a call until it succeeds, or fails for a reason that stays.
 pub(crate) async fn until<T, E>(
     mut attempt: impl AsyncFnMut() -> Result<T, E>,
     passes: impl Fn(&E) -> bool,

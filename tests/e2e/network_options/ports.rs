@@ -1,4 +1,4 @@
-//! Ports that are published, exposed or looked for.
+//! Ports: published, exposed, and in filters.
 
 use super::*;
 

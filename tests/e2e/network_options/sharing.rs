@@ -1,4 +1,4 @@
-//! Namespaces and memory of other containers.
+//! Namespaces and shared memory of other containers.
 
 use super::*;
 
@@ -28,7 +28,7 @@ fn memory_is_shared_by_those_who_offer_it() {
         let seen = output(&side, &["--ipc", &join(&name)], script);
         let own = side.docker(&["exec", &name, "readlink", "/proc/self/ns/ipc"]).ok();
         assert_eq!(seen, format!("hi\n{own}\n1\n1024"), "{}", side.who);
-        // Who has joined may be joined.
+        // A container that has joined may be joined itself.
         let joined = run(&side, "joined", &["--ipc", &join(&name)]);
         assert_eq!(output(&side, &["--ipc", &join(&joined)], "cat /dev/shm/x"), "hi", "{}", side.who);
         let host = output(
@@ -52,7 +52,7 @@ fn memory_is_shared_by_those_who_offer_it() {
             id(&private)
         );
         start(&private, 400, &words);
-        // What was written is kept by who has joined, and gone with the next run.
+        // The container that has joined keeps the content; the next run begins empty.
         side.docker(&["stop", "-t", "0", &name]).ok();
         assert_eq!(side.docker(&["exec", &joined, "cat", "/dev/shm/x"]).ok(), "hi", "{}", side.who);
         start(&name, 409, &format!("failed to join IPC namespace: container {} is not running", id(&name)));

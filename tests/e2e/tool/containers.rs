@@ -1,4 +1,4 @@
-//! What is done with containers that are there.
+//! Commands on existing containers.
 
 use std::time::{Duration, Instant};
 
@@ -42,7 +42,7 @@ fn containers_are_stopped_and_started_again() {
     assert_eq!(state(&node, "box"), "paused");
     node.gantry(&["unpause", "box"]).ok();
     node.gantry(&["rename", "box", "crate"]).ok();
-    // Two at once, each within its own patience.
+    // Two at a time, each with its own stop timeout.
     sleeper(&node, "other", &["--stop-timeout", "0"]);
     let begun = Instant::now();
     assert_eq!(node.gantry(&["stop", "crate", "other"]).ok(), "crate\nother");
@@ -75,7 +75,7 @@ fn what_is_not_there_or_does_not_run_is_told_in_one_line() {
     refused(&node, &["exec", "still", "true"], 1, "is not running");
     refused(&node, &["top", "still"], 1, "is not running");
     refused(&node, &["pause", "still"], 1, "is not running");
-    // What there is of several is done.
+    // The existing ones of several are handled.
     let some = node.gantry(&["rm", "nobody", "still"]);
     assert_eq!((some.code, some.stdout.trim()), (1, "still"));
     let forced = node.gantry(&["rm", "-f", "nobody"]);

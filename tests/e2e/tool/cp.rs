@@ -1,4 +1,4 @@
-//! `gantry cp`, against what Docker's client copies.
+//! `gantry cp`, compared with Docker's client.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ const INSIDE: &str = "mkdir -p /src/dir/sub /into; echo x >/src/dir/x; echo y >/
                       ln -s dir /src/ldir; ln -s file /src/lfile; ln /src/dir/x /src/dir/hard; chmod 750 /src/dir/sub; \
                       mkfifo /src/dir/pipe; ln -s /into /lin; echo old >/into/old; chown 7:8 /src/file";
 
-/// Everything below a folder: kind, mode, owner, name and what is in it.
+/// Everything below a directory: kind, mode, owner, name and content.
 fn tree(run: impl Fn(&[&str]) -> Outcome, folder: &str) -> String {
     let script = "cd \"$0\" && find . | sort | while read -r f; do \
                   printf '%s %s ' \"$f\" \"$(stat -c '%f %u:%g' \"$f\")\"; \

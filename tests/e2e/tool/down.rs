@@ -1,4 +1,4 @@
-//! Starts that fail, and commands that find nobody: told at once, in one line, with what to do.
+//! Starts that fail, and commands without services: each fails at once, with one line that says what to do.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use gantry_tests::{Client, Node, Outcome, Setup, SmallDisk, eventually};
 
 use super::{gantry, refused, told_in_one_line};
 
-/// Nothing that is told at once takes as long.
+/// Longer than any failure that comes at once.
 const AT_ONCE: Duration = Duration::from_secs(15);
 
-/// A node whose services do not run, and the folder of its settings.
+/// A node without running services, and the directory of its settings.
 fn stopped() -> (Node, PathBuf) {
     let mut node = Node::empty();
     node.down(&[]);
@@ -48,6 +48,7 @@ fn up_says_where_docker_s_clients_connect() {
 #[test]
 fn settings_that_are_wrong_are_told_at_once() {
     let (mut node, settings) = stopped();
+    node.permit(&["is not a loopback address"]);
     for (service, text, words) in [
         (
             "gateway",
@@ -72,6 +73,7 @@ fn settings_that_are_wrong_are_told_at_once() {
 #[test]
 fn a_port_that_is_taken_is_told_at_once() {
     let (mut node, settings) = stopped();
+    node.permit(&["Address already in use"]);
     let mut command = node.inside(Path::new("python3"));
     command.args(["-m", "http.server", "--bind", "127.0.0.1", "2375"]).stderr(std::process::Stdio::null());
     let taker = Client::start(command);
@@ -107,7 +109,7 @@ fn a_disk_that_is_full_is_told_at_once() {
 #[test]
 fn who_is_not_root_is_told_so() {
     let node = Node::empty();
-    // Where anybody may look.
+    // A directory that every user can read.
     let folder = tempfile::TempDir::with_prefix_in("gantry-anybody-", "/dev/shm").expect("a folder");
     std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).expect("ours");
     std::fs::copy(gantry(&node), folder.path().join("gantry")).expect("copied");
@@ -153,7 +155,7 @@ fn without_services_every_command_says_how_to_start_them() {
     let status = node.gantry(&["status"]);
     assert!(status.stderr.contains(&words), "{status:#?}");
     node.up();
-    // One that is away among others is named.
+    // The error names the service that is down.
     let engine = rustix::process::Pid::from_raw(node.pid("engine").cast_signed()).expect("a pid");
     rustix::process::kill_process(engine, rustix::process::Signal::STOP).expect("it runs");
     rustix::process::kill_process(engine, rustix::process::Signal::CONT).expect("it runs");

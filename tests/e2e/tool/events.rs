@@ -61,7 +61,7 @@ fn probes_are_left_out_unless_asked_for() {
     assert_eq!(execs(&[]), 0);
     node.gantry(&["exec", "box", "true"]).ok();
     assert_eq!(execs(&[]), 3, "those of a user are told: create, start, die");
-    // Docker's clients are told of all, as dockerd tells them; this one asks in whole seconds.
+    // Docker's clients get all events, as from dockerd; this client asks in whole seconds.
     eventually("docker is told", Duration::from_secs(10), || {
         let docker =
             node.docker(&["events", "--since", "1h", "--until", "0s", "--format", "{{.Action}}"]).ok();

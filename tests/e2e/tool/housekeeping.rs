@@ -1,4 +1,4 @@
-//! What the machine has, what takes room on it, and what of that may go.
+//! The host's resources, their use, and what can be removed.
 
 use gantry_tests::{Node, Setup, json_lines};
 
@@ -21,7 +21,7 @@ fn what_nobody_uses_is_counted_and_removed() {
     assert!(of("containers")["reclaimable_bytes"].as_u64() >= Some(1_000_000), "{kinds:?}");
     assert_eq!((&of("volumes")["total"], &of("volumes")["active"]), (&2.into(), &1.into()));
 
-    // Nobody says yes.
+    // Without a terminal, the question gets no yes.
     let asked = node.gantry(&["prune"]);
     assert!(asked.stderr.contains("Go on? [y/N]") && asked.stdout.is_empty(), "{asked:#?}");
     let pruned = node.gantry_with(&["prune", "--volumes"], b"y\n").ok();

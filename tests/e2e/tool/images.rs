@@ -1,4 +1,4 @@
-//! Images between here, registries and files.
+//! Images, registries and archives.
 
 use gantry_tests::{Node, Registry, Security, Setup, json_lines};
 
@@ -16,7 +16,7 @@ fn images_are_tagged_pushed_and_pulled() {
         "{pushed:#?}"
     );
     node.gantry(&["rmi", &name]).ok();
-    // A missing one is pulled, and its container's output is all that is printed.
+    // A missing image is pulled, and only the container's output is printed.
     assert_eq!(node.gantry(&["run", "--rm", &name, "echo", "pulled"]).stdout.trim(), "pulled");
     assert_eq!(node.gantry(&["pull", "-q", &name]).ok(), name);
     assert_eq!(
@@ -55,7 +55,7 @@ fn a_guarded_registry_wants_a_login() {
     told_in_one_line(&login("tester", ""), 1, "a user name and a password are needed");
     assert_eq!(login("tester", "secret\n").ok(), "Login Succeeded");
     node.gantry(&["push", "-q", &name]).ok();
-    // Docker's client knows the same credentials.
+    // Docker's client uses the same credentials.
     node.docker(&["pull", &name]).ok();
     node.gantry(&["pull", "-q", &name]).ok();
     node.gantry(&["logout", Registry::ADDRESS]).ok();
@@ -78,7 +78,7 @@ fn images_are_saved_and_loaded() {
         loaded.contains("Loaded image: busybox:latest") && loaded.contains("Loaded image: mine:1"),
         "{loaded}"
     );
-    // The same by pipes, byte for byte what Docker's client saves.
+    // The same through pipes: the archive is byte for byte that of Docker's client.
     let mut save = node.gantry_command(&["save", "mine:1"]);
     let saved = save.output().expect("it runs").stdout;
     assert!(saved.len() > 10_240 && saved.ends_with(&[0; 1024]));

@@ -1,4 +1,4 @@
-//! What lists show, in each form.
+//! Lists in each format.
 
 use gantry_tests::{Node, json_lines};
 

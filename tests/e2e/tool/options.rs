@@ -1,17 +1,17 @@
-//! The options of `run`: what the container has of them, and how it ends.
+//! The options of `run`: their effect on the container, and the exit.
 
 use gantry_tests::{Node, json_lines};
 use serde_json::{Value, json};
 
 use super::{refused, told_in_one_line};
 
-/// What Docker's client is told of a container.
+/// The output of Docker's `inspect`.
 fn inspect(node: &Node, name: &str) -> Value {
     let text = node.docker(&["inspect", name]).ok();
     serde_json::from_str::<Value>(&text).expect("JSON")[0].take()
 }
 
-/// Options, and where their values are.
+/// Options, and the paths and values in the inspect output.
 type Row<'r> = (&'r [&'r str], &'r [(&'r str, Value)]);
 
 #[test]
@@ -183,7 +183,7 @@ fn what_is_asked_for_is_what_the_container_has() {
         for (who, name) in [("gantry", "ours"), ("docker", "theirs")] {
             let arguments = [&["create", "--name", name], *options, &["busybox", "true"]].concat();
             let outcome = if who == "gantry" { node.gantry(&arguments) } else { node.docker(&arguments) };
-            // The older client does not know all of them.
+            // The older client lacks some of them.
             if who == "docker" && outcome.code == 125 {
                 continue;
             }
@@ -269,7 +269,7 @@ fn an_id_is_written_where_it_is_asked_for() {
     let id = node.gantry(&["run", "-d", "--cidfile", &file, "busybox", "sleep", "1000"]).ok();
     assert_eq!(std::fs::read_to_string(&file).expect("written"), id);
     refused(&node, &["run", "--cidfile", &file, "busybox", "true"], 125, "for the container's id");
-    // One that is not made leaves no file behind.
+    // A container that is not created leaves no file behind.
     std::fs::remove_file(&file).expect("removed");
     refused(&node, &["run", "--cidfile", &file, "--pull", "never", "no/such"], 125, "No such image");
     assert!(!std::path::Path::new(&file).exists());

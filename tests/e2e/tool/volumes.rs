@@ -23,7 +23,7 @@ fn volumes_are_made_shown_and_removed() {
     assert_eq!((&found["labels"]["team"], &found["driver"]), (&"a".into(), &"local".into()));
     node.gantry(&["run", "--name", "box", "-v", "data:/d", "busybox", "touch", "/d/x"]).ok();
     refused(&node, &["volume", "rm", "data"], 1, "volume is in use");
-    // Only what is not used, and has no name, goes.
+    // Only unused anonymous volumes are removed.
     let pruned = volume(&["prune", "-f"]).ok();
     assert!(pruned.contains(&made_up) && !pruned.contains("removed volume data"), "{pruned}");
     node.gantry(&["rm", "box"]).ok();
@@ -42,7 +42,7 @@ fn what_cannot_be_is_told_in_one_line() {
     refused(&node, &["volume", "inspect", "nothing"], 1, "no such volume");
     refused(&node, &["volume", "ls", "--filter", "colour=red"], 1, "invalid filter 'colour'");
     refused(&node, &["volume", "prune", "-f", "--filter", "until=1h"], 1, "invalid filter 'until'");
-    // Nobody says yes.
+    // Without a terminal, the question gets no yes.
     node.gantry(&["volume", "create", "data"]).ok();
     node.gantry(&["volume", "prune", "-a"]).ok();
     assert_eq!(node.gantry_with(&["volume", "prune", "-a"], b"y\n").code, 0);

@@ -1,8 +1,8 @@
-//! Attaching: what comes at once, and what is refused.
+//! Attaching: what arrives at once, and what is refused.
 
 use gantry_tests::{Node, sides};
 
-/// A frame of output as it goes over a connection.
+/// A frame of Docker's multiplexed stream.
 fn frame(stream: u8, text: &str) -> Vec<u8> {
     let length = u32::try_from(text.len()).expect("short").to_be_bytes();
     [&[stream, 0, 0, 0], &length[..], text.as_bytes()].concat()

@@ -1,4 +1,4 @@
-//! `docker commit`: an image of what a container has become.
+//! `docker commit`: an image of a container.
 
 use std::process::Command;
 use std::time::Duration;
@@ -73,7 +73,7 @@ fn what_cannot_be_committed_is_refused() {
             let said = answer["message"].as_str().unwrap_or_default();
             assert!(was == status && said == words, "{}: {parameter}={value}: {was} {said}", side.who);
         }
-        // One that never ran, without a name for the image.
+        // A container that never ran, and an image without a name.
         let id = side.docker(&["commit", &name]).ok();
         assert_eq!(side.docker(&["run", "--rm", &id, "echo", "runs"]).ok(), "runs", "{}", side.who);
         side.docker(&["rm", &name]).ok();
@@ -81,7 +81,7 @@ fn what_cannot_be_committed_is_refused() {
     }
 }
 
-/// The words of a JSON array, in order.
+/// The strings of a JSON array, sorted.
 fn sorted(array: &str) -> Vec<String> {
     let mut words: Vec<String> = serde_json::from_str(array).expect("an array of words");
     words.sort();
@@ -138,7 +138,7 @@ fn changes_are_laid_over_how_the_container_runs() {
                 side.docker(&["image", "inspect", "-f", &format!("{{{{json .Config{field}}}}}"), id]).ok();
             let told = format!("{}: {changes:?} {body} {field}: {shown}", side.who);
             match field {
-                // docker puts what it is given with -e into any order.
+                // docker changes the order of `-e` options.
                 ".Env" => assert_eq!(sorted(&shown), sorted(right), "{told}"),
                 _ => assert_eq!(shown, right, "{told}"),
             }
@@ -168,7 +168,7 @@ fn a_container_is_thawed_when_the_engine_dies_while_its_image_is_made() {
     });
     assert_eq!(node.docker(&["inspect", "-f", "{{.State.Status}}", "big"]).ok(), "running");
     node.docker(&["image", "inspect", "half:made"]).fails(1);
-    // And once more, whole.
+    // And once more, undisturbed.
     node.docker(&["commit", "big", "whole:made"]).ok();
     assert_eq!(node.docker(&["run", "--rm", "whole:made", "sh", "-c", "ls /noise | wc -l"]).ok(), "40");
 }
@@ -176,6 +176,7 @@ fn a_container_is_thawed_when_the_engine_dies_while_its_image_is_made() {
 #[test]
 fn a_container_that_is_removed_meanwhile_leaves_no_half_of_an_image() {
     let node = Node::start();
+    node.permit(&["make an image: snapshots did not ", "snapshot files: open "]);
     for round in 0..3 {
         node.docker(&["run", "-d", "--name", "going", "busybox", "sh", "-c", FILL]).ok();
         until_ready(&|arguments| node.docker(arguments).code, "going");
@@ -192,7 +193,7 @@ fn a_container_that_is_removed_meanwhile_leaves_no_half_of_an_image() {
     }
 }
 
-/// What takes a while to pack.
+/// A command whose result takes a while to pack.
 const FILL: &str = "mkdir /noise; for i in $(seq 40); do head -c 1000000 /dev/urandom >/noise/$i; done; \
     touch /ready; sleep 1000";
 

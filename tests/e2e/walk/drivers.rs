@@ -1,4 +1,4 @@
-//! Volumes of the local driver whose options name a file system.
+//! Local volumes with a file system in their options.
 
 use gantry_tests::{Node, Side, sides};
 use serde_json::{Value, json};
@@ -8,12 +8,12 @@ fn create(side: &Side, name: &str, options: &Value) -> (u16, Value) {
     side.api("POST", "/volumes/create", &wanted.to_string())
 }
 
-/// What a volume's directory has, as the daemon sees it.
+/// The volume's inspect data.
 fn data(side: &Side, name: &str) -> Value {
     side.api("GET", &format!("/volumes/{name}"), "").1["Mountpoint"].clone()
 }
 
-/// What is mounted at a place in a container.
+/// The mount of a volume in a container.
 fn mounted(side: &Side, volume: &str) -> String {
     let mount = format!("{volume}:/m");
     let told = side.docker(&["run", "--rm", "-v", &mount, "busybox", "grep", " /m ", "/proc/mounts"]).ok();
@@ -153,18 +153,18 @@ fn a_memory_volume_is_one_for_all_and_goes_with_the_last() {
 fn a_bind_volume_shows_its_device_while_it_is_used() {
     let node = Node::start();
     for side in sides(&node) {
-        // A directory that both daemons see: another volume's.
+        // A directory that both daemons see: that of another volume.
         let (home, name, holder) = (side.name("home"), side.name("bound"), side.name("holder"));
         side.docker(&["volume", "create", &home]).ok();
         let device = data(&side, &home);
         create(&side, &name, &json!({"type": "none", "device": device, "o": "bind"}));
-        // What the image has there is copied into the device.
+        // The image's files are copied to the device.
         let mount = format!("{name}:/etc");
         side.docker(&["run", "--rm", "-v", &mount, "busybox", "sh", "-c", "echo kept > /etc/f"]).ok();
         let seen = format!("{home}:/m");
         let kept = side.docker(&["run", "--rm", "-v", &seen, "busybox", "cat", "/m/f", "/m/passwd"]).ok();
         assert!(kept.starts_with("kept\nroot:"), "{}: {kept}", side.who);
-        // Also into and out of a container at rest.
+        // Also to and from a stopped container.
         side.docker(&["create", "--name", &holder, "-v", &format!("{name}:/m"), "busybox", "true"]).ok();
         assert!(side.docker(&["cp", &format!("{holder}:/m/f"), "-"]).ok().contains("kept"), "{}", side.who);
         side.docker(&["rm", &holder]).ok();
@@ -175,7 +175,7 @@ fn a_bind_volume_shows_its_device_while_it_is_used() {
         let complaint = side.docker(&["run", "--rm", "-v", &mount, "busybox", "touch", "/m/x"]);
         assert!(complaint.stderr.contains("Read-only file system"), "{}: {}", side.who, complaint.stderr);
         side.docker(&["volume", "rm", &name]).ok();
-        // Removing the volume has left what it showed.
+        // Removing the volume has left its content.
         let kept = side.docker(&["run", "--rm", "-v", &seen, "busybox", "cat", "/m/f"]).ok();
         assert_eq!(kept, "kept", "{}", side.who);
         side.docker(&["volume", "rm", &home]).ok();

@@ -1,17 +1,17 @@
-//! Events: who tells of what, with which attributes, and how they are chosen.
+//! Events: their sources, attributes and filters.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gantry_tests::{Node, Side, eventually, sides};
 use serde_json::{Value, json};
 
-/// The present, as the client takes it.
+/// The present time in the client's format.
 fn now() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
     format!("{}.{:09}", now.as_secs(), now.subsec_nanos())
 }
 
-/// What was told between then and now, of what `filters` choose.
+/// The events since a time that match `filters`.
 fn told(side: &Side, since: &str, filters: &[&str]) -> Vec<Value> {
     let until = now();
     let mut arguments = vec!["events", "--since", since, "--until", &until, "--format", "{{json .}}"];
@@ -49,7 +49,7 @@ fn each_command_tells_what_it_did() {
                     ("exec_die", json!({"exitCode": "3"})),
                 ],
             ),
-            // What never ran does not die.
+            // A container that never ran has no `die` event.
             (
                 &["exec", &id, "nosuch"],
                 vec![("exec_create: nosuch ", json!({})), ("exec_start: nosuch ", json!({}))],
@@ -131,7 +131,7 @@ fn events_are_chosen_as_the_reference_does() {
         let all = ["network create", "volume create", "image tag", "container create", "container destroy"];
         let container = &all[3..];
         for (filters, expected) in [
-            // Whatever it is that is called so, or begins so.
+            // Any object with that name, or a name that begins with it.
             (&["container=WEB"][..], container),
             (&["container=PRE"], &all[..]),
             (&["container=NET"], &all[..1]),
@@ -149,7 +149,7 @@ fn events_are_chosen_as_the_reference_does() {
             (&["image=busybox:latest", "container=WEB"], &[]),
             (&["container=WEB", "event=create"], &all[3..4]),
             (&["container=WEB", "event=crea"], &[]),
-            // Where one says more than its name, all may go on.
+            // A filter with several values matches any of them.
             (&["container=WEB", "event=crea", "event=health_status"], &all[3..4]),
             (&["container=WEB", "event=create", "event=destroy"], container),
             (&["container=WEB", "label=k"], container),
@@ -158,7 +158,7 @@ fn events_are_chosen_as_the_reference_does() {
             (&["container=PRE", "type=network", "type=volume"], &all[..2]),
             (&["container=WEB", "scope=local"], container),
             (&["container=WEB", "scope=swarm"], &[]),
-            // Nobody minds what it does not know.
+            // Unknown filters are ignored.
             (&["container=WEB", "bogus=x"], container),
         ] {
             let filters: Vec<String> = filters

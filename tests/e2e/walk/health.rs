@@ -1,4 +1,4 @@
-//! Health: when a container stands still or is frozen, when a probe takes too long or says too much.
+//! Health checks of stopped and frozen containers, and probes that take too long or print too much.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ fn who_is_not_probed_is_unhealthy() {
         assert_eq!((passing("unhealthy"), passing("healthy")), (name.clone(), String::new()), "{}", side.who);
         side.docker(&["rm", &name]).ok();
 
-        // What the last probes said is there after the next start.
+        // The results of the last probes stay after the next start.
         run(&side, &name, "echo said", &["--health-retries", "1", "--health-start-period", "1000s"]);
         await_health(&side, &name, "healthy");
         side.docker(&["restart", "-t", "0", &name]).ok();

@@ -1,4 +1,4 @@
-//! Images by their names and what else is known of them: lists, what is said of those that are not here, removal.
+//! Images by their names and other properties: lists, errors for missing ones, removal.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ fn import(side: &Side, name: &str) {
     side.docker_with(&["import", "-c", "CMD [\"/bin/sh\"]", "-", name], &image::busybox_tar()).ok();
 }
 
-/// Names that `docker images` shows, without what makes them this test's own.
+/// The names in `docker images`, without the test's prefix.
 fn names(side: &Side, arguments: &[&str]) -> Vec<String> {
     let mut all = vec!["images", "--format", "{{.Repository}}:{{.Tag}}"];
     all.extend(arguments);
@@ -61,7 +61,7 @@ fn images_are_listed_by_what_is_asked_for() {
     }
 }
 
-/// What Docker answers with 500 though its client is at fault, Gantry answers with 400: the words are the same.
+/// Where Docker answers a client's mistake with 500, Gantry answers with 400 and the same message.
 #[test]
 fn what_cannot_be_is_refused_in_words() {
     let node = Node::start();
@@ -197,7 +197,7 @@ fn a_name_goes_alone_and_an_image_with_its_last_one() {
             &container[..12]
         );
         assert_eq!(remove(&third, false), (409, words), "{}", side.who);
-        // The reference deletes the image at once; here the container has it until its end.
+        // The reference deletes the image at once; here the container keeps it until its end.
         let (status, said) = remove(&third, true);
         let first = format!(r#"[{{"Untagged":"{third}"}}"#);
         assert!(status == 200 && said.starts_with(&first), "{}: {said}", side.who);
@@ -259,7 +259,7 @@ fn a_container_is_listed_by_the_id_of_an_image_that_lost_its_name() {
             });
         };
         becomes(&name);
-        // The name goes to another image, comes back, and goes.
+        // The name goes to another image, comes back, and is removed.
         import(&side, &other);
         side.docker(&["tag", &other, &name]).ok();
         becomes(&id["sha256:".len()..][..12]);

@@ -1,4 +1,4 @@
-//! What a container sees of what it was asked for.
+//! What a container sees of its options.
 
 use gantry_tests::{Node, sides};
 

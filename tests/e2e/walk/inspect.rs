@@ -1,4 +1,4 @@
-//! `docker inspect`: the fields of a container that was never started, runs, has ended, and was given much.
+//! `docker inspect`: the fields of containers that were not started, run, have ended, and have many options.
 
 use gantry_tests::{Node, Side, sides};
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ fn says(container: &Value, pointer: &str) -> bool {
 }
 
 const ZERO: &str = "0001-01-01T00:00:00Z";
-/// What only a start makes.
+/// Fields that only a start sets.
 const FILES: [&str; 4] = ["/HostnamePath", "/HostsPath", "/ResolvConfPath", "/LogPath"];
 
 #[test]

@@ -1,4 +1,4 @@
-//! Waiting, attaching, signals, removing, restarting.
+//! Wait, attach, signals, removal, restart.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ fn signals_have_many_names() {
     let node = Node::start();
     for side in sides(&node) {
         let name = side.name("signals");
-        // In the host's process namespace, where no first process is spared.
+        // In the host's PID namespace, where a first process is not protected from signals.
         for (signal, code) in [
             ("KILL", 137),
             ("SIGKILL", 137),
@@ -124,7 +124,7 @@ fn what_does_not_fit_the_state_is_refused_in_words() {
         ] {
             let path = path.replace("UP", &up).replace("MADE", &made);
             let (was, answer) = side.api(method, &format!("/containers/{path}"), "");
-            // What goes to a raw stream is no JSON.
+            // The body of a raw stream is not JSON.
             let said = answer["message"].as_str().or(answer.as_str()).unwrap_or_default();
             assert!(was == status && said.contains(&words), "{}: {method} {path}: {was} {said}", side.who);
         }

@@ -1,4 +1,4 @@
-//! `docker network`: each command's options, filters and refusals.
+//! `docker network`: the options, filters and errors of each command.
 
 use gantry_tests::{Node, Side, sides};
 use serde_json::{Value, json};
@@ -49,7 +49,7 @@ fn networks_are_listed_by_what_they_are() {
             (&["type=custom"], &["a", "b"]),
             (&["type=builtin"], &[]),
             (&["type=custom", "type=builtin"], &["a", "b"]),
-            // Nobody is on them; what somebody is on dangles with the reference, too.
+            // Networks without containers; the reference counts networks with containers as dangling too.
             (&["dangling=true"], &["a", "b"]),
             (&["dangling=0"], &[]),
         ] {
@@ -101,7 +101,7 @@ fn a_network_is_found_by_any_name_it_can_have() {
             side.docker(&["network", "rm", &odd]).ok();
             side.docker(&["network", "inspect", &odd]).fails(1);
         }
-        // Also for clients that do not know of it.
+        // Also for clients that do not know it.
         assert!(side.docker(&["network", "inspect", "bridge"]).ok().contains("\"EnableIPv4\": true"));
         for (query, status, words) in [
             ("verbose=true", 200, String::new()),
@@ -196,7 +196,7 @@ fn requests_that_say_nothing_are_refused() {
                 400,
                 "invalid network config:\ninvalid gateway fd00::1: parent subnet is an IPv4 block",
             ),
-            // Last: the reference does not give back what it took.
+            // Last, because the reference does not release what it took.
             (
                 json!([{"Subnet": "10.177.66.0/24"}, {"Subnet": "10.177.67.0/24"}]),
                 403,

@@ -1,4 +1,4 @@
-//! Programs that cannot be started: the exit codes that scripts look at.
+//! Programs that cannot be started: their exit codes.
 
 use gantry_tests::{Node, sides};
 

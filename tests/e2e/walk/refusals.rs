@@ -1,8 +1,8 @@
-//! What is refused when a container is made: the status, and the words that a client shows.
+//! Containers that are refused: the status and the message.
 
 use gantry_tests::{Node, Side, sides};
 
-/// Asks for a container with these members of `HostConfig`; the status and the answer's words.
+/// Creates a container with these members of `HostConfig`. Returns the status and the message.
 fn create(side: &Side, host: &str) -> (u16, String) {
     let name = side.name("refused");
     let body = format!(r#"{{"Image":"busybox","HostConfig":{host}}}"#);

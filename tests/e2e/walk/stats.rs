@@ -1,4 +1,4 @@
-//! `docker stats`: each field that clients reckon with.
+//! `docker stats`: each field that clients use.
 
 use gantry_tests::{Node, sides};
 use serde_json::Value;
@@ -40,7 +40,7 @@ fn each_figure_is_there() {
         assert_eq!(stats["memory_stats"]["limit"], 64 << 20, "{}", side.who);
         assert_eq!(stats["pids_stats"]["current"], 1, "{}", side.who);
         assert_eq!(stats["name"], format!("/{name}"), "{}", side.who);
-        // Version 1 of cgroups has lists, with nothing in them; version 2 has none.
+        // cgroup v1 has empty lists, v2 has no lists.
         let v1 = stats["cpu_stats"]["cpu_usage"]["percpu_usage"].is_array();
         for list in ["io_service_bytes_recursive", "io_merged_recursive", "sectors_recursive"] {
             assert_eq!(stats["blkio_stats"][list].is_array(), v1, "{}: {list}: {stats}", side.who);

@@ -1,4 +1,4 @@
-//! `docker top`: the columns of each format, and what cannot be shown.
+//! `docker top`: the columns of each format, and errors.
 
 use gantry_tests::{Node, sides};
 

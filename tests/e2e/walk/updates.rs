@@ -1,4 +1,4 @@
-//! `docker update`: what it changes, and what it refuses because of what is there.
+//! `docker update`: its changes and its conflicts.
 
 use gantry_tests::{Node, Side, sides};
 

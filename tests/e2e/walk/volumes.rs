@@ -1,8 +1,8 @@
-//! Volumes of containers: whose they are, and when they go.
+//! Volumes of containers: their owners, and their removal.
 
 use gantry_tests::{Node, Side, sides};
 
-/// The name of the volume that a container has at a place.
+/// The name of the volume at a path of a container.
 fn volume_at(side: &Side, name: &str, place: &str) -> String {
     let template = format!(
         "{{{{range .Mounts}}}}{{{{if eq .Destination \"{place}\"}}}}{{{{.Name}}}}{{{{end}}}}{{{{end}}}}"
@@ -35,7 +35,7 @@ fn an_anonymous_volume_goes_with_the_last_that_has_it() {
         assert!(exists(&side, &named), "{}: it has a name", side.who);
         side.docker(&["volume", "rm", &named]).ok();
 
-        // `docker rm -f` alone keeps what an end of its own would take.
+        // `docker rm -f` keeps the volumes that the container's own end would remove.
         side.docker(&["run", "-d", "--rm", "--name", &made, "-v", "/anon", "busybox", "sleep", "1000"]).ok();
         let anonymous = volume_at(&side, &made, "/anon");
         side.docker(&["rm", "-f", &made]).ok();

@@ -4,10 +4,10 @@ use std::io::Read;
 
 use gantry_archive::tar::{BLOCK, LONGEST_NAME, Reader};
 
-/// No entry is longer than what is read of it here.
+/// No entry is read further than this many bytes.
 const ENOUGH: u64 = 1 << 20;
 
-/// A tar, to its end or to what is wrong with it.
+/// Reads a tar to its end or to an error.
 pub fn tar(bytes: &[u8]) {
     let mut reader = Reader::new(bytes);
     while let Ok(Some(entry)) = reader.next_entry() {
@@ -28,7 +28,7 @@ pub fn tar(bytes: &[u8]) {
     }
 }
 
-/// An extended header with these records, and a file behind it.
+/// Reads a pax header with these records, and a file after it.
 pub fn pax(records: &[u8]) {
     let mut archive = Vec::new();
     for kind in [b'x', b'g'] {

@@ -8,8 +8,8 @@ use gantry_gateway::input::{self, Body};
 use gantry_types::filter::{Fields, FilterSet};
 use gantry_types::{Digest, Reference};
 
-/// A name of an image, as people write it. What was read is read again as the same; the short form may be another's, as it is
-/// with Docker (`docker.io/lib.io/x`).
+/// A user's image reference. The canonical form parses to the same reference; the familiar form may parse to another,
+/// as with Docker (`docker.io/lib.io/x`).
 pub fn reference(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let _ = text.parse::<Digest>();
@@ -22,7 +22,7 @@ pub fn reference(bytes: &[u8]) {
     assert!(reference.without_tag_or_digest().tag().is_none());
 }
 
-/// A containerd filter, and what Docker's clients send in its place.
+/// A containerd filter, and Docker's form of filters.
 pub fn filter(bytes: &[u8]) {
     struct Any;
     impl Fields for Any {
@@ -47,19 +47,19 @@ pub fn manifest(bytes: &[u8]) {
     gantry_images::input::document(bytes);
 }
 
-/// A line of a container's log. What is JSON in Docker's form means here what it means there.
+/// A line of a container's log. The fast parser agrees with a JSON parser.
 pub fn log_line(bytes: &[u8]) {
     let bytes = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let parsed = line::parse(bytes);
     if let Ok(line) = &parsed {
         let mut text = Vec::new();
         line::unescape(line.log, &mut text);
-        // What is no escape becomes a mark of three bytes.
+        // An invalid escape becomes a replacement character of three bytes.
         assert!(text.len() <= 2 * line.log.len());
     }
     let Ok(json) = serde_json::from_slice::<serde_json::Value>(bytes) else { return };
     let Some(log) = json["log"].as_str() else { return };
-    // A key that comes twice, or is escaped, is nothing that was ever written.
+    // No log has a repeated or escaped key.
     if bytes.windows(5).filter(|window| window == b"\"log\"").count() != 1 {
         return;
     }
@@ -75,7 +75,7 @@ pub fn log_line(bytes: &[u8]) {
     }
 }
 
-/// A body of a request; its first byte says which. And what comes in headers, and on a WebSocket.
+/// The body of a request; its first byte chooses which. Also headers, and WebSocket frames.
 pub fn body(bytes: &[u8]) {
     let Some((which, rest)) = bytes.split_first() else { return };
     match Body::ALL.get(usize::from(*which).checked_sub(usize::from(b'0')).unwrap_or(usize::MAX)) {

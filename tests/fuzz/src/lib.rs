@@ -1,12 +1,12 @@
-//! Readers of what comes from outside, as functions of bytes: a [`Target`] each.
+//! Parsers of outside input, as functions of bytes: a [`Target`] each.
 //!
-//! Whatever the bytes are, a target returns: it does not panic, does not overflow (the builds that run this check that), does
-//! not take more memory than it is given. Beyond that each says what holds of what was read.
+//! For any bytes, a target returns: it does not panic, does not overflow (the builds that run it check that), and
+//! does not take more memory than it is given. Each target also checks properties of what it has parsed.
 //!
 //! ```text
-//! corpus/<target>/*    inputs to begin with: real ones, and what was found and mended
-//! tests/corpus.rs      under `cargo test`: all of the corpus, and for a moment what becomes of it by chance
-//! src/main.rs, run     the same targets under libFuzzer, led by coverage
+//! corpus/<target>/*    first inputs: real ones, and those that once failed
+//! tests/corpus.rs      under `cargo test`: the whole corpus, and random changes of it for a moment
+//! src/main.rs, run     the same targets under libFuzzer, guided by coverage
 //! ```
 
 mod archives;
@@ -15,18 +15,18 @@ mod wire;
 
 use std::path::PathBuf;
 
-/// Something that reads.
+/// A fuzz target.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// What it reads.
+    /// Its name.
     pub name: &'static str,
-    /// Reads it.
+    /// The function.
     pub read: fn(&[u8]),
-    /// The longest input of use.
+    /// The longest useful input in bytes.
     pub longest: usize,
 }
 
-/// All of them.
+/// All targets.
 pub const TARGETS: &[Target] = &[
     Target { name: "tar", read: archives::tar, longest: 64 << 10 },
     Target { name: "pax", read: archives::pax, longest: 8 << 10 },
@@ -41,12 +41,12 @@ pub const TARGETS: &[Target] = &[
 ];
 
 impl Target {
-    /// A target by its name.
+    /// The target of a name.
     pub fn find(name: &str) -> Option<&'static Target> {
         TARGETS.iter().find(|target| target.name == name)
     }
 
-    /// Where its corpus is.
+    /// The directory of its corpus.
     pub fn corpus(&self) -> PathBuf {
         PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("corpus").join(self.name)
     }

@@ -1,17 +1,17 @@
-//! What comes in packets and frames.
+//! Packets and frames.
 
 use std::sync::LazyLock;
 
-use gantry_network::names::Names;
-use gantry_network::names::answer::{Outcome, Transport, answer};
+use gantry_network::dns::Resolver;
+use gantry_network::dns::answer::{Outcome, Transport, answer};
 use gantry_network::record::{Endpoint, Netns, Network, Networks};
 use gantry_ttrpc::{Kind, Request, Response};
 use hickory_proto::op::Message as Dns;
 use prost::Message;
 
-/// Containers with names, for whoever asks.
-static NAMES: LazyLock<Names> = LazyLock::new(|| {
-    let names = Names::default();
+/// Names of containers.
+static NAMES: LazyLock<Resolver> = LazyLock::new(|| {
+    let names = Resolver::default();
     let network =
         Network { id: "n".into(), name: "net".into(), driver: "bridge".into(), ..Network::default() };
     let networks: Networks = [("n".to_owned(), network)].into();
@@ -29,7 +29,7 @@ static NAMES: LazyLock<Names> = LazyLock::new(|| {
     names
 });
 
-/// A container's question. The answer is one to it, and fits.
+/// A DNS query of a container. The reply is one to the query, and fits.
 pub fn dns(bytes: &[u8]) {
     for transport in [Transport::Udp, Transport::Tcp] {
         let Outcome::Reply(reply) = answer(&NAMES, "s2", bytes, transport) else { continue };
@@ -41,7 +41,7 @@ pub fn dns(bytes: &[u8]) {
     }
 }
 
-/// Frames of a shim, or of its client.
+/// Frames of a shim or of its client.
 pub fn ttrpc(bytes: &[u8]) {
     thread_local! {
         static LOOP: tokio::runtime::Runtime =
@@ -51,6 +51,7 @@ pub fn ttrpc(bytes: &[u8]) {
         for kind in [Kind::Request, Kind::Response] {
             let mut input = bytes;
             while let Ok((_, message)) = event_loop.block_on(gantry_ttrpc::read(&mut input, kind)) {
+                let Ok(message) = message else { continue };
                 let _ = Request::decode(message.as_slice());
                 let _ = Response::decode(message.as_slice()).map(Response::into_result);
             }
@@ -58,7 +59,7 @@ pub fn ttrpc(bytes: &[u8]) {
     });
 }
 
-/// What the kernel says of links, addresses, routes, flows, and of requests that it refuses.
+/// Netlink replies about links, addresses, routes, flows, and refused requests.
 pub fn netlink(bytes: &[u8]) {
     gantry_netlink::input::datagram(bytes);
 }

@@ -1,4 +1,4 @@
-//! All of the corpus, and what becomes of it by chance.
+//! The whole corpus, and random changes of it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use gantry_fuzz::{TARGETS, Target};
 
-/// How long each target is tried with inputs by chance, seconds: `GANTRY_FUZZ_SECONDS`.
+/// How many seconds each target runs with random inputs: `GANTRY_FUZZ_SECONDS`.
 const SECONDS: f64 = 1.0;
-/// No input of these lengths has a reason to take longer, in a build without optimization on a busy machine.
+/// How long an input may take at most, in an unoptimized build on a busy host.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Of the whole corpus, bytes.
+/// The size of the whole corpus in bytes.
 const LARGEST: usize = 1 << 20;
 
 fn seeds(target: &Target) -> Vec<(PathBuf, Vec<u8>)> {
@@ -21,7 +21,7 @@ fn seeds(target: &Target) -> Vec<(PathBuf, Vec<u8>)> {
     paths.into_iter().map(|path| (path.clone(), std::fs::read(path).expect("a file"))).collect()
 }
 
-/// Reads an input; one that fails is written to a file, to be looked at.
+/// Reads an input; writes one that fails to a file.
 fn read(target: &Target, input: &[u8], origin: &str) {
     let started = Instant::now();
     let done = catch_unwind(AssertUnwindSafe(|| (target.read)(input)));
@@ -33,7 +33,7 @@ fn read(target: &Target, input: &[u8], origin: &str) {
     }
 }
 
-/// Numbers that look like chance: Marsaglia's xorshift.
+/// Pseudo-random numbers: Marsaglia's xorshift.
 struct Chance(u64);
 
 impl Chance {
@@ -48,7 +48,7 @@ impl Chance {
         self.next() % end.max(1)
     }
 
-    /// Changes a few things in an input, of which others are made like `other`.
+    /// Changes a few bytes of an input; some become those of `other`.
     fn change(&mut self, input: &mut Vec<u8>, other: &[u8], longest: usize) {
         const ODD: [&[u8]; 8] = [
             b"\0",

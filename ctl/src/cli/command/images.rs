@@ -1,4 +1,4 @@
-//! Those that are about images.
+//! The arguments of the commands for images.
 
 use std::path::PathBuf;
 
@@ -8,9 +8,9 @@ use super::{Listed, Prune};
 
 #[derive(Debug, Args)]
 pub struct Images {
-    /// Only those of this name.
+    /// Only images of this name.
     pub name: Option<String>,
-    /// With digests.
+    /// Adds digests.
     #[arg(long)]
     pub digests: bool,
     #[command(flatten)]
@@ -23,10 +23,10 @@ pub struct Pull {
     /// os/arch[/variant]
     #[arg(long)]
     pub platform: Option<String>,
-    /// Every tag.
+    /// Pulls every tag.
     #[arg(short, long)]
     pub all_tags: bool,
-    /// Only the name at the end.
+    /// Prints only the name, at the end.
     #[arg(short, long)]
     pub quiet: bool,
 }
@@ -37,24 +37,24 @@ pub struct Push {
     /// os/arch[/variant]
     #[arg(long)]
     pub platform: Option<String>,
-    /// Every tag that is here.
+    /// Pushes every tag that is here.
     #[arg(short, long)]
     pub all_tags: bool,
-    /// Only the name at the end.
+    /// Prints only the name, at the end.
     #[arg(short, long)]
     pub quiet: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct Login {
-    /// Docker's, if none is named.
+    /// The registry [default: Docker Hub].
     pub server: Option<String>,
     #[arg(short, long)]
     pub username: Option<String>,
-    /// Others may see it in ps(1): --password-stdin is safer.
+    /// The password. Other users may see it in ps(1): --password-stdin is safer.
     #[arg(short, long, conflicts_with = "password_stdin")]
     pub password: Option<String>,
-    /// From standard input.
+    /// Reads the password from standard input.
     #[arg(long, requires = "username")]
     pub password_stdin: bool,
 }
@@ -79,16 +79,16 @@ pub struct Load {
     /// os/arch[/variant]
     #[arg(long)]
     pub platform: Option<String>,
-    /// Says nothing of layers.
+    /// Does not show the progress of layers.
     #[arg(short, long)]
     pub quiet: bool,
 }
 
 #[derive(Subcommand)]
 pub enum Image {
-    /// Makes an image of a root file system's tar.
+    /// Creates an image from a root file system's tar.
     Import {
-        /// The tar, maybe compressed; `-` for standard input.
+        /// The tar, which may be compressed; `-` for standard input.
         file: PathBuf,
         /// The image's name.
         reference: String,
@@ -96,7 +96,7 @@ pub enum Image {
         #[arg(short, long)]
         change: Vec<String>,
     },
-    /// Removes images that have no name; with --all those that no container uses.
+    /// Removes images without a name; with --all, those that no container uses.
     Prune {
         #[command(flatten)]
         prune: Prune,

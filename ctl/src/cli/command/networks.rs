@@ -1,4 +1,4 @@
-//! Those that are about networks.
+//! The arguments of the commands for networks.
 
 use clap::{Args, Subcommand};
 
@@ -9,34 +9,34 @@ pub struct NetCreate {
     pub name: String,
     #[arg(short, long, default_value = "bridge")]
     pub driver: String,
-    /// As 10.1.0.0/16; chosen otherwise.
+    /// The subnet, as in 10.1.0.0/16 [default: a free one].
     #[arg(long, value_name = "SUBNET")]
     pub subnet: Vec<String>,
     /// The host's address in a subnet.
     #[arg(long, value_name = "ADDRESS")]
     pub gateway: Vec<String>,
-    /// The part of a subnet that containers get.
+    /// The part of a subnet from which containers get addresses.
     #[arg(long, value_name = "SUBNET")]
     pub ip_range: Vec<String>,
-    /// Addresses that are others': NAME=ADDRESS.
+    /// Addresses that something else has: NAME=ADDRESS.
     #[arg(long, value_name = "ADDRESS")]
     pub aux_address: Vec<String>,
-    /// Who hands out addresses.
+    /// The IPAM driver, which gives out addresses.
     #[arg(long, value_name = "DRIVER")]
     pub ipam_driver: Option<String>,
-    /// Of that one.
+    /// An option of the IPAM driver.
     #[arg(long, value_name = "KEY=VALUE")]
     pub ipam_opt: Vec<String>,
-    /// Leads nowhere else.
+    /// Allows no traffic to other networks.
     #[arg(long)]
     pub internal: bool,
-    /// Single containers may be attached.
+    /// Lets users attach single containers.
     #[arg(long)]
     pub attachable: bool,
-    /// With IPv6 too.
+    /// Also uses IPv6.
     #[arg(long)]
     pub ipv6: bool,
-    /// Of the driver.
+    /// An option of the driver.
     #[arg(short, long = "opt", value_name = "KEY=VALUE")]
     pub options: Vec<String>,
     #[arg(long = "label", value_name = "KEY[=VALUE]")]
@@ -47,29 +47,29 @@ pub struct NetCreate {
 pub struct NetConnect {
     pub network: String,
     pub container: String,
-    /// A further name there.
+    /// Another name for the container in this network.
     #[arg(long = "alias", value_name = "NAME")]
     pub aliases: Vec<String>,
-    /// Its IPv4 address.
+    /// The container's IPv4 address.
     #[arg(long, value_name = "ADDRESS")]
     pub ip: Option<String>,
-    /// Its IPv6 address.
+    /// The container's IPv6 address.
     #[arg(long, value_name = "ADDRESS")]
     pub ip6: Option<String>,
-    /// Another container there, by a name: CONTAINER[:ALIAS].
+    /// A name for another container in this network: CONTAINER[:ALIAS].
     #[arg(long = "link", value_name = "LINK")]
     pub links: Vec<String>,
-    /// Of the driver.
+    /// An option of the driver.
     #[arg(long = "driver-opt", value_name = "KEY=VALUE")]
     pub driver_opts: Vec<String>,
-    /// The network with the highest has the default route.
+    /// The network with the highest priority has the default route.
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     pub gw_priority: Option<i32>,
 }
 
 #[derive(Subcommand)]
 pub enum Net {
-    /// Makes a network.
+    /// Creates a network.
     Create(NetCreate),
     /// Lists networks.
     #[command(visible_alias = "list")]
@@ -82,7 +82,7 @@ pub enum Net {
     Rm {
         #[arg(required = true)]
         names: Vec<String>,
-        /// Those that are not there are no error.
+        /// Missing networks are no error.
         #[arg(short, long)]
         force: bool,
     },
@@ -92,16 +92,16 @@ pub enum Net {
     Disconnect {
         network: String,
         container: String,
-        /// Whatever state it is in.
+        /// Whatever state the container is in.
         #[arg(short, long)]
         force: bool,
     },
-    /// Shows all about networks.
+    /// Shows details of networks.
     Inspect {
         #[arg(required = true)]
         names: Vec<String>,
     },
-    /// Removes networks that no container is on.
+    /// Removes networks that no container uses.
     Prune {
         #[command(flatten)]
         prune: Prune,

@@ -1,4 +1,4 @@
-//! Those that are about volumes.
+//! The arguments of the commands for volumes.
 
 use clap::Subcommand;
 
@@ -6,13 +6,13 @@ use super::{Listed, Prune};
 
 #[derive(Subcommand)]
 pub enum Volume {
-    /// Makes a volume.
+    /// Creates a volume.
     Create {
-        /// One is made up otherwise.
+        /// The name [default: a random one].
         name: Option<String>,
         #[arg(short, long, default_value = "local")]
         driver: String,
-        /// Of the driver.
+        /// An option of the driver.
         #[arg(short, long = "opt", value_name = "KEY=VALUE")]
         options: Vec<String>,
         #[arg(long = "label", value_name = "KEY[=VALUE]")]
@@ -24,16 +24,16 @@ pub enum Volume {
         #[command(flatten)]
         listed: Listed,
     },
-    /// Removes volumes and what is in them.
+    /// Removes volumes and their contents.
     #[command(visible_alias = "remove")]
     Rm {
         #[arg(required = true)]
         names: Vec<String>,
-        /// Those that are not there are no error.
+        /// Missing volumes are no error.
         #[arg(short, long)]
         force: bool,
     },
-    /// Shows all about volumes.
+    /// Shows details of volumes.
     Inspect {
         #[arg(required = true)]
         names: Vec<String>,
@@ -42,7 +42,7 @@ pub enum Volume {
     Prune {
         #[command(flatten)]
         prune: Prune,
-        /// Named ones too.
+        /// Also named volumes.
         #[arg(short, long)]
         all: bool,
     },

@@ -1,4 +1,4 @@
-//! Making a backup.
+//! Makes a backup.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -17,10 +17,10 @@ use crate::cmd::Session;
 use crate::cmd::cp::{Plan, local};
 use crate::output;
 
-/// How long all copies may take; who dies meanwhile holds nobody up for longer.
+/// How long all copies may take. If this process dies, services wait no longer for it.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// Writes a backup, with the bytes that records refer to if that is wanted.
+/// Writes a backup, with the bytes that records refer to if the user wants them.
 pub async fn create(session: &Session, destination: &Path, data: bool) -> Result<()> {
     let packed = destination.extension().is_some_and(|end| end == "tar");
     if packed && data {
@@ -32,14 +32,14 @@ pub async fn create(session: &Session, destination: &Path, data: bool) -> Result
     if destination.exists() && (packed || std::fs::read_dir(destination)?.next().is_some()) {
         bail!("{} is there already", destination.display());
     }
-    // A file is packed from a directory beside it, which takes no more than the records do.
+    // A file is packed from a directory beside it, which is no larger than the records.
     let folder = if packed { beside(destination) } else { destination.to_path_buf() };
     let made = fill(session, &folder, data).await.and_then(|()| match packed {
         true => pack(&folder, destination),
         false => sync(&folder),
     });
     if packed || made.is_err() {
-        // The failure is what matters.
+        // The first failure is the one to report.
         let _ = std::fs::remove_dir_all(&folder);
     }
     made?;
@@ -78,17 +78,17 @@ async fn fill(session: &Session, folder: &Path, with_data: bool) -> Result<()> {
     std::fs::write(folder.join(ABOUT), serde_json::to_vec_pretty(&about)?).context("write what the backup is")
 }
 
-/// What is in a directory of [`data`].
+/// The entries of a directory of [`data`].
 struct Thing {
     part: String,
     name: OsString,
-    /// A snapshot's directory without anything of its own at that moment. It may not have had a record: what a container
-    /// has written by the time it is copied must not pass for the files of a snapshot that lost its record.
+    /// Whether it is a snapshot's directory that needed no record at that moment. It may have had none: what a container writes
+    /// before it is copied must not count as the files of a snapshot that lost its record.
     is_bare: bool,
 }
 
-/// Has all services copy their databases as they are at one moment: where the copies are, and what was there of all that
-/// their records speak of.
+/// Makes all services copy their databases at one moment; returns where the copies are, and the entries of data at that moment
+/// of which the records may speak.
 async fn copy_all(session: &Session, moment: &str) -> Result<(Vec<PathBuf>, Vec<Thing>)> {
     let records: Vec<_> = keepers().map(|service| Client::new(&session.peers, service)).collect();
     let pauses =
@@ -103,7 +103,7 @@ async fn copy_all(session: &Session, moment: &str) -> Result<(Vec<PathBuf>, Vec<
         }
         Err(error) => Err(error),
     };
-    // One that does not hear of it goes on by itself.
+    // A service that does not get this call goes on by itself.
     join_all(records.iter().map(|records| async move {
         let _ = records.resume(moment).await;
     }))
@@ -111,7 +111,7 @@ async fn copy_all(session: &Session, moment: &str) -> Result<(Vec<PathBuf>, Vec<
     copied
 }
 
-/// Lists what records may speak of.
+/// Lists the entries of which records may speak.
 fn things(state: &Path) -> Result<Vec<Thing>> {
     let mut found = Vec::new();
     for part in data() {
@@ -122,7 +122,7 @@ fn things(state: &Path) -> Result<Vec<Thing>> {
         };
         for entry in entries {
             let name = entry.with_context(|| format!("list {}", path.display()))?.file_name();
-            // Those of volumes and containers that are just going.
+            // A name with a dot is a volume or container that is being removed.
             if !name.as_encoded_bytes().starts_with(b".") {
                 let is_bare = part.ends_with(SNAPSHOTS) && is_bare(&path.join(&name));
                 found.push(Thing { part: part.clone(), name, is_bare });
@@ -132,13 +132,13 @@ fn things(state: &Path) -> Result<Vec<Thing>> {
     Ok(found)
 }
 
-/// Whether a snapshot's directory holds nothing that a record must speak of.
+/// Whether a snapshot's directory needs no record, because it is empty or half made.
 fn is_bare(snapshot: &Path) -> bool {
     let empty = std::fs::read_dir(snapshot.join("fs")).is_ok_and(|mut entries| entries.next().is_none());
     empty || snapshot.join(HALF).exists()
 }
 
-/// Copies a tree or a file, unless it has gone.
+/// Copies a tree or a file, unless it is gone.
 fn copy(from: &Path, to: &Path) -> Result<()> {
     if from.is_dir() {
         return copy_tree(from, to);

@@ -1,4 +1,4 @@
-//! Bringing a backup back.
+//! Restores a backup.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -12,13 +12,13 @@ use crate::cmd::cp::{Plan, local};
 use crate::output;
 use crate::supervisor::{self, process};
 
-/// Puts the records of a backup, and its data if it has any, in place. What is there is never removed.
+/// Puts the records of a backup, and its data if it has any, in place. It never removes what is there.
 pub async fn restore(session: &Session, source: &Path, force: bool) -> Result<()> {
     refuse_running(session).await?;
     let state = &session.roots.state;
     std::fs::create_dir_all(state).with_context(|| format!("create {}", state.display()))?;
     let stamp = chrono::Utc::now().format("%Y%m%dT%H%M%S%.3f").to_string();
-    // Unpacked on the same file system as the state, and gone afterwards.
+    // The unpacked backup lies on the state's file system, and is removed afterwards.
     let unpacked = state.join(format!("restoring-{stamp}"));
     let folder = if source.is_dir() { source.to_path_buf() } else { unpack(source, &unpacked)? };
     let restored = put_in_place(state, &folder, &stamp, force);
@@ -77,13 +77,13 @@ fn put_in_place(state: &Path, folder: &Path, stamp: &str, force: bool) -> Result
     }
     for service in keepers() {
         let own = state.join(service);
-        // As a service of its own user finds it, if it has run before.
+        // A service with a user of its own must own the files, if it has run before.
         for name in ["db", "db.copy"] {
             told(set_aside(&own.join(name), stamp)?);
         }
         copy_tree(&folder.join(service).join("db"), &own.join("db"))?;
         if there.is_some() {
-            // What its records do not name may be newer than they are: it is kept.
+            // What the records do not name may be newer than they are, so it stays.
             std::fs::write(own.join("db.restored"), "")
                 .with_context(|| format!("write below {}", own.display()))?;
         }
@@ -103,7 +103,7 @@ fn told(aside: Option<PathBuf>) {
     }
 }
 
-/// Whether there is anything that somebody may want to keep: empty directories are made by every start.
+/// Whether there is anything to keep: every start makes empty directories.
 fn holds_something(path: &Path) -> bool {
     let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).any(|path| !path.is_dir() || holds_something(&path))

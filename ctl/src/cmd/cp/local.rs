@@ -1,4 +1,4 @@
-//! Files of ours as a tar, and a tar as files of ours.
+//! Packs local files into a tar, and unpacks a tar into local files.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -15,7 +15,7 @@ use rustix::fs::{Mode, OFlags};
 
 use super::place::{Plan, Source};
 
-/// Something of ours that is to be copied.
+/// A local source of a copy.
 #[derive(Debug)]
 pub struct Found {
     pub source: Source,
@@ -23,7 +23,7 @@ pub struct Found {
 }
 
 impl Found {
-    /// Looks at a path; what a link leads to, when `follow` says so, or the path's end does.
+    /// Looks at a path; at the target of a link, with `follow` or if the path ends with a slash.
     pub fn at(path: &str, follow: bool) -> Result<Self> {
         let mut source = Source::named(&super::absolute(path)?);
         let named_folder = path.ends_with('/') || path.ends_with("/.") || path == ".";
@@ -40,17 +40,17 @@ impl Found {
     }
 }
 
-/// Bytes that are read or written at once.
+/// How many bytes to read or write at once.
 const BUFFER: usize = 256 << 10;
 
-/// Sends files, named as the plan says.
+/// Sends files, by the plan's names.
 pub fn pack(stream: std::os::unix::net::UnixStream, found: &Found, plan: &Plan) -> Result<()> {
     pack_into(&stream, found, plan)?;
     stream.shutdown(std::net::Shutdown::Write)?;
     Ok(())
 }
 
-/// Writes files as a tar, named as the plan says.
+/// Writes files as a tar, by the plan's names.
 pub fn pack_into(target: impl Write, found: &Found, plan: &Plan) -> Result<()> {
     let tar = Writer::new(BufWriter::with_capacity(BUFFER, target));
     let mut packing = Packing { tar, plan, links: HashMap::new() };
@@ -62,16 +62,16 @@ pub fn pack_into(target: impl Write, found: &Found, plan: &Plan) -> Result<()> {
 struct Packing<'a, W: Write> {
     tar: Writer<W>,
     plan: &'a Plan,
-    /// Files with several names, by what tells them from others.
+    /// Files with several hard links, by device and inode.
     links: HashMap<(u64, u64), Vec<u8>>,
 }
 
 impl<W: Write> Packing<'_, W> {
-    /// Adds a file, or a folder with all that is in it.
+    /// Adds a file, or a folder with its contents.
     fn add(&mut self, path: &Path, name: &Path) -> Result<()> {
         let at = || format!("copy {}", path.display());
         let found = fs::symlink_metadata(path).with_context(at)?;
-        // The path's own end may say that it is a folder.
+        // A slash at the path's end says that it is a folder.
         let found = if found.is_symlink() && path.as_os_str().as_encoded_bytes().ends_with(b"/") {
             fs::metadata(path).with_context(at)?
         } else {
@@ -84,7 +84,7 @@ impl<W: Write> Packing<'_, W> {
             Some(EntryKind::Fifo) => Kind::Fifo,
             Some(EntryKind::CharDevice) => Kind::CharDevice,
             Some(EntryKind::BlockDevice) => Kind::BlockDevice,
-            // It is of no use elsewhere.
+            // A socket is of no use elsewhere.
             Some(EntryKind::Socket) | None => return Ok(()),
         };
         let mut entry = Entry {
@@ -107,7 +107,7 @@ impl<W: Write> Packing<'_, W> {
                 }
                 let file = fs::File::open(path).with_context(at)?;
                 self.tar.entry(&entry).with_context(at)?;
-                // One that grows meanwhile is cut, one that shrinks is filled up: the tar stays whole.
+                // If a file grows meanwhile, cut it; if it shrinks, fill it with zeros: the tar stays valid.
                 std::io::copy(&mut file.take(found.len()), &mut self.tar).with_context(at)?;
                 return Ok(());
             }
@@ -131,17 +131,18 @@ impl<W: Write> Packing<'_, W> {
     }
 }
 
-/// Makes files of a tar below the plan's folder, and nowhere else, whatever names and links are in it: it may be anybody's.
+/// Unpacks a tar below the plan's folder and nowhere else, whatever names and links the tar has: its maker is not
+/// trusted.
 pub fn unpack(stream: impl Read, plan: &Plan, keep_owners: bool) -> Result<()> {
     let mut reader = Reader::new(BufReader::with_capacity(BUFFER, stream));
     let root = Root::open_path(Path::new(&plan.folder))?;
     let unpacking = Unpacking { root, keep_owners };
-    // A folder's mode may forbid to write into it, and what is written changes its time.
+    // A folder's mode may forbid writing into it, and writing changes its time.
     let mut folders = Vec::new();
     while let Some(entry) = reader.next_entry()? {
         let name = plain(&plan.name(path(&entry.path)))?;
         if name.as_os_str().is_empty() {
-            // The folder itself, which is there.
+            // The folder itself, which exists.
             continue;
         }
         let made = unpacking.make(&mut reader, &entry, &name, plan);
@@ -160,7 +161,7 @@ fn path(bytes: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(bytes))
 }
 
-/// A name without roots and dots.
+/// A name without `/` at the start, and without `.`.
 fn plain(name: &Path) -> Result<PathBuf> {
     let mut plain = PathBuf::new();
     for part in name.components() {
@@ -179,7 +180,7 @@ struct Unpacking {
 }
 
 impl Unpacking {
-    /// Makes one entry. What has its name goes, but no folder gives way to a file, nor a file to a folder.
+    /// Makes one entry. It replaces what has its name, but no folder by a file, nor a file by a folder.
     fn make(&self, reader: &mut Reader<impl BufRead>, entry: &Entry, name: &Path, plan: &Plan) -> Result<()> {
         let there = self.root.stat(name).ok().map(|there| rustix::fs::FileType::from_raw_mode(there.st_mode));
         match (there, entry.kind) {
@@ -213,7 +214,7 @@ impl Unpacking {
         self.finish(name, entry)
     }
 
-    /// Gives an entry its owner, mode and time.
+    /// Sets an entry's owner, mode and time.
     fn finish(&self, name: &Path, entry: &Entry) -> Result<()> {
         if self.keep_owners {
             self.root.set_owner(name, entry.uid, entry.gid)?;
@@ -234,7 +235,7 @@ impl Unpacking {
 mod tests {
     use super::*;
 
-    /// A tar with a link that leads out, and a file behind it.
+    /// A tar with a link out of the folder, and a file behind that link.
     fn hostile(target: &Path) -> Vec<u8> {
         let mut tar = Writer::new(Vec::new());
         let target = target.as_os_str().as_bytes().to_vec();
@@ -252,7 +253,7 @@ mod tests {
             fs::create_dir_all(folder).expect("made");
         }
         let plan = Plan::of_all(&inside.display().to_string());
-        // It is refused, or lands below the folder.
+        // The tar is refused, or its file lands below the folder.
         let _ = unpack(hostile(&outside).as_slice(), &plan, false);
         assert_eq!(fs::read_dir(&outside).expect("there").count(), 0);
         assert!(plain(Path::new("../x")).is_err());

@@ -1,21 +1,21 @@
-//! What a copy's names come to: where it is unpacked, and what its first entry is called there. The rules are those of
-//! Docker's client, which are cp(1)'s with `/.` for what is in a folder.
+//! Decides where a copy is unpacked, and what its first entry is called there. The rules are those of Docker's
+//! client, which are cp(1)'s, with `/.` for the contents of a folder.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-/// What is copied.
+/// The source of a copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     pub path: String,
-    /// What the first entry of its tar is called: `.` for what is in a folder.
+    /// The name of the first entry of its tar: `.` for the contents of a folder.
     pub base: String,
-    /// What it is called instead, when it was found by a link.
+    /// The name for it instead, if a link led to it.
     pub called: Option<String>,
 }
 
-/// Where it goes.
+/// The destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     pub path: String,
@@ -23,12 +23,12 @@ pub struct Place {
     pub is_dir: bool,
 }
 
-/// How it goes there.
+/// How to unpack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// The folder in which it is unpacked.
+    /// The folder into which to unpack.
     pub folder: String,
-    /// The name in the tar, and the one that is wanted.
+    /// The name in the tar, and the name to give it instead.
     pub rename: Option<(String, String)>,
 }
 
@@ -37,7 +37,7 @@ impl Source {
         Self { path: path.to_owned(), base: split(path).1, called: None }
     }
 
-    /// Takes what a link leads to, under the link's name.
+    /// Takes the target of a link, under the link's name.
     pub fn follow(&mut self, target: &str) {
         let parent = PathBuf::from(split(&self.path).0);
         let ending = if self.path.ends_with("/.") { "/." } else { "" };
@@ -48,7 +48,7 @@ impl Source {
 }
 
 impl Place {
-    /// A path of ours. Links are followed, as the shell's own cp(1) does.
+    /// Looks at a local path. It follows links, as cp(1) does.
     pub fn here(path: &str) -> Result<Self> {
         let path = super::absolute(path)?;
         let found = std::fs::metadata(&path);
@@ -61,7 +61,7 @@ impl Place {
         Ok(Self { path, exists, is_dir })
     }
 
-    /// How something that is a directory, or is none, comes here.
+    /// How to unpack something that is, or is not, a directory.
     pub fn plan(&self, source: &Source, is_dir: bool) -> Result<Plan> {
         let (parent, name) = split(&self.path);
         if self.exists && self.is_dir {
@@ -79,12 +79,12 @@ impl Place {
 }
 
 impl Plan {
-    /// Everything, under its own names.
+    /// Unpacks everything under its own name.
     pub fn of_all(folder: &str) -> Self {
         Self { folder: folder.to_owned(), rename: None }
     }
 
-    /// What an entry of the tar is called in the folder.
+    /// The name in the folder for an entry of the tar.
     pub fn name(&self, entry: &Path) -> PathBuf {
         let Some((from, to)) = &self.rename else { return entry.to_owned() };
         let plain: PathBuf =
@@ -100,7 +100,7 @@ impl Plan {
     }
 }
 
-/// A path's folder, and its name there; `/.` at the end is a name.
+/// A path's folder, and its name there; `.` at the end is a name, too.
 pub fn split(path: &str) -> (String, String) {
     let dot = path == "." || path.ends_with("/.");
     let mut clean = PathBuf::new();
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn copies_as_cp_does() {
         let answer = |folder: &str, name: &str| Some((folder.to_owned(), name.to_owned()));
-        // Into a folder that is there.
+        // Into a folder that exists.
         assert_eq!(plan("/a/file", false, "/b", true, true), answer("/b", "file"));
         assert_eq!(plan("/a/dir", true, "/b", true, true), answer("/b", "dir"));
         assert_eq!(plan("/a/dir/.", true, "/b", true, true), answer("/b", "./x"));

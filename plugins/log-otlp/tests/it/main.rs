@@ -1,4 +1,6 @@
-//! The plugin as an engine has it, and a collector.
+//! Tests of the plugin, called as by an engine, with a collector.
+
+#![allow(clippy::disallowed_methods, reason = "the work of a test ends with it")]
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -23,7 +25,7 @@ struct Fifo {
     writer: Sender,
 }
 
-/// The plugin, served, and a collector.
+/// The served plugin and a collector.
 struct Stage {
     folder: tempfile::TempDir,
     served: Served,
@@ -149,7 +151,7 @@ async fn what_waits_for_a_collector_is_bounded_and_comes_when_it_is_back() {
     stage.collector.is_away.store(true, Ordering::Relaxed);
     let mut fifo = stage.log("box", &[("otlp-batch", "10")]).await;
     let line = |number: usize| entry("stdout", &format!("{number:1000}"));
-    // Two batches of ten, one record in between, and what a FIFO holds.
+    // Two batches of ten, one record in between, and the content of a FIFO.
     let mut taken = 0;
     while tokio::time::timeout(Duration::from_millis(500), fifo.say(&[line(taken)])).await.is_ok() {
         taken += 1;
@@ -192,7 +194,7 @@ async fn a_plugin_that_ends_sends_what_it_has() {
     let stage = Stage::start().await;
     let mut fifo = stage.log("box", &[("otlp-batch-wait", "1h")]).await;
     fifo.say(&[entry("stdout", "one"), entry("stdout", "two")]).await;
-    // It has read them.
+    // The plugin has read them.
     tokio::time::sleep(Duration::from_millis(300)).await;
     stage.served.stop().await;
     assert_eq!(stage.collector.lines(), ["one", "two"]);
@@ -207,7 +209,7 @@ async fn options_that_make_no_sense_are_refused() {
     assert_eq!(refused.map(drop), Err("unknown log opt 'otlp-colour' for otlp log driver".to_owned()));
 }
 
-/// One answer over HTTP/1.1, and what was asked.
+/// Answers one request over HTTP/1.1, and returns the request.
 fn answer_once(listener: std::net::TcpListener, status: &str, more: &str) -> (String, Vec<u8>) {
     use std::io::{BufRead, BufReader, Read};
     let (stream, _) = listener.accept().expect("a connection");

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use gantry_rpc::carry;
 use gantry_types::{Algorithm, Digest, Hasher, Labels};
 
 use crate::layout;
@@ -32,7 +33,7 @@ pub(crate) struct Commit {
     pub(crate) labels: Labels,
 }
 
-/// The one who has an ingest.
+/// The writer of an ingest.
 #[derive(Debug)]
 pub struct Writer {
     pub(crate) store: Store,
@@ -98,31 +99,35 @@ impl Writer {
                 actual: size.saturating_add(bytes.len() as u64),
             });
         }
-        let (lock, path, offset) =
-            (self.lock.clone(), self.store.layout().data(&self.ingest().id), state.written);
+        let (lock, path) = (self.lock.clone(), self.store.layout().data(&self.ingest().id));
         let file = match &self.file {
             Some(file) => file.clone(),
             None => Arc::new(layout::open_write(&path)?),
         };
         self.file = Some(file.clone());
-        let length = bytes.len() as u64;
-        blocking(move || {
+        // The bytes, their digest and their count change together, in work that goes on when nobody awaits it any more.
+        let offset = blocking(move || {
+            let mut provenance = lock.ingest.provenance.lock();
+            let offset = lock.ingest.state().written;
             if let Err(error) = file.write_all_at(&bytes, offset) {
                 // A part may have been written: it is not counted, and must not stay.
                 let _ = file.set_len(offset);
                 return Err(Error::io("write", path)(error));
             }
-            if let Provenance::Own(hasher) = &mut *lock.ingest.provenance.lock() {
+            if let Provenance::Own(hasher) = &mut *provenance {
                 hasher.update(&bytes);
             }
-            Ok(())
+            let offset = offset + bytes.len() as u64;
+            lock.ingest.advance(offset);
+            Ok(offset)
         })
         .await?;
-        self.advance(offset + length);
+        self.flush_behind(offset);
         Ok(())
     }
 
-    /// Hands out a writable descriptor of the file. From now on the bytes are somebody else's word.
+    /// Hands out a writable descriptor of the file. From now on this process does not know what the bytes are: they are
+    /// sealed and hashed at the commit.
     pub(crate) fn hand_out(&mut self) -> Result<File> {
         self.ensure_live()?;
         self.file = None;
@@ -141,17 +146,9 @@ impl Writer {
         if offset > length {
             return Err(Error::WrongProgress { reference: self.reference(), offset, length });
         }
-        self.advance(offset);
-        Ok(())
-    }
-
-    fn advance(&self, offset: u64) {
-        self.ingest().change(|state| {
-            state.bound = None;
-            state.written = offset;
-            state.updated_at = SystemTime::now();
-        });
+        self.ingest().advance(offset);
         self.flush_behind(offset);
+        Ok(())
     }
 
     fn flush_behind(&self, offset: u64) {
@@ -163,37 +160,36 @@ impl Writer {
         let (flush, lock) = (self.flush.clone(), self.lock.clone());
         let path = self.store.layout().data(&self.ingest().id);
         // Not awaited: it holds the lock, and its failure shows again at the commit's own sync.
-        tokio::task::spawn_blocking(move || {
+        carry::start(carry::blocking(move || {
             if layout::open_read(&path).is_ok_and(|file| file.sync_data().is_ok()) {
                 flush.done.fetch_max(offset, Ordering::Relaxed);
             }
             flush.running.store(false, Ordering::Release);
             drop(lock);
-        });
+        }));
     }
 
     /// Throws the bytes away; the next write begins at 0.
     pub(crate) async fn truncate(&mut self) -> Result<()> {
         self.ensure_live()?;
         let (lock, path) = (self.lock.clone(), self.store.layout().data(&self.ingest().id));
+        self.flush.done.store(0, Ordering::Relaxed);
+        self.told = None;
         blocking(move || {
-            layout::open_write(&path)?.set_len(0).map_err(Error::io("truncate", path))?;
             let mut provenance = lock.ingest.provenance.lock();
+            layout::open_write(&path)?.set_len(0).map_err(Error::io("truncate", path))?;
             if matches!(*provenance, Provenance::Own(_)) {
                 *provenance = Provenance::own();
             }
+            lock.ingest.change(|state| {
+                state.written = 0;
+                state.bound = None;
+                state.generation += 1;
+                state.updated_at = SystemTime::now();
+            });
             Ok(())
         })
-        .await?;
-        self.flush.done.store(0, Ordering::Relaxed);
-        self.told = None;
-        self.ingest().change(|state| {
-            state.written = 0;
-            state.bound = None;
-            state.generation += 1;
-            state.updated_at = SystemTime::now();
-        });
-        Ok(())
+        .await
     }
 
     /// The digest of the bytes so far. Bytes that others wrote are read once, however often it is asked for.
@@ -225,21 +221,60 @@ impl Writer {
 
     /// Proves the bytes: durable, out of reach, hashed.
     pub(crate) async fn prove(&mut self, algorithm: Algorithm) -> Result<Proved> {
-        let state = self.ensure_live()?;
+        self.ensure_live()?;
         // Our own descriptor would count as a writer.
         self.file = None;
         let (lock, layout) = (self.lock.clone(), self.store.layout().clone());
         blocking(move || {
             let own = match &*lock.ingest.provenance.lock() {
-                Provenance::Own(hasher) if algorithm == Algorithm::Sha256 => Some(hasher.clone().finish()),
+                Provenance::Own(hasher) if algorithm == Algorithm::Sha256 => {
+                    Some((hasher.clone().finish(), lock.ingest.state().written))
+                }
                 Provenance::Own(_) | Provenance::Foreign => None,
             };
             let id = &lock.ingest.id;
-            let Some(digest) = own else { return seal::seal(&layout, id, algorithm) };
+            let Some((digest, size)) = own else { return seal::seal(&layout, id, algorithm) };
             let path = layout.data(id);
             layout::open_read(&path)?.sync_data().map_err(Error::io("sync", &path))?;
-            Ok(Proved { path, digest, size: state.written })
+            Ok(Proved { path, digest, size })
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::task::{Context, Waker};
+
+    use gantry_api::Peers;
+    use gantry_types::Namespace;
+
+    use super::*;
+    use crate::ingest::IngestKey;
+    use crate::store::Wish;
+
+    #[tokio::test]
+    async fn a_write_that_nobody_awaits_any_more_is_whole() {
+        let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+        let store = Store::alone(dir.path(), &Peers::new(dir.path())).unwrap();
+        let key = IngestKey { namespace: Namespace::moby(), reference: "r".parse().unwrap() };
+        let mut writer = store.open_ingest(key, Wish::default()).await.unwrap();
+        {
+            let write = std::pin::pin!(writer.write(Bytes::from_static(b"left")));
+            // It seldom is ready so soon; then nothing is left unawaited.
+            let _ = write.poll(&mut Context::from_waker(Waker::noop()));
+        }
+        writer.write(Bytes::from_static(b" awaited")).await.unwrap();
+        // Either the first write came first, or it comes second, at any time, or it never begins.
+        let read = |writer: &Writer| std::fs::read(store.layout().data(&writer.ingest().id)).unwrap();
+        let (data, digest, written) = loop {
+            let data = read(&writer);
+            let (digest, written) = (writer.digest().await.unwrap(), writer.state().written);
+            if read(&writer) == data {
+                break (data, digest, written);
+            }
+        };
+        assert_eq!((digest, written), (Digest::sha256(&data), data.len() as u64));
     }
 }

@@ -20,7 +20,7 @@ impl Check for Store {
 impl Store {
     /// Compares records and files; each stray, and whether it was repaired.
     ///
-    /// Records without bytes are only reported: they are dropped at start, when nobody can be at them.
+    /// Records without bytes are only reported: they are dropped at the start, when no client is connected.
     async fn compare(&self, repair: Repair) -> Result<Vec<(Stray, bool)>> {
         let (layout, records) = (self.0.layout.clone(), self.0.records.clone());
         let suspects = blocking(move || recover::strays(&layout, &records)).await?;
@@ -60,14 +60,14 @@ impl Store {
         Ok(found)
     }
 
-    /// `None` if the file is none of a stray after all.
+    /// `None` if the file is no stray after all.
     async fn check_file(&self, digest: &Digest, repair: Repair) -> Result<Option<bool>> {
         let _lock = self.0.digests.lock(digest.clone()).await;
         let path = self.0.layout.blob(digest);
         if self.0.records.is_held(digest)? || !path.is_file() {
             return Ok(None);
         }
-        // Where records were lost it may be all that is left of an image: it is there again when that is pulled.
+        // Where records were lost, these bytes may be all that is left of an image: its next pull gives them a record.
         let removed = repair == Repair::Yes && self.database().lost_at().is_none();
         if removed {
             std::fs::remove_file(&path).map_err(crate::Error::io("remove", path))?;

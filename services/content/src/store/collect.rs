@@ -17,7 +17,7 @@ enum Name {
 }
 
 impl Name {
-    /// None for what is not of this store.
+    /// `None` for a resource of another store.
     fn parse(resource: &Resource) -> Option<Self> {
         match resource.kind.as_str() {
             "content" => resource.key.parse().ok().map(Name::Blob),
@@ -111,7 +111,7 @@ impl Store {
     async fn sweep_ingest(&self, namespace: &Namespace, reference: String, mark: u64) -> Result<Option<u64>> {
         let key = IngestKey { namespace: namespace.clone(), reference };
         let Some(ingest) = self.ingest(&key) else { return Ok(None) };
-        // Who is writing is using it.
+        // A writer uses it.
         let Ok(_lock) = ingest.lock(&self.0.layout) else { return Ok(None) };
         let resource = stamp::Resource::Ingest(key.namespace.clone(), key.reference.clone());
         if !Store::is_collectable(&ingest) || self.0.stamps.touched_since(&resource, mark) {

@@ -38,8 +38,8 @@ enum Source {
 impl Writer {
     /// Proves the bytes and makes them a blob, durably, with its labels.
     ///
-    /// [`Error::WrongSize`] and [`Error::WrongDigest`] leave the ingest as it is. [`Error::AlreadyExists`], if somebody
-    /// else was first, ends it.
+    /// [`Error::WrongSize`] and [`Error::WrongDigest`] leave the ingest as it is. [`Error::AlreadyExists`], if
+    /// another commit was first, ends it.
     pub(crate) async fn commit(&mut self, commit: Commit) -> Result<Info> {
         commit.labels.validate()?;
         let state = self.ensure_live()?;
@@ -190,7 +190,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Somebody else committed the blob: the ingest has no purpose any more.
+    /// Another writer has committed the blob: the ingest has no purpose any more.
     async fn lost_the_race(&self, digest: Digest, fate: Fate) -> Result<Error> {
         let (store, ingest) = (&self.store, self.ingest());
         store.lease_blob(&ingest.key.namespace, self.lease.as_deref(), &digest).await?;
@@ -229,7 +229,7 @@ fn try_link(layout: &Layout, proved: &Proved) -> Result<()> {
         .map_err(Error::io("protect", &proved.path))?;
     let linked = match std::fs::hard_link(&proved.path, &blob) {
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
-            // Nobody has a record of it: a delete or a commit that failed half-way left it.
+            // No namespace has a record of it: a delete or a commit that failed half-way left it.
             remove_stray(&blob)?;
             std::fs::hard_link(&proved.path, &blob)
         }

@@ -94,7 +94,7 @@ impl Store {
     }
 }
 
-/// Who follows a blob by its digest alone waits for it under no ref.
+/// The error for a follower whose bytes are not there, by the name that it knows them by.
 fn missing(namespace: &Namespace, wanted: &Wanted) -> Error {
     match wanted {
         Wanted::Blob(digest) => Error::NotFound(digest.clone()),
@@ -146,7 +146,8 @@ impl files::Follower for Follower {
     }
 }
 
-/// The bytes that are there for one who opened the ingest in that state: the blob's, if it was bound, else the file's.
+/// The bytes that a follower which opened the ingest in that state can read: the blob's, if the ingest was bound, else the
+/// file's.
 fn available(opened: &State, now: &State) -> u64 {
     opened.bound.unwrap_or(now.written)
 }

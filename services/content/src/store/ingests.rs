@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use gantry_api::content::{Expected, Status};
 use gantry_failpoint::failpoint;
+use gantry_rpc::carry;
 use gantry_types::filter::FilterSet;
 use gantry_types::{Digest, Namespace};
 
@@ -16,7 +17,7 @@ use crate::{Error, Result, layout};
 /// How long an ingest lives without a writer and without a lease.
 const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
-/// What who opens an ingest says of it.
+/// What the caller that opens an ingest says of it.
 #[derive(Debug, Default)]
 pub(crate) struct Wish {
     /// 0 when unknown.
@@ -58,9 +59,18 @@ impl Store {
             return Err(Error::AlreadyExists(digest.clone()));
         }
         let (ingest, lock) = self.claim(&key)?;
-        if let Err(error) = self.prepare(&ingest, &wish).await {
+        let store = self.clone();
+        // Carried out even if the caller cancels. Otherwise the next caller would find the ingest new and make its
+        // directory again.
+        let begun = carry::to_its_end(async move { store.begin(&ingest, lock, wish).await });
+        begun.await.unwrap_or(Err(Error::ShuttingDown))
+    }
+
+    /// Prepares an ingest for its next writer.
+    async fn begin(&self, ingest: &Arc<Ingest>, lock: Arc<Lock>, wish: Wish) -> Result<Writer> {
+        if let Err(error) = self.prepare(ingest, &wish).await {
             if ingest.state().fate == Fate::New {
-                self.forget(&ingest, Fate::Gone("it could not be begun"));
+                self.forget(ingest, Fate::Gone("it could not be begun"));
                 let _ = self.0.layout.remove_ingest(&ingest.id);
             }
             drop(lock);
@@ -80,6 +90,12 @@ impl Store {
 
     async fn prepare(&self, ingest: &Arc<Ingest>, wish: &Wish) -> Result<()> {
         self.lease_ingest(&ingest.key, wish.lease.as_deref()).await?;
+        // An abort takes no lock: it may have ended the ingest, and the record under the key may be the next
+        // ingest's.
+        let _deciding = ingest.decide().await;
+        if matches!(ingest.state().fate, Fate::Committed { .. } | Fate::Gone(_)) {
+            return Err(Error::IngestAborted { reference: ingest.key.reference.clone() });
+        }
         let before = ingest.record();
         ingest.change(|state| {
             if wish.total > 0 {
@@ -163,7 +179,7 @@ impl Store {
         ingest.state().updated_at.elapsed().is_ok_and(|age| age > LIFETIME)
     }
 
-    /// Whether an ingest is nobody's but the leases' that have it: those keep it as long as they last, and nothing else.
+    /// Whether a collection that does not reach an ingest may end it: it was opened under a lease, or has outlived its time.
     pub(super) fn is_collectable(ingest: &Ingest) -> bool {
         !ingest.state().lease.is_empty() || Store::is_expired(ingest)
     }
@@ -237,6 +253,7 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
     use gantry_api::Peers;
 
     use super::*;
@@ -251,8 +268,50 @@ mod tests {
         let first = store.ingest(&key).unwrap();
         store.end(&first, Fate::Gone("aborted")).await.unwrap();
         drop(store.open_ingest(key.clone(), Wish::default()).await.unwrap());
-        // By who had found the first one before it ended.
+        // By a caller that had found the first one before it ended.
         store.end(&first, Fate::Gone("aborted")).await.unwrap();
         assert!(store.0.records.ingests.contains(&(key.namespace, key.reference)).unwrap());
+    }
+
+    #[tokio::test]
+    async fn an_open_that_nobody_awaits_any_more_leaves_no_half_made_ingest() {
+        let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+        let store = Store::alone(dir.path(), &Peers::new(dir.path())).unwrap();
+        for steps in 1..6 {
+            let key = IngestKey { namespace: Namespace::moby(), reference: format!("r{steps}") };
+            {
+                let mut open = std::pin::pin!(store.open_ingest(key.clone(), Wish::default()));
+                for _ in 0..steps {
+                    if let Some(opened) = open.as_mut().now_or_never() {
+                        drop(opened.unwrap());
+                        break;
+                    }
+                    tokio::time::sleep(Duration::from_micros(50)).await;
+                }
+            }
+            let writer = loop {
+                match store.open_ingest(key.clone(), Wish::default()).await {
+                    // By the call that was cancelled.
+                    Err(Error::IngestLocked { .. }) => tokio::task::yield_now().await,
+                    opened => break opened.unwrap(),
+                }
+            };
+            assert!(store.0.layout.data(&writer.ingest().id).exists());
+        }
+        let names = std::fs::read_dir(store.0.layout.ingests()).unwrap();
+        assert_eq!(names.count(), store.live_ingests(None).len(), "each directory is an ingest's");
+    }
+
+    #[tokio::test]
+    async fn an_ingest_that_was_aborted_is_not_opened_again() {
+        let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+        let store = Store::alone(dir.path(), &Peers::new(dir.path())).unwrap();
+        let key = IngestKey { namespace: Namespace::moby(), reference: "r".parse().unwrap() };
+        drop(store.open_ingest(key.clone(), Wish::default()).await.unwrap());
+        let (ingest, lock) = store.claim(&key).unwrap();
+        store.abort(&key).await.unwrap();
+        let refused = store.begin(&ingest, lock, Wish { total: 7, ..Wish::default() }).await.unwrap_err();
+        assert!(matches!(refused, Error::IngestAborted { .. }), "{refused}");
+        assert!(!store.0.records.ingests.contains(&(key.namespace, key.reference)).unwrap());
     }
 }

@@ -1,4 +1,4 @@
-//! What a write is done under: control is told that the lease keeps it.
+//! Leases: control is told that a lease keeps what is written under it.
 
 use gantry_api::leases::{Keep, Resource};
 use gantry_rpc::chain;
@@ -24,8 +24,8 @@ impl Store {
         self.add_to_lease(namespace, lease, &blob(digest)).await
     }
 
-    /// Takes an ingest that has ended off the lease, if there is one. What is not there is kept by nobody, so that a
-    /// failure costs no more than an entry that means nothing.
+    /// Takes an ingest that has ended off the lease, if there is one. An entry for what is not
+    /// there keeps nothing, so a failure does no harm.
     pub(crate) async fn unlease_ingest(&self, key: &IngestKey, lease: Option<&str>) {
         self.remove_from_lease(&key.namespace, lease, &ingest(key)).await;
     }

@@ -1,4 +1,4 @@
-//! The graph of one namespace: who keeps whom.
+//! The graph of one namespace: its things, and which of them keep which others.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,7 +10,7 @@ enum Reach {
     No,
     /// By a flat lease: itself only.
     Itself,
-    /// With all that it keeps.
+    /// The resource, with everything that it keeps.
     Deep,
 }
 
@@ -81,9 +81,9 @@ impl Graph {
         reached.map(|(resource, _)| resource.clone()).collect()
     }
 
-    /// The doomed in the order in which they may go: whoever keeps another goes in
-    /// an earlier wave, so that one that is spared can spare what it keeps. Chains
-    /// of snapshots share a wave: their store never removes a parent before its child.
+    /// The doomed resources in the order in which they may be removed: a resource that keeps another one is in an
+    /// earlier wave, so that if it is spared, it can spare what it keeps. Chains of snapshots share a wave, because
+    /// their store never removes a parent before its child.
     pub fn waves(&self, doomed: &HashSet<Resource>) -> Vec<Vec<Resource>> {
         let members: HashMap<usize, &Resource> =
             doomed.iter().filter_map(|resource| Some((*self.numbers.get(resource)?, resource))).collect();

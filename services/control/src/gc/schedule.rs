@@ -1,9 +1,10 @@
 //! When to collect: after any deletion, after a hundred changes, when a lease has
 //! expired, and every hour. Collecting may take a fiftieth of the time: the next
-//! run waits for fifty times as long as the last one took.
+//! run waits for fifty times as long as the last one took. A collection that failed is
+//! tried again soon all the same: it was waiting rather than working.
 //!
-//! What a collection itself removes is announced by the stores too; that is no
-//! reason for another.
+//! The stores also announce what a collection itself removes; these announcements ask for
+//! no further collection.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -28,7 +29,7 @@ const AFTER_START: Duration = Duration::from_millis(100);
 const LOOK_AT_LEASES: Duration = Duration::from_secs(30);
 const EVERYTHING: Duration = Duration::from_secs(3600);
 const RETRY: Duration = Duration::from_secs(2);
-/// After so many failures in a row somebody is told: half a minute at least.
+/// After so many failures in a row, which take at least half a minute, the log says so.
 const PATIENCE: u32 = 15;
 
 #[derive(Debug, Default)]
@@ -49,13 +50,16 @@ pub struct Scheduler<S> {
     collector: Collector<S>,
     // Guards the counters; never held over an await.
     state: Arc<Mutex<State>>,
+    /// Something is due.
     wake: Arc<Notify>,
+    /// A collection that a client had asked for has failed.
+    failed: Arc<Notify>,
 }
 
 impl<S: Store> Scheduler<S> {
     /// A scheduler for this collector.
     pub fn new(collector: Collector<S>) -> Scheduler<S> {
-        Scheduler { collector, state: Arc::default(), wake: Arc::default() }
+        Scheduler { collector, state: Arc::default(), wake: Arc::default(), failed: Arc::default() }
     }
 
     /// Asks for a collection of a namespace soon.
@@ -97,7 +101,13 @@ impl<S: Store> Scheduler<S> {
             state.due.remove(namespace);
             state.changes.remove(namespace);
         }
-        let outcome = self.collector.collect(namespace).await?;
+        let collected = self.collector.collect(namespace).await;
+        if collected.is_err() {
+            // The client does not ask again.
+            self.trigger(namespace);
+            self.failed.notify_one();
+        }
+        let outcome = collected?;
         if !outcome.removed.is_empty() {
             tracing::info!(%namespace, removed = outcome.removed.len(), freed = outcome.freed, "collected");
         }
@@ -124,7 +134,9 @@ impl<S: Store> Scheduler<S> {
                 }
             }
             let pause = self.collect_due().await;
-            tokio::time::sleep(pause).await;
+            if tokio::time::timeout(pause, self.failed.notified()).await.is_ok() {
+                tokio::time::sleep(RETRY).await;
+            }
             let patience = if whole.is_none() { RETRY } else { LOOK_AT_LEASES };
             if tokio::time::timeout(patience, self.wake.notified()).await.is_err() {
                 match self.collector.leases.expired_in(SystemTime::now()) {
@@ -138,10 +150,11 @@ impl<S: Store> Scheduler<S> {
     /// Collects what is due; how long to pause afterwards.
     async fn collect_due(&self) -> Duration {
         let due = std::mem::take(&mut self.state.lock().due);
-        let started = Instant::now();
         let mut pause = Duration::ZERO;
         for namespace in due {
-            if let Err(error) = self.collect(&namespace).await {
+            let started = Instant::now();
+            let result = self.collect(&namespace).await;
+            if let Err(error) = result {
                 let failures = {
                     let mut state = self.state.lock();
                     let failures = state.failures.entry(namespace.clone()).or_default();
@@ -149,17 +162,17 @@ impl<S: Store> Scheduler<S> {
                     *failures
                 };
                 let error = gantry_rpc::chain(&error);
-                // A store that is just starting is nothing to tell of; garbage that stays for ever is.
+                // A store that is just starting is no reason for a warning; garbage that stays for ever is.
                 if failures == PATIENCE {
                     tracing::warn!(%namespace, error, failures, "garbage cannot be collected; to be tried on");
                 } else {
                     tracing::debug!(%namespace, error, "not collected; to be tried again");
                 }
-                self.trigger(&namespace);
-                pause = RETRY;
+            } else {
+                pause += started.elapsed() * SHARE;
             }
         }
-        pause.max((started.elapsed() * SHARE).min(LONGEST_PAUSE))
+        pause.min(LONGEST_PAUSE)
     }
 }
 

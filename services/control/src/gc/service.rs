@@ -9,7 +9,7 @@ use super::schedule::Scheduler;
 use super::store::Store;
 use crate::error::Error;
 
-/// The collector, and whoever decides when it collects. Cheap to clone.
+/// The collector with its scheduler. Cheap to clone.
 #[derive(Clone)]
 pub struct Service<S> {
     collector: Collector<S>,

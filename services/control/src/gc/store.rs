@@ -36,7 +36,7 @@ impl Remote {
         }
     }
 
-    /// All that there are.
+    /// The stores of all services.
     pub fn all(peers: &Peers) -> Vec<Remote> {
         let collecting = SERVICES.into_iter().filter(|service| !service.resources.is_empty());
         collecting.map(|service| Remote::new(peers, service)).collect()

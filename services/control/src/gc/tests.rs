@@ -1,10 +1,11 @@
-//! Random clients against a collector that never rests: whatever the
-//! interleaving, no acknowledged reference may dangle, and what nobody wants goes.
+//! Random clients against a collector that never rests: in every interleaving, no acknowledged reference may dangle,
+//! and what is not referred to is removed.
 //!
 //! One thread and seeded chance: a seed that fails, fails again.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
@@ -53,11 +54,21 @@ struct FakeStore {
     kind: &'static str,
     things: Arc<Mutex<Things>>,
     condition: Arc<Mutex<Condition>>,
+    mood: Arc<Mutex<Mood>>,
+}
+
+/// How a store answers a scan.
+#[derive(Debug, Clone, Default)]
+enum Mood {
+    #[default]
+    Ready,
+    Slow(Duration),
+    Away,
 }
 
 impl FakeStore {
     fn new(kind: &'static str) -> FakeStore {
-        FakeStore { kind, things: Arc::default(), condition: Arc::default() }
+        FakeStore { kind, things: Arc::default(), condition: Arc::default(), mood: Arc::default() }
     }
 
     fn put(&self, key: &str, root: bool, references: Vec<Resource>) -> Resource {
@@ -123,7 +134,12 @@ impl gantry_api::gc::Collector for FakeStore {
     }
 
     async fn scan(&self, _: &Namespace) -> Result<Vec<Node>, Error> {
-        perhaps().await;
+        let mood = self.mood.lock().clone();
+        match mood {
+            Mood::Ready => perhaps().await,
+            Mood::Slow(duration) => tokio::time::sleep(duration).await,
+            Mood::Away => return Err(Error::NamespaceNotFound("away".to_owned())),
+        }
         let nodes = self
             .things
             .lock()
@@ -343,4 +359,29 @@ async fn a_database_that_is_younger_than_the_others_has_taken_the_place_of_a_los
     assert_eq!(world.collector.collect(&test()).await.unwrap(), Swept::default());
     world.content.put("sha256:b", false, Vec::new());
     assert_eq!(world.collector.collect(&test()).await.unwrap().removed.len(), 1);
+}
+
+#[tokio::test]
+async fn what_failed_is_collected_soon_however_long_the_last_collection_took() {
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let world = World::new(folder.path());
+    // The next would wait for half a minute.
+    *world.content.mood.lock() = Mood::Slow(Duration::from_millis(600));
+    let scheduler = schedule::Scheduler::new(world.collector.clone());
+    let checks = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        *world.content.mood.lock() = Mood::Away;
+        let garbage = world.content.put("sha256:a", false, Vec::new());
+        scheduler.collect(&test()).await.unwrap_err();
+        *world.content.mood.lock() = Mood::Ready;
+        let since = Instant::now();
+        while world.content.get(&garbage).is_some() {
+            assert!(since.elapsed() < Duration::from_secs(10), "it is garbage still");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::select! {
+        () = scheduler.clone().run() => unreachable!("it collects for ever"),
+        () = checks => {}
+    }
 }

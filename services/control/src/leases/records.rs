@@ -1,4 +1,4 @@
-//! The records of leases: what keeps things from being collected while somebody works on them.
+//! The records of leases, which keep resources from being collected while an operation uses them.
 //!
 //! Tables: `leases`: (namespace, id) → containerd's `Lease` message;
 //! `resources`: (namespace, lease, "type key") → containerd's `Resource` message;
@@ -89,8 +89,8 @@ impl Records {
         Ok(known.is_some_and(|known| known >= lost_at))
     }
 
-    /// Keeps all this by a lease, as what a service whose records were lost may have referred to. Once: who removes the
-    /// lease has decided.
+    /// Makes a lease that keeps all this, because a service whose records were lost may have referred to it. It is
+    /// made once for each loss: if a user removes the lease, no other is made.
     pub async fn keep_since(
         &self,
         namespace: &Namespace,
@@ -202,7 +202,7 @@ impl Records {
         for lease in self.list(namespace)?.iter().filter(|lease| gc::has_expired(&lease.labels, now)) {
             match self.delete(namespace, &lease.id).await {
                 Ok(()) => tracing::info!(%namespace, lease = lease.id, "lease expired"),
-                // Somebody was faster.
+                // Another caller was faster.
                 Err(Error::LeaseNotFound(_)) => {}
                 Err(error) => return Err(error),
             }

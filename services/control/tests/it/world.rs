@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use gantry_api::Peers;
 use gantry_daemon::{Context, Roots, Service};
+use gantry_fakes::Island;
 use gantry_proto::containerd::services::content::v1 as content;
 use gantry_proto::containerd::services::content::v1::content_server::{Content, ContentServer};
 use gantry_proto::gantry::gc::v1 as gc;
@@ -157,29 +158,6 @@ impl Collector for Store {
 /// A blob.
 pub fn resource(key: &str) -> gc::Resource {
     gc::Resource { r#type: "content".into(), key: key.into() }
-}
-
-/// A runtime of its own, which ends with all its connections when dropped: what a killed process looks like.
-pub struct Island(Option<tokio::runtime::Runtime>);
-
-impl Island {
-    fn run(work: impl Future<Output = ()> + Send + 'static) -> Island {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        runtime.spawn(work);
-        Island(Some(runtime))
-    }
-}
-
-impl Drop for Island {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
 }
 
 /// The surroundings of a test.

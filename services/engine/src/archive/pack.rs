@@ -1,4 +1,5 @@
-//! Packs a part of a file system into a tar: attributes, hard links and extended attributes kept, no symlink followed.
+//! Packs a part of a file system into a tar: attributes, hard links and extended attributes are kept, and no symlink
+//! is followed.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -13,7 +14,8 @@ use super::stat::Found;
 use crate::error::{Error, Result};
 use crate::root::kernel;
 
-/// Packs what was found at a place, under its own name. Those of a root's entries begin with a slash, as Docker's do.
+/// Packs what was found at a place under its own name. The names of a root's entries begin with a slash, as in
+/// Docker.
 pub fn pack(place: &Place, found: &Found, out: impl Write) -> Result<()> {
     let mut packer = Packer::new(&place.view, out);
     let name = if found.name == "/" { "" } else { &found.name };
@@ -36,11 +38,11 @@ pub fn pack_all(root: Root, out: impl Write) -> Result<()> {
 struct Packer<'v, W: Write> {
     view: &'v View,
     tar: Writer<W>,
-    /// Files with more names than one that have been packed, by device and inode.
+    /// Names of packed files that have more than one hard link, by device and inode.
     linked: HashMap<(u64, u64), Vec<u8>>,
 }
 
-/// A directory that is being packed: what is left of its entries, itself, and how the names of its entries begin.
+/// A directory that is being packed: its remaining entries, the directory, and the prefix of its entries' names.
 type Open = (std::vec::IntoIter<Entry>, Spot, Vec<u8>);
 
 impl<'v, W: Write> Packer<'v, W> {
@@ -52,7 +54,8 @@ impl<'v, W: Write> Packer<'v, W> {
         self.tar.finish().map(drop).map_err(|error| write(b"the end", error))
     }
 
-    /// Packs everything in a directory. No recursion: how deep the directories are is the container's choice.
+    /// Packs everything in a directory. It does not recurse, because the container decides how deep its directories
+    /// are.
     fn directory(&mut self, directory: Spot, mut name: Vec<u8>, slash: Option<u8>) -> Result<()> {
         name.extend(slash);
         let mut open: Vec<Open> = vec![(entries(&directory)?, directory, name)];
@@ -62,7 +65,7 @@ impl<'v, W: Write> Packer<'v, W> {
                 continue;
             };
             let mut name = [before.as_slice(), entry.name.as_bytes()].concat();
-            // What vanishes meanwhile is left out.
+            // A file that vanished since the directory was listed is left out.
             let Some(spot) = self.view.child(parent, &entry.name).map_err(kernel)? else { continue };
             if let Some(below) = self.entry(spot, &name)? {
                 name.push(b'/');
@@ -72,9 +75,9 @@ impl<'v, W: Write> Packer<'v, W> {
         Ok(())
     }
 
-    /// Packs one thing; a directory is what remains to be packed.
+    /// Packs one entry. If the entry is a directory, returns it so that the caller packs its content.
     fn entry(&mut self, spot: Spot, name: &[u8]) -> Result<Option<Spot>> {
-        // What no program could open by its path.
+        // No program could open a path of this length.
         if name.len() > LONGEST_NAME {
             return Err(Error::Archive(format!("pack: the path of {} is too long", spot.path.display())));
         }
@@ -93,7 +96,7 @@ impl<'v, W: Write> Packer<'v, W> {
             mode: stat.mode,
             uid: stat.uid,
             gid: stat.gid,
-            // In whole seconds, as Docker's are.
+            // Whole seconds, as Docker writes them.
             mtime: Time { seconds: stat.modified.seconds, nanos: 0 },
             size: stat.size,
             device: stat.special,
@@ -112,7 +115,8 @@ impl<'v, W: Write> Packer<'v, W> {
             Kind::File => {
                 let Ok(file) = spot.open_file() else { return Ok(None) };
                 self.append(&entry)?;
-                // One that grows while it is packed is cut, one that shrinks is filled up: its header is out already.
+                // The header with the size is already written: a file that grows meanwhile is cut, one that shrinks
+                // is padded.
                 let copied = std::io::copy(&mut file.take(stat.size), &mut self.tar);
                 copied.map(|_| None).map_err(|error| write(name, error))
             }
@@ -133,7 +137,7 @@ impl<'v, W: Write> Packer<'v, W> {
     }
 }
 
-/// Extended attributes, but overlay's own marks: they are not part of what a container sees.
+/// Returns the extended attributes without overlay's own, which a container does not see.
 fn extended(spot: &Spot) -> Vec<(Vec<u8>, Vec<u8>)> {
     let all = spot.xattrs().unwrap_or_default().into_iter();
     let seen = all.filter(|(key, _)| !key.as_bytes().starts_with(b"trusted.overlay."));

@@ -1,15 +1,16 @@
-//! Where a path of a container leads: its file system, and the path in it.
+//! A path in a container with the file system that it is in.
 //!
-//! The file system is put together here, of descriptors: the container's root, its volumes and binds, and the engine's
-//! files over `/etc`. Memory file systems and the kernel's own (`/proc`, `/sys`, `/dev`) are no part of it.
+//! The file system is composed here from descriptors: the container's root, its volumes and binds, and the engine's
+//! files in `/etc`. It contains no tmpfs, and none of the kernel's file systems (`/proc`, `/sys`, `/dev`).
 
 use std::os::fd::OwnedFd;
-use std::path::{Component, Path, PathBuf};
+use std::path::PathBuf;
 
 use gantry_host::process::Pinned;
-use gantry_rooted::{Access, Last, Root, View};
+use gantry_rooted::{Access, Last, Root, View, clean};
 
-use crate::container::create::blocking;
+use crate::blocking::blocking;
+use crate::container::pinned::init_of;
 use crate::container::{Container, Turn};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -17,40 +18,41 @@ use crate::record::Record;
 use crate::root::{kernel, open_detached, open_read_only};
 use crate::volumes::held::Held;
 
-/// What a runtime mounts whatever the user says.
+/// Directories over which a runtime always mounts something.
 const SYSTEM: [&str; 3] = ["/dev", "/proc", "/sys"];
 
 /// A path and the file system that it is in.
 pub struct Place {
-    /// Nothing outside of it can be reached.
+    /// The file system; nothing outside of it can be reached.
     pub view: View,
-    /// From the root; a slash or `/.` at its end is kept.
+    /// The path from the root; a slash or `/.` at its end is kept.
     pub path: PathBuf,
-    /// The root is read-only for the container, and so for those who copy into it.
+    /// Whether the root is read-only for the container, and so for copies into it.
     pub read_only_root: bool,
-    /// Where the container has something mounted that is no part of the view.
+    /// Mounts of the container that are not part of the view.
     pub covered: Vec<PathBuf>,
-    /// Keeps others from mounting the root for writing, and the container from starting; given back after the view.
+    /// Prevents other tasks from mounting the root for writing, and the container from starting. Released after the
+    /// view.
     pub(super) _turn: Option<Turn>,
-    /// Keeps volumes mounted whose content is elsewhere.
+    /// Keeps volumes mounted whose content has to be mounted.
     pub(super) _held: Option<Held>,
 }
 
-/// What a place is opened for.
+/// The purpose of a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// To look and to take out: others may do so at the same time.
+    /// To read: several places may exist at the same time.
     Read,
-    /// To put in.
+    /// To write.
     Write,
 }
 
 impl Engine {
-    /// Opens the file system in which a container's path is to be resolved.
+    /// Opens the file system in which a container's path is resolved.
     ///
-    /// What is read is a mount of our own. A root that is written to may be mounted once only: that of a running
-    /// container is reached through its init, that of one at rest is mounted here, and who writes to it has the
-    /// container's turn until the place is dropped.
+    /// Reading uses a mount of the engine's own. A root that is written to may be mounted only once: that of a
+    /// running container is reached through the container's init process; that of a container at rest is mounted
+    /// here, and the place holds the container's operation lock until it is dropped.
     pub(crate) async fn place(&self, container: &Container, path: &str, purpose: Purpose) -> Result<Place> {
         let path = absolute(path);
         let (init, turn) = match purpose {
@@ -63,7 +65,7 @@ impl Engine {
         let record = container.record();
         let mounts = match &init {
             Some(_) => Vec::new(),
-            None => self.peers.mounts(&record.snapshotter, container.id()).await?,
+            None => self.peers.snapshots.mounts(&record.snapshotter, container.id()).await?,
         };
         let held = self.hold_for_now(&record.mounts).await?;
         let record = self.volumes.placed_in(record);
@@ -90,45 +92,34 @@ impl Engine {
         .await
     }
 
-    /// The init of a container that runs, or the turn of one at rest.
+    /// The init process of a running container, or the operation lock of one at rest.
     async fn for_writing(&self, container: &Container) -> Result<(Option<Pinned>, Option<Turn>)> {
-        match self.init_of(container).await {
+        match init_of(&self.peers.tasks, container).await {
             Ok(init) => return Ok((Some(init), None)),
             Err(Error::NotRunning(_)) => {}
             Err(error) => return Err(error),
         }
         let turn = container.operate_owned().await;
-        // Who waited for its turn may find it started.
+        // The container may have started while this waited for the lock.
         if container.running_pid().is_ok() {
-            return Ok((Some(self.init_of(container).await?), None));
+            return Ok((Some(init_of(&self.peers.tasks, container).await?), None));
         }
         Ok((None, Some(turn)))
     }
 
-    /// The root of a container alone, without what is mounted over it.
+    /// A container's root without the mounts over it.
     pub(crate) async fn bare_root(&self, container: &Container) -> Result<Root> {
         let record = container.record();
-        let mounts = self.peers.mounts(&record.snapshotter, container.id()).await?;
+        let mounts = self.peers.snapshots.mounts(&record.snapshotter, container.id()).await?;
         blocking(move || open_read_only(&mounts)).await
     }
 
-    /// The container's init, held fast: whoever gets its number after it has ended is not taken for it.
-    pub(crate) async fn init_of(&self, container: &Container) -> Result<Pinned> {
-        let pid = container.running_pid()?;
-        let init = Pinned::open(pid).map_err(kernel)?;
-        // It had the number when it was opened if it has the number now.
-        match self.peers.task(container.id(), "").await?.pid() {
-            Some(now) if now == pid => Ok(init),
-            _ => Err(Error::NotRunning(container.id().to_owned())),
-        }
-    }
-
-    /// What is over a container's root and keeps its content: where, what, and whether it may be written; the outer
-    /// before the inner. A source that has gone is left out.
+    /// The mounts over a container's root that keep their content: path, descriptor, and access; outer mounts before
+    /// inner ones. A source that no longer exists is left out.
     fn over(&self, record: &Record) -> Vec<(PathBuf, OwnedFd, Access)> {
         let mut over = Vec::new();
-        // Those of a container whose network it shared may have gone with that one.
-        let files = self.files_of(record).into_iter();
+        // If the container shared another container's network, its files may have been removed with that container.
+        let files = self.files.of(record).into_iter();
         let files = files.flat_map(|files| {
             [
                 ("/etc/hostname", files.hostname),
@@ -159,7 +150,7 @@ fn covered(record: &Record) -> Vec<PathBuf> {
 }
 
 impl Place {
-    /// Whether the path means what a symlink at its end leads to.
+    /// Whether a symlink at the end of the path is followed.
     pub fn last(&self) -> Last {
         match self.path.as_os_str().as_encoded_bytes() {
             [.., b'/'] | [.., b'/', b'.'] => Last::Follow,
@@ -168,18 +159,9 @@ impl Place {
     }
 }
 
-/// A path from the root; `..` cannot leave it, and a slash or `/.` at its end stays.
+/// A path from the root; `..` cannot leave it, and a slash or `/.` at its end is kept.
 pub fn absolute(text: &str) -> PathBuf {
-    let mut path = PathBuf::from("/");
-    for part in Path::new(text).components() {
-        match part {
-            Component::Normal(name) => path.push(name),
-            Component::ParentDir => {
-                path.pop();
-            }
-            _ => {}
-        }
-    }
+    let mut path = clean(text);
     if text == "." || text.ends_with("/.") {
         path.push(".");
     } else if text.ends_with('/') && path.parent().is_some() {

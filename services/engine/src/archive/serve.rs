@@ -14,40 +14,40 @@ use super::place::{Place, Purpose};
 use super::stat::Found;
 use super::unpack::{Manner, Target};
 use super::{pack, stat};
+use crate::blocking::blocking;
 use crate::container::Container;
-use crate::container::create::blocking;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 
-/// A part of a container that is about to be sent.
+/// A part of a container that will be sent.
 pub struct Getting {
     place: Place,
     found: Found,
 }
 
-/// A directory that is about to be filled.
+/// A directory of a container into which a tar will be unpacked.
 pub struct Putting {
     target: Target,
-    /// Those who wait for the turn that the place has.
+    /// The queue of the container whose turn the place holds.
     turn: Queue,
 }
 
 impl Engine {
-    /// What a path is.
+    /// Describes a path.
     pub async fn archive_stat(&self, name: &str, path: &str) -> Result<PathStat> {
         let (_, place, found) = self.look(name, path).await?;
         Ok(found.view(&place.view))
     }
 
-    /// What a path is, and the means to send it.
+    /// Describes a path, and returns what [`send`] needs.
     pub async fn archive_get(&self, name: &str, path: &str) -> Result<(PathStat, Getting)> {
         let (container, place, found) = self.look(name, path).await?;
-        self.publish_container(&container, "archive-path", BTreeMap::new());
+        self.events.publish_container(&container, "archive-path", BTreeMap::new());
         Ok((found.view(&place.view), Getting { place, found }))
     }
 
     async fn look(&self, name: &str, path: &str) -> Result<(Arc<Container>, Place, Found)> {
-        let container = self.index.find(name)?;
+        let container = self.containers.find(name)?;
         if path.is_empty() {
             return Err(Error::Invalid("bad parameter: path cannot be empty".to_owned()));
         }
@@ -63,11 +63,11 @@ impl Engine {
 
     /// Checks that a tar can be unpacked at a path.
     pub async fn archive_put(&self, request: &PutSpec) -> Result<(Putting, Slot)> {
-        let container = self.index.find(&request.container)?;
+        let container = self.containers.find(&request.container)?;
         if request.path.is_empty() {
             return Err(Error::Invalid("bad parameter: path cannot be empty".to_owned()));
         }
-        // Who waits for a slot holds up nobody.
+        // The slot is taken first, so that waiting for one does not hold the container's turn.
         let slot = self.archives.take().await;
         let place = self.place(&container, &request.path, Purpose::Write).await?;
         let (user, turn) = (container.record().config.user.clone(), container.queue().clone());
@@ -80,20 +80,20 @@ impl Engine {
             Ok(Putting { target: Target::new(place, directory, manner)?, turn })
         })
         .await?;
-        self.publish_container(&container, "extract-to-dir", BTreeMap::new());
+        self.events.publish_container(&container, "extract-to-dir", BTreeMap::new());
         Ok((putting, slot))
     }
 
-    /// The whole root of a container.
+    /// The whole root file system of a container.
     pub async fn export(&self, name: &str) -> Result<Root> {
-        let container = self.index.find(name)?;
+        let container = self.containers.find(name)?;
         let root = self.bare_root(&container).await?;
-        self.publish_container(&container, "export", BTreeMap::new());
+        self.events.publish_container(&container, "export", BTreeMap::new());
         Ok(root)
     }
 }
 
-/// Sends a tar of what was found.
+/// Sends a tar of a path.
 pub async fn send(getting: Getting, stream: UnixStream, slot: Slot) -> Result<()> {
     let stream = Paced::new(stream, slot).map_err(broken)?;
     at_its_pace(move || {
@@ -102,19 +102,19 @@ pub async fn send(getting: Getting, stream: UnixStream, slot: Slot) -> Result<()
     .await
 }
 
-/// Sends a tar of everything in a root.
+/// Sends a tar of a whole root.
 pub async fn send_all(root: Root, stream: UnixStream, slot: Slot) -> Result<()> {
     let stream = Paced::new(stream, slot).map_err(broken)?;
     at_its_pace(move || pack::pack_all(root, BufWriter::with_capacity(256 * 1024, &stream))).await
 }
 
-/// Takes a tar; the stream comes back for the answer.
+/// Unpacks a tar. Returns the stream for the answer.
 pub async fn receive(putting: Putting, stream: UnixStream, slot: Slot) -> Result<(UnixStream, Result<()>)> {
     let Putting { target, turn } = putting;
     let stream = Paced::new(stream, slot).map_err(broken)?.holding(turn);
     let (stream, result) = at_its_pace(move || {
         let result = target.unpack(&stream);
-        // Who waits for the container goes on before the client has its answer.
+        // Gives the container's turn back before the client gets its answer.
         drop(target);
         Ok((stream, result))
     })
@@ -122,11 +122,11 @@ pub async fn receive(putting: Putting, stream: UnixStream, slot: Slot) -> Result
     Ok((stream.into_stream().map_err(broken)?, result))
 }
 
-/// Runs work that goes at the pace of a client on a thread of its own: those of the pool are few, and everybody's.
+/// Runs work that waits for a client on a thread of its own, because the shared pool has few threads.
 async fn at_its_pace<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let (sender, done) = tokio::sync::oneshot::channel();
     let thread = std::thread::Builder::new().name("archive".to_owned());
-    // A service that ends does not wait for the client.
+    // The thread is not joined: a service that ends does not wait for the client.
     thread
         .spawn(move || drop(sender.send(work())))
         .map_err(|source| Error::io("start a thread for", "an archive", source))?;
@@ -137,7 +137,7 @@ fn broken(source: std::io::Error) -> Error {
     Error::io("use", "data socket", source)
 }
 
-/// The numbers of a container's user, by the accounts of its own root.
+/// The user and group id of a container's user, from the account files of its root.
 fn owner_of(place: &Place, user: &str) -> Result<Option<(u32, u32)>> {
     if user.is_empty() {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! What a path is, in the form in which Docker tells it before a copy.
+//! What a path in a container is, in the form in which Docker reports it before a copy.
 
 use std::path::PathBuf;
 
@@ -12,13 +12,13 @@ use crate::root::kernel;
 
 /// A found path.
 pub struct Found {
-    /// What it leads to; a symlink itself unless the path ended in a slash or `/.`.
+    /// The file that the path leads to. A symlink is not followed unless the path ended in a slash or `/.`.
     pub spot: Spot,
-    /// The last part of its name as Docker calls it: `.` for `dir/.`, `/` for the root.
+    /// The last part of the path as Docker names it: `.` for `dir/.`, `/` for the root.
     pub name: String,
 }
 
-/// Looks at a path; `container` and `path` are only for the error.
+/// Looks a path up; `container` and `path` only word the error.
 pub fn find(place: &Place, container: &str, path: &str) -> Result<Found> {
     let spot = locate(place, place.last(), container, path)?;
     let text = place.path.to_string_lossy();
@@ -29,7 +29,7 @@ pub fn find(place: &Place, container: &str, path: &str) -> Result<Found> {
     Ok(Found { spot, name: name.to_owned() })
 }
 
-/// Finds what is at a place, or says in Docker's words why there is nothing.
+/// Finds the file at a place. The error for a missing file has Docker's words.
 pub fn locate(place: &Place, last: Last, container: &str, path: &str) -> Result<Spot> {
     match place.view.walk(&place.path, last) {
         Ok(Walked::Found(spot)) => Ok(spot),
@@ -44,7 +44,7 @@ pub fn locate(place: &Place, last: Last, container: &str, path: &str) -> Result<
 }
 
 impl Found {
-    /// Docker's form.
+    /// Docker's form of the result.
     pub fn view(&self, view: &View) -> PathStat {
         let stat = &self.spot.stat;
         let link_target =
@@ -63,7 +63,8 @@ impl Found {
     }
 }
 
-/// Where a symlink leads in the end; what is not there, and where it goes in circles, as it is written.
+/// Follows a symlink to its end. A target that does not exist, and one in a loop, are returned as the symlink has
+/// them.
 fn target(view: &View, link: &Spot) -> PathBuf {
     match view.walk(&link.path, Last::Follow) {
         Ok(Walked::Found(spot)) => spot.path,
@@ -72,7 +73,7 @@ fn target(view: &View, link: &Spot) -> PathBuf {
     }
 }
 
-/// Kind and permissions as Go's `os.FileMode` has them.
+/// Kind and permissions in the bits of Go's `os.FileMode`.
 fn go_mode(stat: &FileStat) -> u32 {
     let kind = match stat.kind {
         EntryKind::File => 0,

@@ -1,8 +1,9 @@
 //! Unpacks a tar that a client sends into a directory of a container.
 //!
-//! Names that lead out of the directory are refused; every name is resolved inside the container's file system, and the
-//! last part is never followed. What stands in the way of an entry is replaced, unless the client asked that directories
-//! and others keep their kind; what the container has mounted somewhere is never replaced, nor is what holds it.
+//! A name that leads out of the directory is refused. Every name is resolved inside the container's file system, and
+//! the last part is never followed. An entry replaces what exists under its name, unless the client asked that
+//! directories and other files keep their kind. A mount of the container is never replaced, and neither is a
+//! directory that contains one.
 
 mod make;
 
@@ -21,19 +22,19 @@ use super::words;
 use crate::error::{Error, Result};
 use crate::root::kernel;
 
-/// Bytes that are read at once.
+/// Bytes per read.
 const BUFFER: usize = 128 * 1024;
 
-/// How entries are to be made.
+/// How a tar is unpacked.
 #[derive(Clone, Debug, Default)]
 pub struct Manner {
-    /// A directory is not replaced by another kind, nor the other way round.
+    /// Whether to refuse to replace a directory by another kind of file, and the reverse.
     pub keep_kinds: bool,
-    /// Owner and group of everything, instead of what the tar says.
+    /// Owner and group of every entry, in place of those in the tar.
     pub owner: Option<(u32, u32)>,
-    /// The container, as the user named it.
+    /// The container, as the user named it; for errors.
     pub container: String,
-    /// The directory, as the user named it.
+    /// The directory, as the user named it; for errors.
     pub path: String,
 }
 
@@ -45,7 +46,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// Checks that a tar can be unpacked there.
+    /// Checks that a tar can be unpacked into `directory`.
     pub fn new(place: Place, directory: Spot, manner: Manner) -> Result<Target> {
         let within = |mount: &Path| directory.path.starts_with(mount);
         if directory.stat.kind != EntryKind::Directory {
@@ -60,7 +61,7 @@ impl Target {
         Ok(Target { place, directory, manner })
     }
 
-    /// Unpacks, whatever the tar is compressed with.
+    /// Unpacks a tar, which may be compressed.
     pub fn unpack(&self, input: impl Read) -> Result<()> {
         let input = BufReader::with_capacity(BUFFER, input);
         self.unpack_plain(Form::decoded(input).map_err(reading)?)
@@ -73,7 +74,7 @@ impl Target {
             unpacker.entry(&entry, &mut reader)?;
         }
         unpacker.finish()?;
-        // A sender that pads its archive must be able to send all of it.
+        // Reads padding after the archive too, so that the sender can finish sending.
         std::io::copy(&mut reader.into_source(), &mut std::io::sink()).map_err(reading)?;
         Ok(())
     }
@@ -81,9 +82,10 @@ impl Target {
 
 struct Unpacker<'a> {
     target: &'a Target,
-    /// The directory that the last entry was in, by its name in the tar: most entries are beside the one before.
+    /// The directory of the last entry, by its name in the tar. Most entries are in the same directory as the one
+    /// before.
     last: Option<(PathBuf, Spot)>,
-    /// Times of directories, set when nothing is made in them any more.
+    /// Times of directories, set after the last entry was made.
     times: Vec<(PathBuf, Time)>,
 }
 
@@ -93,7 +95,7 @@ impl Unpacker<'_> {
         let name = safe(path)
             .ok_or_else(|| Error::Path(format!("invalid entry name {:?}", path.to_string_lossy())))?;
         let Some(last) = name.file_name().map(OsStr::to_owned) else {
-            // The directory itself: it is there, and keeps what it is.
+            // The directory that the tar is unpacked into exists already and keeps its attributes.
             return Ok(());
         };
         let parent = self.parent(&name)?;
@@ -118,7 +120,7 @@ impl Unpacker<'_> {
         }
         let made = self.target.place.view.child(&parent, &last).map_err(kernel)?;
         let (directory, last) = match made {
-            // By its descriptor, also because it may be a directory of elsewhere that is mounted there.
+            // Set through the descriptor, because something may be mounted over the name.
             Some(made) if is_dir && made.stat.kind == EntryKind::Directory => {
                 (Dir::from(made), OsString::from("."))
             }
@@ -131,7 +133,7 @@ impl Unpacker<'_> {
         Ok(())
     }
 
-    /// A second name for a file, which the tar names from the directory that it is unpacked to.
+    /// Makes a hard link. The tar names the link's target relative to the directory that it is unpacked into.
     fn link(&mut self, entry: &Entry, directory: &Dir, last: &OsStr, name: &Path) -> Result<()> {
         let target = Path::new(OsStr::from_bytes(&entry.link));
         let target = safe(target).ok_or_else(|| {
@@ -148,7 +150,7 @@ impl Unpacker<'_> {
         })
     }
 
-    /// Takes away what stands in the way of an entry. A directory in the place of a directory stays, and is answered.
+    /// Removes what exists under an entry's name. A directory that the entry is a directory for is kept and returned.
     fn make_room(&mut self, parent: &Spot, last: &OsStr, name: &Path, is_dir: bool) -> Result<Option<Spot>> {
         let Some(existing) = self.target.place.view.child(parent, last).map_err(kernel)? else {
             return Ok(None);
@@ -179,14 +181,14 @@ impl Unpacker<'_> {
         Ok(None)
     }
 
-    /// Whether the container has something mounted there or below.
+    /// Whether the container has a mount at this place or below it.
     fn is_mounted(&self, spot: &Spot) -> bool {
         let place = &self.target.place;
         let covered = place.covered.iter().map(PathBuf::as_path);
         place.view.mounted().chain(covered).any(|mount| mount.starts_with(&spot.path))
     }
 
-    /// The directory of an entry, made where it is missing.
+    /// Opens the directory of an entry, and makes it where it is missing.
     fn parent(&mut self, name: &Path) -> Result<Spot> {
         let parent = name.parent().unwrap_or(Path::new(""));
         if let Some((last, spot)) = &self.last
@@ -211,7 +213,7 @@ impl Unpacker<'_> {
                     let changed = Dir::from(directory).set_times(OsStr::new("."), time);
                     changed.map_err(|error| writing("chtimes", &name, error))?;
                 }
-                // A later entry, or the container, has put something else there.
+                // A later entry, or the container, has replaced the directory.
                 _ => {}
             }
         }
@@ -219,7 +221,7 @@ impl Unpacker<'_> {
     }
 }
 
-/// A name without root, `.` and `..`; none for one that leads out.
+/// Returns a name without root, `.` and `..`; `None` for a name that leads out of the directory.
 fn safe(name: &Path) -> Option<PathBuf> {
     let mut path = PathBuf::new();
     for part in name.components() {
@@ -243,7 +245,7 @@ fn reading(error: std::io::Error) -> Error {
     Error::Archive(format!("read: {error}"))
 }
 
-/// A full disk is not the archive's fault.
+/// Tells a full disk from an unreadable archive.
 fn copying(name: &Path, error: tar::Error) -> Error {
     use std::io::ErrorKind::{QuotaExceeded, StorageFull};
     match error {
@@ -254,7 +256,7 @@ fn copying(name: &Path, error: tar::Error) -> Error {
     }
 }
 
-/// A refusal to write, as Docker words it.
+/// Words an error of a write as Docker does.
 fn writing(op: &str, name: &Path, error: gantry_host::Error) -> Error {
     if error.is_out_of_space() {
         return kernel(error);

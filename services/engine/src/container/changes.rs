@@ -1,4 +1,4 @@
-//! What a container has changed of its image: read from the upper directory of its overlay.
+//! Lists what a container has changed relative to its image, from the upper directory of its overlay.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -7,24 +7,23 @@ use gantry_api::engine::{Change, ChangeKind as Kind};
 use gantry_mount::{Mount, Overlay};
 use gantry_rooted::{EntryKind, FileStat, Root};
 
-use super::create::blocking;
-use crate::engine::Engine;
+use crate::blocking::blocking;
+use crate::containers::Containers;
 use crate::error::{Error, Result};
+use crate::peers::Snapshots;
 use crate::root::kernel;
 
-impl Engine {
-    /// Lists the changes, sorted by path.
-    pub async fn changes(&self, name: &str) -> Result<Vec<Change>> {
-        let container = self.index.find(name)?;
-        let record = container.record();
-        let mounts = self.peers.mounts(&record.snapshotter, container.id()).await?;
-        let layers = Layers::of(&mounts)?;
-        blocking(move || layers.changes()).await
-    }
+/// Lists the changes, sorted by path.
+pub async fn changes(containers: &Containers, snapshots: &Snapshots, name: &str) -> Result<Vec<Change>> {
+    let container = containers.find(name)?;
+    let record = container.record();
+    let mounts = snapshots.mounts(&record.snapshotter, container.id()).await?;
+    let layers = Layers::of(&mounts)?;
+    blocking(move || layers.changes()).await
 }
 
-/// What a runtime makes in an empty root so that it can mount something there; no change of the container's own. They
-/// count as if the image had them.
+/// Files and directories that a runtime makes in an empty root in order to mount over them. They are not the
+/// container's changes, so they count as part of the image.
 const MOUNT_POINTS: [&str; 11] = [
     "/.dockerenv",
     "/dev",
@@ -41,15 +40,15 @@ const MOUNT_POINTS: [&str; 11] = [
 
 struct Layers {
     upper: PathBuf,
-    /// The topmost first.
+    /// Topmost first.
     lower: Vec<PathBuf>,
 }
 
 struct Found {
     kind: Kind,
-    /// A directory with the owner and mode that it had before, or that a runtime gives to one that it makes.
+    /// A directory with the same owner and mode as before, or as a runtime makes it.
     as_made: bool,
-    /// Told only if something below it is.
+    /// Reported only if something below it is reported.
     only_with_others: bool,
 }
 
@@ -58,7 +57,7 @@ impl Layers {
         let overlay = mounts.iter().find_map(Overlay::of);
         match (overlay.map(|overlay| (overlay.upper, overlay.lower)), mounts) {
             (Some((Some(upper), lower)), _) => Ok(Layers { upper: upper.files, lower }),
-            // An image without layers: everything there is was added.
+            // An image without layers: everything in the root is an addition.
             (None, [single]) if single.fs_type == "bind" => {
                 Ok(Layers { upper: PathBuf::from(&single.source), lower: Vec::new() })
             }
@@ -72,11 +71,11 @@ impl Layers {
         let lower = self.lower.iter().map(open).collect::<Result<Vec<Root>>>()?;
         let mut found = BTreeMap::new();
         let mut ahead = vec![PathBuf::from("/")];
-        // No recursion: how deep the directories are is the container's choice.
+        // Not recursive, because the container decides how deep its directories are.
         while let Some(directory) = ahead.pop() {
             let entries = match upper.read_dir(&directory) {
                 Ok(entries) => entries,
-                // The container may have removed it meanwhile.
+                // The container may have removed the directory meanwhile.
                 Err(error) if is_gone(&error) && directory != Path::new("/") => continue,
                 Err(error) => return Err(kernel(error)),
             };
@@ -122,11 +121,11 @@ impl Found {
     }
 }
 
-/// What is to be told, sorted by path.
+/// The changes to report, sorted by path.
 fn told(found: BTreeMap<PathBuf, Found>) -> Vec<Change> {
     let mut with_others = BTreeSet::new();
     let mut changes = Vec::with_capacity(found.len());
-    // Backwards: what is in a directory comes before the directory.
+    // In reverse order, so that a directory's content comes before the directory.
     for (path, found) in found.into_iter().rev() {
         if found.only_with_others && !with_others.contains(&path) {
             continue;
@@ -140,7 +139,7 @@ fn told(found: BTreeMap<PathBuf, Found>) -> Vec<Change> {
     changes
 }
 
-/// What the image has at a path, if it has anything there.
+/// The file that the image has at a path, if any.
 fn before(lower: &[Root], path: &Path) -> Option<FileStat> {
     for layer in lower {
         match layer.stat(path) {
@@ -148,7 +147,7 @@ fn before(lower: &[Root], path: &Path) -> Option<FileStat> {
                 let stat = FileStat::from_raw(&stat);
                 return (!stat.is_whiteout()).then_some(stat);
             }
-            // A file or a mark of removal on the way hides what the layers further down have.
+            // A file or a whiteout on the way hides the path in the layers below.
             Err(error) if is_kind(&error, std::io::ErrorKind::NotADirectory) => return None,
             Err(_) => {}
         }
@@ -173,7 +172,7 @@ fn is_kind(error: &gantry_host::Error, kind: std::io::ErrorKind) -> bool {
 mod tests {
     use super::*;
 
-    /// An image of one layer under a container's own; files have a content, names that end in `/` are directories.
+    /// A container over an image with one layer. Files have content; names that end in `/` are directories.
     struct Stage {
         _directory: tempfile::TempDir,
         layers: Layers,
@@ -204,7 +203,7 @@ mod tests {
             stage
         }
 
-        /// The empty files that a runtime makes to mount over them.
+        /// Adds the empty files that a runtime makes in order to mount over them.
         fn started(self) -> Stage {
             for name in ["etc/hosts", "etc/hostname", "etc/resolv.conf", "dev/", "proc/", "sys/"] {
                 let path = self.layers.upper.join(name);
@@ -248,7 +247,7 @@ mod tests {
     #[test]
     fn root_starting_a_container_changes_nothing() {
         assert_eq!(Stage::new(&["etc/passwd"], &["etc/"]).started().told(), [""; 0]);
-        // An image without any of the directories.
+        // An image that has none of the directories.
         assert_eq!(Stage::new(&["program"], &[]).started().told(), [""; 0]);
     }
 

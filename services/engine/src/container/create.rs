@@ -1,37 +1,38 @@
-//! Making a container: all checks first, then the steps, each of which finds itself done when it is repeated.
+//! Creates a container: first all checks, then the steps, each of which succeeds if it is already done.
 //!
-//! 1. the intent is written (stage `Creating`) under a reserved name;
-//! 2. tasks gets the container record, and the root that it keeps is prepared;
-//! 3. the root gets what every root has, volumes are made and filled;
-//! 4. the record becomes `Ready`, and the id is answered.
+//! 1. The intent is written (stage `Creating`) under a reserved name.
+//! 2. The tasks service gets the container record, and the root that the record keeps is prepared.
+//! 3. The root gets what every root has; volumes are created and filled.
+//! 4. The record becomes `Ready`, and the client gets the id.
 //!
-//! A failure, or recovery after a crash, unmakes a container that did not become `Ready` with the code that removes one.
+//! If a step fails, or the engine crashes, a container that has not become `Ready` is removed by the same code that
+//! removes containers.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use gantry_api::engine::{ContainerConfig, CreateSpec, Created, HostConfig};
+use gantry_api::images::Image;
 use gantry_failpoint::failpoint;
 use gantry_mount::Mount;
 use gantry_spec::{Namespace, masked};
 use oci_spec::runtime::Spec;
 
+use crate::blocking::blocking;
 use crate::container::Container;
 use crate::container::life::Life;
 use crate::container::mode::{IpcMode, NetworkMode, PidMode, container_of};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::image::ImageConfig;
-use crate::peers::Image;
 use crate::record::{MountRecord, Record, Stage, VolumeRecord};
-use crate::volumes::notation::cleaned as cleaned_path;
 use crate::{names, spec, time};
 
-/// How long a name is waited for whose container is being unmade.
+/// How long to wait for a name whose container is being removed.
 const UNMADE: std::time::Duration = std::time::Duration::from_secs(5);
 
 impl Engine {
-    /// Makes a container. Durable when it returns.
+    /// Creates a container, which is durable when this returns.
     pub async fn create(&self, request: CreateSpec) -> Result<Created> {
         let asked = request.config;
         let mut host = request.host;
@@ -40,16 +41,17 @@ impl Engine {
         }
         default_network(&asked, &mut host);
         let (image, networks) = tokio::join!(
-            self.peers.resolve_image(&asked.image, &request.platform),
+            self.peers.images.resolve(&asked.image, &request.platform),
             self.networks(&asked, &host, request.networks),
         );
-        // A missing image is told before anything else: the client then pulls it and asks again.
+        // A missing image is reported first, because the client then pulls it and tries again.
         let image = image?;
         let image_config = ImageConfig::parse(&image.config_json)?;
         let id = names::new_id();
-        let mut warnings = super::validate::check(&asked, &host, &self.log_drivers)?;
+        let mut warnings = super::validate::check(&asked, &host, &self.logs.drivers)?;
+        self.logs.drivers.find(host.log_config.as_ref()).await?;
         super::validate::cgroup_parent(&host, &self.facts)?;
-        let links = self.take_links(&mut host)?;
+        let links = self.containers.take_links(&mut host)?;
         warnings.extend(ignored(&asked, &host, api_at_least(&request.api_version, 44)));
         let config = image_config.merge(asked);
         let mut config = self.with_hostname(config, &host, &id);
@@ -73,32 +75,32 @@ impl Engine {
             networks,
             mounts,
             image_name: image_name(&config.image, &image),
-            image_id: image.id.clone(),
-            manifest_digest: manifest.digest,
-            manifest_size: manifest.size,
+            image_id: image.id().to_string(),
+            manifest_digest: manifest.digest.to_string(),
+            manifest_size: i64::try_from(manifest.size).unwrap_or(i64::MAX),
             manifest_media_type: manifest.media_type,
             command,
             platform: "linux".to_owned(),
             snapshotter: self.snapshotter.clone(),
-            chain_id: image.chain_id.clone(),
+            chain_id: image.chain_id().map(|chain| chain.to_string()).unwrap_or_default(),
             recursive_read_only: api_at_least(&request.api_version, 44),
             keep_volumes: false,
             links,
             config,
             host,
         };
-        // What could not be started later is refused now.
+        // A configuration that cannot be started is refused now.
         let spec = match self.preliminary_spec(&record) {
             Ok(spec) => spec,
             Err(error) => {
-                self.index.release(&record.name, &id);
+                self.containers.index.release(&record.name, &id);
                 return Err(error);
             }
         };
         match self.make(record, &spec, &request.platform).await {
             Ok(container) => {
                 failpoint!("engine.create.ready", infallible);
-                self.publish_container(&container, "create", BTreeMap::new());
+                self.events.publish_container(&container, "create", BTreeMap::new());
                 Ok(Created { id, warnings })
             }
             Err(error) => Err(error),
@@ -108,19 +110,21 @@ impl Engine {
     async fn make(&self, record: Record, spec: &Spec, platform: &str) -> Result<Arc<Container>> {
         let life = Life::default();
         let state = life.recorded();
-        let container = Arc::new(Container::new(record.clone(), life, self.index.generation()));
-        if let Err(error) = self.store.put(&record, &state).await {
-            self.index.release(&record.name, &record.id);
+        let container = Container::new(record.clone(), life, self.containers.index.generation());
+        let container = container.inspect_err(|_| self.containers.index.release(&record.name, &record.id))?;
+        let container = Arc::new(container);
+        if let Err(error) = self.containers.store.put(&record, &state).await {
+            self.containers.index.release(&record.name, &record.id);
             return Err(error);
         }
-        // It can be found from here on (its volumes are in use), but whoever wants to change it waits for its turn.
+        // The container can be found from here on (its volumes are in use), but changes wait for the lock.
         let turn = container.operate().await;
-        self.index.insert(Arc::clone(&container));
-        self.rename_children(&record.links);
+        self.containers.index.insert(Arc::clone(&container));
+        self.containers.rename_children(&record.links);
         let made = match self.make_steps(&container, spec, platform).await {
             Ok(mounts) => {
                 let ready = Record { stage: Stage::Ready, mounts, ..record };
-                let written = self.store.put(&ready, &state).await;
+                let written = self.containers.store.put(&ready, &state).await;
                 written.map(|()| container.set_record(ready))
             }
             Err(error) => Err(error),
@@ -160,10 +164,10 @@ impl Engine {
         let places = blocking(move || super::skeleton::prepare(&mounts, &of)).await?;
         failpoint!("engine.create.laid");
         self.view_images(record).await?;
-        let made = |volume: &VolumeRecord| self.publish_volume(&volume.name, &volume.driver, "create");
+        let made = |volume: &VolumeRecord| self.events.publish_volume(&volume.name, &volume.driver, "create");
         let mounts = self.volumes.provide(&record.mounts, made).await?;
         failpoint!("engine.create.provided");
-        // Where the image has nothing, there is nothing to take over.
+        // If the image has nothing at the place, there is nothing to copy.
         let filled = mounts.iter().filter(|mount| !places.contains(&mount.point.destination));
         let filled: Vec<MountRecord> = filled.cloned().collect();
         let fillable: Vec<MountRecord> =
@@ -172,32 +176,32 @@ impl Engine {
         self.volumes.fill(&rootfs, self.volumes.placed(&filled).iter()).await?;
         drop(held);
         failpoint!("engine.create.filled");
-        // Who looked at the container meanwhile may have asked already.
+        // A client that inspected the container meanwhile may have set it already.
         let _ = container.mounts.set(rootfs);
         Ok(mounts)
     }
 
-    /// Reserves a name. One whose container is just being unmade, as after a crash in the middle of its making,
-    /// is waited for: its user cannot see what is in the way.
+    /// Reserves a name. If the name's container is being removed, as after a crash during its creation, this waits
+    /// for the removal, because users cannot see that container.
     async fn take_name(&self, wanted: &str, id: &str) -> Result<String> {
-        let taken = match self.index.reserve(wanted, id) {
+        let taken = match self.containers.index.reserve(wanted, id) {
             Err(Error::NameInUse { name, id }) => Error::NameInUse { name, id },
             result => return result,
         };
         let Error::NameInUse { id: owner, .. } = &taken else { return Err(taken) };
-        if let Ok(container) = self.index.find(owner) {
+        if let Ok(container) = self.containers.find(owner) {
             if !container.life().is_going() {
                 return Err(taken);
             }
             let mut watch = container.watch();
-            // Whether it went in time is seen below.
+            // The next reservation shows whether the removal was in time.
             let _ = tokio::time::timeout(UNMADE, watch.wait_for(Life::is_removed)).await;
         }
-        self.index.reserve(wanted, id)
+        self.containers.index.reserve(wanted, id)
     }
 
-    /// Makes the container record and then the root that it keeps: in this order no collection of garbage can
-    /// find the root without its keeper. Only a root that cannot be made asks whether its image is unpacked.
+    /// Makes the container record and then the root that it keeps: in this order no garbage collection finds the root
+    /// without its keeper. Only if the root cannot be made, this checks that the image is unpacked.
     async fn make_root(
         &self,
         record: &Record,
@@ -206,23 +210,24 @@ impl Engine {
         platform: &str,
     ) -> Result<Vec<Mount>> {
         let image = if record.image_name.is_empty() { &record.image_id } else { &record.image_name };
-        self.peers.create_record(&record.id, image, labels, &record.snapshotter, spec).await?;
-        let prepare = || self.peers.prepare(&record.snapshotter, &record.id, &record.chain_id);
+        self.peers.records.create(&record.id, image, labels, &record.snapshotter, spec).await?;
+        let prepare = || self.peers.snapshots.prepare(&record.snapshotter, &record.id, &record.chain_id);
         match prepare().await {
             Err(error) if error.peer_code() == Some(tonic::Code::NotFound) => {
-                self.peers.ensure_unpacked(&record.config.image, platform, &record.snapshotter).await?;
+                self.peers.images.unpack(&record.config.image, platform, &record.snapshotter).await?;
                 prepare().await
             }
             prepared => prepared,
         }
     }
 
-    /// Gives a container without a hostname one: its short id, the host's, or the one of whose network it shares.
+    /// Sets the host name of a container that has none: its short id, the host's name, or that of the container whose
+    /// network it shares.
     fn with_hostname(&self, mut config: ContainerConfig, host: &HostConfig, id: &str) -> ContainerConfig {
         match NetworkMode::of(&host.network_mode) {
             NetworkMode::Container(other) => {
-                // Whether the other one exists is checked elsewhere.
-                if let Ok(other) = self.index.find(other) {
+                // Another check refuses a container that does not exist.
+                if let Ok(other) = self.containers.find(other) {
                     config.hostname.clone_from(&other.record().config.hostname);
                 }
             }
@@ -233,12 +238,12 @@ impl Engine {
         config
     }
 
-    /// Writes into the request what Docker shows for what was left out.
+    /// Fills the request's missing values with those that Docker shows.
     fn fill_defaults(&self, host: &mut HostConfig, warnings: &mut Vec<String>) -> Result<()> {
-        // By id from here on: the other container may be renamed.
+        // Replaced by the id, because the other container may be renamed.
         for mode in [&mut host.pid_mode, &mut host.ipc_mode, &mut host.network_mode] {
             if let Some(other) = container_of(mode) {
-                let id = self.index.find(other)?.id().to_owned();
+                let id = self.containers.find(other)?.id().to_owned();
                 *mode = format!("container:{id}");
             }
         }
@@ -262,7 +267,7 @@ impl Engine {
         if restart.name.is_empty() {
             restart.name = "no".to_owned();
         }
-        // Who shares that much with the host has no label of its own.
+        // A container that shares these namespaces with the host has no SELinux label of its own.
         let shares = host.privileged
             || PidMode::of(&host.pid_mode) == PidMode::Host
             || IpcMode::of(&host.ipc_mode) == IpcMode::Host;
@@ -303,7 +308,7 @@ impl Engine {
     pub(crate) fn preliminary_spec(&self, record: &Record) -> Result<Spec> {
         let around = spec::Surroundings {
             host: &self.facts,
-            netns: Namespace::Path(self.peers.netns_path(&record.id)),
+            netns: Namespace::Path(self.peers.networks.netns_path(&record.id)),
             shared: spec::Shared::default(),
             files: None,
             init: &self.init,
@@ -314,15 +319,14 @@ impl Engine {
     }
 }
 
-/// A container's labels as containerd takes them: those are shorter than Docker's may be; the longer ones are only the
-/// engine's.
+/// A container's labels for containerd, which limits their length. The engine alone keeps longer ones.
 pub(crate) fn containerd_labels(record: &Record) -> HashMap<String, String> {
     let short = |(key, value): &(&String, &String)| key.len() + value.len() <= 4096;
     let labels = record.config.labels.iter().filter(short).map(|(key, value)| (key.clone(), value.clone()));
     labels.chain(crate::volumes::images::references(record)).collect()
 }
 
-/// A client that hears "not found" pulls the image and asks again: only the image may be missing in that way.
+/// A client that gets "not found" pulls the image and tries again, so only a missing image may have that code.
 fn not_the_image(error: Error) -> Error {
     match error {
         Error::NoSuchContainer(name) => Error::Invalid(Error::NoSuchContainer(name).to_string()),
@@ -330,7 +334,7 @@ fn not_the_image(error: Error) -> Error {
     }
 }
 
-/// What Docker takes from old clients with a warning.
+/// Warnings for fields that Docker accepts from old clients and ignores.
 fn ignored(config: &ContainerConfig, host: &HostConfig, is_new: bool) -> Vec<String> {
     let mut warnings = Vec::new();
     if is_new && !config.mac_address.is_empty() {
@@ -342,7 +346,7 @@ fn ignored(config: &ContainerConfig, host: &HostConfig, is_new: bool) -> Vec<Str
     warnings
 }
 
-/// The network that a container is on when it says nothing.
+/// The network of a container whose configuration names none.
 fn default_network(config: &ContainerConfig, host: &mut HostConfig) {
     if config.network_disabled {
         host.network_mode = "none".to_owned();
@@ -361,7 +365,7 @@ fn command_of(config: &ContainerConfig) -> Result<Vec<String>> {
     Ok(command)
 }
 
-/// The canonical name that the user meant; empty when the image was named by its id.
+/// The canonical name that the user meant; empty if the image was named by its id.
 fn image_name(asked: &str, image: &Image) -> String {
     match gantry_types::Reference::parse_normalized(asked) {
         Ok(reference) => {
@@ -373,14 +377,8 @@ fn image_name(asked: &str, image: &Image) -> String {
 }
 
 fn check_platform(image: &Image, asked: &str, warnings: &mut Vec<String>) {
-    let Some(platform) = &image.platform else { return };
-    let host = gantry_types::Platform::host().to_string();
-    let found = if platform.variant.is_empty() {
-        format!("{}/{}", platform.os, platform.architecture)
-    } else {
-        format!("{}/{}/{}", platform.os, platform.architecture, platform.variant)
-    };
-    let same = host == found || host.starts_with(&format!("{}/{}", platform.os, platform.architecture));
+    let (found, host) = (&image.platform, gantry_types::Platform::host());
+    let same = host.to_string().starts_with(&format!("{}/{}", found.os(), found.architecture()));
     if asked.is_empty() && !same {
         warnings.push(format!(
             "The requested image's platform ({found}) does not match the detected host platform ({host}) and no specific platform was requested"
@@ -388,7 +386,7 @@ fn check_platform(image: &Image, asked: &str, warnings: &mut Vec<String>) {
     }
 }
 
-/// Whether a client's API version is at least 1.`minor`; an empty one is the newest.
+/// Whether a client's API version is at least 1.`minor`; an empty version is the newest.
 fn api_at_least(version: &str, minor: u32) -> bool {
     match version.split_once('.') {
         Some(("1", text)) => text.parse::<u32>().is_ok_and(|found| found >= minor),
@@ -396,17 +394,7 @@ fn api_at_least(version: &str, minor: u32) -> bool {
     }
 }
 
-/// An absolute path without `.`, `..` and doubled slashes; empty stays empty.
+/// An absolute path without `.`, `..` and doubled slashes; an empty path stays empty.
 fn cleaned(directory: &str) -> String {
-    if directory.is_empty() { String::new() } else { cleaned_path(directory).display().to_string() }
-}
-
-/// Runs blocking work where it does not hold up others.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(panic) => Err(Error::Broken(format!("blocking work ended early: {panic}"))),
-    }
+    if directory.is_empty() { String::new() } else { gantry_rooted::clean(directory).display().to_string() }
 }

@@ -1,4 +1,4 @@
-//! What a user wants of a container's endpoint on a network, checked before anything is made.
+//! Checks what a user asks of a container's endpoint on a network, before anything is made.
 
 use std::net::IpAddr;
 
@@ -8,10 +8,10 @@ use gantry_api::network::{Network, Subnet};
 use super::network::{in_network, is_predefined};
 use crate::error::{Error, Result};
 
-/// The option with kernel settings of the interface.
+/// The driver option with kernel settings of the interface.
 const SYSCTLS: &str = "com.docker.network.endpoint.sysctls";
 
-/// Refuses what no network can give.
+/// Refuses settings that no network supports.
 pub fn check_built(settings: &EndpointSettings) -> Result<()> {
     if !settings.link_local_ips.is_empty() {
         return Err(Error::NotBuilt("link-local addresses of endpoints are not supported".to_owned()));
@@ -22,7 +22,7 @@ pub fn check_built(settings: &EndpointSettings) -> Result<()> {
     Ok(())
 }
 
-/// Refuses what the network cannot give.
+/// Refuses settings that this network does not support.
 pub fn check(network: &Network, settings: &EndpointSettings) -> Result<()> {
     check_built(settings)?;
     let mut wrong = Vec::new();
@@ -65,7 +65,7 @@ pub fn check(network: &Network, settings: &EndpointSettings) -> Result<()> {
     }
 }
 
-/// Whether an address is of a subnet, written as `10.0.0.0/8`.
+/// Whether an address is in a subnet, written as `10.0.0.0/8`.
 fn contains(subnet: &str, address: IpAddr) -> bool {
     let bits = |address: IpAddr| match address {
         IpAddr::V4(address) => (u128::from(address.to_bits()) << 96, 32),
@@ -74,18 +74,18 @@ fn contains(subnet: &str, address: IpAddr) -> bool {
     let Some((base, prefix)) = subnet.split_once('/') else { return false };
     let (Ok(base), Ok(prefix)) = (base.parse::<IpAddr>(), prefix.parse::<u32>()) else { return false };
     let ((base, width), (address, other)) = (bits(base), bits(address));
-    // What is left of the prefix; a shift by all bits leaves nothing, and nothing differs.
+    // Compares the prefix only. A shift by all bits yields `None`: the prefix is empty and every address matches.
     width == other && (base ^ address).checked_shr(128 - prefix.min(width)).unwrap_or(0) == 0
 }
 
-/// Empty, or six bytes in hexadecimal.
+/// Accepts the empty text, or six bytes in hexadecimal.
 fn check_mac(text: &str) -> Result<()> {
     let byte = |part: &str| part.len() == 2 && part.bytes().all(|digit| digit.is_ascii_hexdigit());
     let valid = text.split([':', '-']).count() == 6 && text.split([':', '-']).all(byte);
     if text.is_empty() || valid { Ok(()) } else { Err(Error::Invalid(format!("invalid MAC address {text}"))) }
 }
 
-/// Brings the container's one hardware address, which old clients ask for, and that of its main endpoint together.
+/// Makes the container's one hardware address (which old clients send) and that of its main endpoint the same.
 pub fn one_mac(config: &ContainerConfig, main: &str, settings: &mut EndpointSettings) -> Result<()> {
     check_mac(&config.mac_address).map_err(in_network(main))?;
     if config.mac_address.is_empty() || config.mac_address == settings.mac_address {

@@ -1,27 +1,28 @@
-//! The end of a run: waited for, published, written, and only then cleared away.
+//! The end of a run: the engine waits for it, publishes it, records it, and only then cleans up.
 //!
-//! One long call to tasks waits for each running container; while tasks is away it is made again and again. Who waits for the
-//! container hears of the exit before its network is taken down.
+//! One long call to the tasks service waits for each running container; while the service is away, the call is
+//! repeated. Clients that wait for the container get its exit before its network is removed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_failpoint::failpoint;
+use gantry_types::ProcessId;
 
 use super::Container;
 use super::life::{End, Illegal};
 use super::start::By;
 use super::validate::policy_of;
 use crate::engine::Engine;
-use crate::peers::{Exit, Shortage, Task};
+use crate::peers::{Exit, Task, Tasks};
 use crate::time;
 
-/// Between attempts to reach tasks.
+/// Time between attempts to reach the tasks service.
 const RETRY: Duration = Duration::from_millis(200);
-/// Between attempts to hear of events.
+/// Time between attempts to subscribe to events.
 pub(super) const RESUBSCRIBE: Duration = Duration::from_millis(20);
-/// What is recorded when nobody knows how the process ended.
+/// The exit code that is recorded if the process's exit code is unknown.
 const UNKNOWN: i32 = 255;
 
 impl Engine {
@@ -29,7 +30,7 @@ impl Engine {
     pub(crate) fn monitor(&self, container: &Arc<Container>, run: u64) {
         let (engine, container) = (self.clone(), Arc::clone(container));
         self.spawn("wait for a container", async move {
-            let exit = engine.exit_of(container.id()).await;
+            let exit = exit_of(&engine.peers.tasks, &container.init()).await;
             let _turn = container.operate().await;
             if container.life().is_in(run) {
                 engine.ended(&container, exit).await;
@@ -37,31 +38,12 @@ impl Engine {
         });
     }
 
-    /// How a container's process ended, as soon as it has.
-    async fn exit_of(&self, id: &str) -> Exit {
-        loop {
-            match self.peers.wait_task(id, "").await {
-                Ok(exit) => return exit,
-                Err(status) if status.code() == tonic::Code::NotFound => {
-                    // Tasks may not have found its shims yet after a start of its own.
-                    match self.peers.task(id, "").await {
-                        Ok(Task::Absent) => return Exit { code: UNKNOWN, at: time::now() },
-                        Ok(Task::Stopped(exit)) => return exit,
-                        Ok(_) | Err(_) => {}
-                    }
-                }
-                Err(status) => tracing::debug!(container = id, error = status.message(), "waiting for tasks"),
-            }
-            tokio::time::sleep(RETRY).await;
-        }
-    }
-
     /// Takes the end of a run in; the caller has the container's turn.
     pub(crate) async fn ended(&self, container: &Arc<Container>, exit: Exit) {
         let record = container.record();
         let policy = policy_of(&record.host).unwrap_or_default();
         let finished_at = if exit.at == 0 { time::now() } else { exit.at };
-        // Whoever asked for it hears of the end before this is over: what is wanted is read with it.
+        // The wishes for the time after the end are read in the same change, so that their callers see the end first.
         let ended = container.change(|life| {
             let end = life.end(exit.code, finished_at, |past| {
                 let again = policy.after_exit(exit.code, past.restart_count, past.stopped_by_hand);
@@ -82,28 +64,28 @@ impl Engine {
         failpoint!("engine.exit.taken", infallible);
         let restart = restarts.then(|| container.backoff.lock().next(ran));
         if untold_shortage {
-            self.publish_container(container, "oom", BTreeMap::new());
+            self.events.publish_container(container, "oom", BTreeMap::new());
         }
-        // Docker's order: a container that dies has lost what it had.
+        // Docker's order: a container's networks and volumes are gone before it dies.
         self.publish_networks(container, netns.as_deref(), "disconnect").await;
-        self.publish_unmounts(container);
+        self.events.publish_unmounts(container);
         self.release_volumes(container).await;
         if stopped {
-            self.publish_container(container, "stop", BTreeMap::new());
+            self.events.publish_container(container, "stop", BTreeMap::new());
         }
         let more = BTreeMap::from([
             ("exitCode".to_owned(), exit.code.to_string()),
             ("execDuration".to_owned(), ran.as_secs().to_string()),
         ]);
-        self.publish_container(container, "die", more);
-        self.forget_execs(container).await;
+        self.events.publish_container(container, "die", more);
+        self.execs.forget(container).await;
         self.release_shm(container).await;
 
         if record.host.auto_remove {
-            self.shipped(container).await;
+            self.logs.shipped(container).await;
         }
         if record.host.auto_remove && !kept {
-            // The removal writes down that it goes on, and takes everything else down itself.
+            // The removal records that it continues, and removes everything else itself.
             if let Err(error) = self.remove_locked(container).await {
                 tracing::error!(container = %container.id(), error = %gantry_rpc::chain(&error), "container not removed after its end");
             }
@@ -112,16 +94,16 @@ impl Engine {
         let state = container.life().recorded();
         let ((written, task), network) = tokio::join!(
             async {
-                // Until it is written here, only tasks knows after a crash how the process ended.
-                match self.store.put_state(container.id(), &state).await {
+                // Until this is written, only the tasks service knows after a crash how the process ended.
+                match self.containers.store.put_state(container.id(), &state).await {
                     Ok(()) => {
                         failpoint!("engine.exit.recorded", infallible);
-                        (Ok(()), self.peers.delete_task(container.id()).await)
+                        (Ok(()), self.peers.tasks.delete(container.task()).await)
                     }
                     failed => (failed, Ok(())),
                 }
             },
-            self.peers.detach(container.id()),
+            self.peers.networks.detach(container.id()),
         );
         for failed in [written, task, network].into_iter().filter_map(Result::err) {
             tracing::warn!(container = %container.id(), error = %gantry_rpc::chain(&failed), "after a container's end");
@@ -132,7 +114,7 @@ impl Engine {
         }
     }
 
-    /// Starts a container again after a while, unless somebody has done something with it meanwhile.
+    /// Starts a container again after a delay, unless it has changed meanwhile.
     pub(crate) fn restart_later(&self, container: &Arc<Container>, delay: Duration) {
         let (engine, container) = (self.clone(), Arc::clone(container));
         let run = container.life().run();
@@ -151,7 +133,8 @@ impl Engine {
         });
     }
 
-    /// A start by the policy that failed is to the policy what a run is that failed: it says whether to try again.
+    /// A restart that fails counts for the restart policy like a run that failed: the policy decides whether to try
+    /// again.
     async fn after_failed_restart(&self, container: &Arc<Container>) {
         let record = container.record();
         let policy = policy_of(&record.host).unwrap_or_default();
@@ -165,7 +148,7 @@ impl Engine {
         }
         let delay = container.backoff.lock().next(Duration::ZERO);
         let written = match container.change(|life| life.retry().map(|()| life.recorded())) {
-            Ok(state) => self.store.put_state(container.id(), &state).await,
+            Ok(state) => self.containers.store.put_state(container.id(), &state).await,
             Err(illegal) => Err(illegal.into()),
         };
         if let Err(error) = written {
@@ -173,38 +156,25 @@ impl Engine {
         }
         self.restart_later(container, delay);
     }
+}
 
-    /// Listens to tasks' reports of containers that ran out of memory.
-    pub(crate) fn listen_for_oom(&self) {
-        let engine = self.clone();
-        self.spawn("listen for memory shortage", async move {
-            loop {
-                if let Ok(mut events) = engine.peers.shortages().await {
-                    while let Some(shortage) = events.next().await {
-                        engine.take_oom(&shortage);
-                    }
+/// Waits for a container's process to end, and returns how it ended.
+async fn exit_of(tasks: &Tasks, process: &ProcessId) -> Exit {
+    loop {
+        match tasks.wait(process).await {
+            Ok(exit) => return exit,
+            Err(error) if error.peer_code() == Some(tonic::Code::NotFound) => {
+                // After its own start, the tasks service may not have found its shims yet.
+                match tasks.get(process).await {
+                    Ok(Task::Absent) => return Exit { code: UNKNOWN, at: time::now() },
+                    Ok(Task::Stopped(exit)) => return exit,
+                    Ok(_) | Err(_) => {}
                 }
-                // What is reported meanwhile is not heard of.
-                tokio::time::sleep(RESUBSCRIBE).await;
             }
-        });
-    }
-
-    fn take_oom(&self, shortage: &Shortage) {
-        let Ok(container) = self.index.find(&shortage.container) else { return };
-        if container.change(|life| life.take_shortage(shortage.at)) {
-            self.publish_container(&container, "oom", BTreeMap::new());
-            let engine = self.clone();
-            self.spawn("record a memory shortage", async move {
-                let _turn = container.operate().await;
-                if container.life().is_removed() {
-                    return;
-                }
-                let state = container.life().recorded();
-                if let Err(error) = engine.store.put_state(container.id(), &state).await {
-                    tracing::warn!(container = %container.id(), error = %gantry_rpc::chain(&error), "state not recorded");
-                }
-            });
+            Err(error) => {
+                tracing::debug!(container = %process.container, error = %gantry_rpc::chain(&error), "waiting for tasks");
+            }
         }
+        tokio::time::sleep(RETRY).await;
     }
 }

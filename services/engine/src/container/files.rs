@@ -1,40 +1,63 @@
-//! The three files that are mounted over `/etc`: hosts, hostname, resolv.conf.
+//! The three files that are mounted in `/etc`: hosts, hostname, resolv.conf.
 //!
-//! They are rewritten in place, because a container holds them by their inodes. Each start writes them anew; while the
-//! container runs, what it changed in them itself stays.
+//! They are rewritten in place, because a container's mounts hold their inodes. Each start writes them completely.
+//! While the container runs, the engine keeps the changes that the container makes.
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use gantry_api::network::Netns;
 use gantry_spec::RuntimeFiles;
 
-use super::create::blocking;
 use super::hosts::{self, Line};
 use super::links;
 use super::mode::NetworkMode;
 use super::network::DEFAULT;
-use crate::engine::Engine;
+use crate::blocking::blocking;
+use crate::containers::Containers;
 use crate::error::{Error, Result};
+use crate::paths::Paths;
+use crate::peers::Networks;
 use crate::record::Record;
 
-/// Where user-defined networks answer names.
+/// The address of the name service on user-defined networks.
 const NAME_SERVICE: &str = "127.0.0.11";
-/// Used where the host has no name server that a container could reach.
+/// Used if the host has no name server that a container can reach.
 const PUBLIC_SERVERS: [&str; 2] = ["8.8.8.8", "8.8.4.4"];
-/// The host's, also where it only points to a local stub.
+/// The host's files; the second one is used if the first only names a local stub resolver.
 const HOST_RESOLV: [&str; 2] = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"];
 
-impl Engine {
-    /// Writes the files of a container that is about to start. `netns` is `None` on the host's network.
-    pub(crate) async fn write_files(&self, record: &Record, netns: Option<&Netns>) -> Result<()> {
+/// The files of containers. Cheap to clone.
+#[derive(Clone)]
+pub struct Files {
+    pub(super) containers: Containers,
+    networks: Networks,
+    pub(super) paths: Paths,
+    /// Held while lines about other containers are looked up and written into hosts files.
+    pub(super) hosts: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Files {
+    /// The files of these containers.
+    pub fn new(containers: &Containers, networks: &Networks, paths: &Paths) -> Files {
+        Files {
+            containers: containers.clone(),
+            networks: networks.clone(),
+            paths: paths.clone(),
+            hosts: Arc::default(),
+        }
+    }
+
+    /// Writes the files of a container that is about to start. `netns` is `None` for the host's network.
+    pub(crate) async fn write(&self, record: &Record, netns: Option<&Netns>) -> Result<()> {
         let files = self.paths.files(&record.id);
         let gateways = self.host_gateways(record).await?;
         let resolv = resolv_conf(record, netns, &host_resolv());
         let hostname = format!("{}\n", record.config.hostname);
-        // Whose children may move meanwhile is told of it after this.
+        // The lock is held so that a linked container whose address changes meanwhile updates these files afterwards.
         let _turn = if record.links.is_empty() { None } else { Some(self.hosts.lock().await) };
-        let linked: Vec<Line> = self.linked(record)?.iter().map(links::line).collect();
+        let linked: Vec<Line> = self.containers.linked(record)?.iter().map(links::line).collect();
         let hosts = hosts_of(record, netns, &gateways, linked);
         blocking(move || {
             put(&files.hosts, &hosts)?;
@@ -44,33 +67,44 @@ impl Engine {
         .await
     }
 
-    /// Brings the files of a running container from its former networks to its present ones; what the container itself
-    /// changed stays.
-    pub(crate) async fn refresh_files(
-        &self,
-        record: &Record,
-        before: Option<&Netns>,
-        after: &Netns,
-    ) -> Result<()> {
-        let files = self.paths.files(&record.id);
+    /// Changes the files of a running container from its former networks to its present ones, and keeps what the
+    /// container has changed.
+    pub(crate) async fn refresh(&self, record: &Record, before: Option<&Netns>, after: &Netns) -> Result<()> {
         let own = |netns: &Netns| hosts::own(record, netns);
         let (old, new) = (before.map(own).unwrap_or_default(), own(after));
         let gone: Vec<Line> = old.iter().filter(|line| !new.contains(line)).cloned().collect();
         let new: Vec<Line> = new.into_iter().filter(|line| !old.contains(line)).collect();
+        self.edit(record, before, after, move |text| hosts::changed(text, &gone, &new)).await
+    }
+
+    /// Brings the files of a running container in line with its present networks, after a change was interrupted.
+    /// `before` has the networks that the container may have left, whose addresses are not known any more.
+    pub(crate) async fn settle(&self, record: &Record, before: &Netns, after: &Netns) -> Result<()> {
+        let (of, own) = (record.clone(), hosts::own(record, after));
+        self.edit(record, Some(before), after, move |text| hosts::settled(text, &of, &own)).await
+    }
+
+    async fn edit(
+        &self,
+        record: &Record,
+        before: Option<&Netns>,
+        after: &Netns,
+        hosts: impl FnOnce(&str) -> String + Send + 'static,
+    ) -> Result<()> {
+        let files = self.paths.files(&record.id);
         let host = host_resolv();
-        let resolv = [resolv_conf(record, before, &host), resolv_conf(record, Some(after), &host)];
+        let (old, new) = (resolv_conf(record, before, &host), resolv_conf(record, Some(after), &host));
         let _turn = self.hosts.lock().await;
-        links::edit(files.hosts, move |text| hosts::changed(text, &gone, &new)).await?;
-        let [old, new] = resolv;
+        links::edit(files.hosts, hosts).await?;
         links::edit(files.resolv_conf, move |text| if text == old { new } else { text.to_owned() }).await
     }
 
-    /// The addresses of the default network's gateways, if the container asks for what stands for them.
+    /// The addresses of the default network's gateways, if the container uses `host-gateway`.
     async fn host_gateways(&self, record: &Record) -> Result<Vec<String>> {
         if !record.host.extra_hosts.iter().any(|entry| entry.ends_with(hosts::HOST_GATEWAY)) {
             return Ok(Vec::new());
         }
-        let network = self.peers.network(DEFAULT).await?;
+        let network = self.networks.find(DEFAULT).await?;
         let subnets = network.ipam.subnets;
         let gateways: Vec<String> =
             subnets.into_iter().map(|one| one.gateway).filter(|one| !one.is_empty()).collect();
@@ -80,14 +114,15 @@ impl Engine {
         Ok(gateways)
     }
 
-    /// The files that a container gets: those of the one whose network it shares, maybe through others.
-    pub(crate) fn files_of(&self, record: &Record) -> Result<RuntimeFiles> {
+    /// The paths of a container's files: its own, or those of the container whose network namespace it shares,
+    /// directly or through others.
+    pub(crate) fn of(&self, record: &Record) -> Result<RuntimeFiles> {
         let NetworkMode::Container(other) = NetworkMode::of(&record.host.network_mode) else {
             return Ok(self.paths.files(&record.id));
         };
-        let mut owner = self.index.find(other)?.record();
+        let mut owner = self.containers.find(other)?.record();
         while let NetworkMode::Container(other) = NetworkMode::of(&owner.host.network_mode) {
-            owner = self.index.find(other)?.record();
+            owner = self.containers.find(other)?.record();
         }
         Ok(self.paths.files(&owner.id))
     }
@@ -96,7 +131,7 @@ impl Engine {
 /// The hosts file of a container that is about to start.
 fn hosts_of(record: &Record, netns: Option<&Netns>, gateways: &[String], linked: Vec<Line>) -> String {
     if netns.is_none() && record.host.extra_hosts.is_empty() {
-        // On the host's network the host's own names hold.
+        // On the host's network, the file also has the host's own names.
         if let Ok(own) = std::fs::read_to_string("/etc/hosts") {
             return own;
         }
@@ -105,7 +140,7 @@ fn hosts_of(record: &Record, netns: Option<&Netns>, gateways: &[String], linked:
     hosts::whole(&[hosts::added(record, gateways), linked, own].concat())
 }
 
-/// In place: a container that runs sees the new content.
+/// Writes in place, so that a running container sees the new content.
 pub(super) fn put(path: &Path, content: &str) -> Result<()> {
     std::fs::write(path, content).map_err(|source| Error::io("write", path, source))
 }
@@ -127,7 +162,7 @@ fn servers(resolv: &str) -> Vec<String> {
     words(resolv, "nameserver").into_iter().flat_map(|line| line.into_iter().next()).collect()
 }
 
-/// The words behind a keyword, for each line that begins with it.
+/// For each line that begins with a keyword, the words after it.
 fn words(resolv: &str, keyword: &str) -> Vec<Vec<String>> {
     resolv
         .lines()

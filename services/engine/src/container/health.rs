@@ -5,15 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_api::engine::{ExecSpec, Status};
+use gantry_daemon::Context;
+use gantry_types::Signal;
 
 use super::Container;
-use super::signal::Signal;
-use crate::engine::Engine;
+use crate::events::Events;
+use crate::exec::{Execs, Kept};
 use crate::health::{Check, OUTPUT_LENGTH, Probe, TIMED_OUT};
+use crate::peers::Tasks;
 use crate::record::Record;
 use crate::time;
 
-/// How a container is to be probed; `None` when it is not.
+/// The health check of a container; `None` if it has none.
 pub fn check_of(record: &Record) -> Option<Check> {
     let config = record.config.healthcheck.as_ref()?;
     let duration = |nanoseconds: i64| Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(0));
@@ -28,12 +31,31 @@ pub fn check_of(record: &Record) -> Option<Check> {
     )
 }
 
-impl Engine {
+/// Probes containers' health. Cheap to clone.
+#[derive(Clone)]
+pub struct Probes {
+    execs: Execs,
+    tasks: Tasks,
+    events: Events,
+    context: Context,
+}
+
+impl Probes {
+    /// Probes with these execs. Work in the background ends with the service of `context`.
+    pub fn new(execs: &Execs, tasks: &Tasks, events: &Events, context: &Context) -> Probes {
+        Probes {
+            execs: execs.clone(),
+            tasks: tasks.clone(),
+            events: events.clone(),
+            context: context.clone(),
+        }
+    }
+
     /// Probes in the background until the run ends.
-    pub(crate) fn watch_health(&self, container: &Arc<Container>, run: u64) {
+    pub(crate) fn watch(&self, container: &Arc<Container>, run: u64) {
         let Some(check) = check_of(&container.record()) else { return };
-        let (engine, container) = (self.clone(), Arc::clone(container));
-        self.spawn("probe a container", async move {
+        let (probes, container) = (self.clone(), Arc::clone(container));
+        self.context.spawn("probe a container", async move {
             let mut watch = container.watch();
             loop {
                 let pause = {
@@ -46,7 +68,7 @@ impl Engine {
                     return;
                 }
                 if container.status() == Status::Running {
-                    engine.probe(&container, &check, run).await;
+                    probes.probe(&container, &check, run).await;
                 }
             }
         });
@@ -63,7 +85,7 @@ impl Engine {
                 }
                 (TIMED_OUT, text)
             }
-            // A service that is away says nothing about the container.
+            // A service that cannot be reached says nothing about the container.
             Err(error) if error.is_passing() => {
                 tracing::debug!(container = %container.id(), error = %gantry_rpc::chain(&error), "not probed");
                 return;
@@ -80,11 +102,11 @@ impl Engine {
         });
         if let Some(status) = changed {
             let action = format!("health_status: {}", status.as_str());
-            self.publish_container(container, &action, BTreeMap::new());
+            self.events.publish_container(container, &action, BTreeMap::new());
         }
     }
 
-    /// Runs the probe's program: its exit code, none when it ran out of time, and what it has printed.
+    /// Runs the probe's program. Returns its exit code (`None` after a timeout) and its output.
     async fn run_probe(
         &self,
         container: &Arc<Container>,
@@ -97,19 +119,19 @@ impl Engine {
             cmd: check.command.clone(),
             ..Default::default()
         };
-        let exec = self.make_exec(container, request, crate::exec::Kept::ForProbe).await?;
-        // One byte more tells that there was more.
+        let exec = self.execs.make(container, request, Kept::ForProbe).await?;
+        // One byte more than is kept, which shows that output was cut off.
         let mut output = Vec::new();
-        let run = self.run_captured(&exec, &mut output, OUTPUT_LENGTH + 1);
+        let run = self.execs.run_captured(&exec, &mut output, OUTPUT_LENGTH + 1);
         let code = match tokio::time::timeout(check.timeout, run).await {
             Ok(code) => code.map(Some),
             Err(_) => {
-                // What does not end in time is ended.
-                let _ = self.peers.kill_task(container.id(), exec.id(), Signal::KILL).await;
+                // A probe that exceeds its timeout is killed.
+                let _ = self.tasks.kill(&exec.process(), Signal::KILL).await;
                 Ok(None)
             }
         };
-        container.execs.lock().remove(exec.id());
+        container.execs.remove(exec.id());
         let mut text = String::from_utf8_lossy(&output[..output.len().min(OUTPUT_LENGTH)]).into_owned();
         if output.len() > OUTPUT_LENGTH {
             text.push_str("...");

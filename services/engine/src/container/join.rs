@@ -1,7 +1,8 @@
 //! Namespaces of other containers that a container joins.
 //!
-//! They are held from the moment at which their container is known to run until the new one has joined them: a number in
-//! `/proc` could be another process's by then, and its namespaces the host's.
+//! The engine keeps them open from the moment at which their container is known to run until the new container has
+//! joined them. Without that, a process id in `/proc` could by then belong to another process, whose namespaces may
+//! be the host's.
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -10,26 +11,28 @@ use gantry_host::process::path_of_own;
 
 use super::Container;
 use super::mode::container_of;
+use super::pinned::init_of;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::record::Record;
 use crate::root::kernel;
 
-/// Others' namespaces, held.
+/// Open namespaces of other containers.
 #[derive(Debug, Default)]
 pub(crate) struct Joined {
     held: Vec<(&'static str, OwnedFd)>,
 }
 
 impl Joined {
-    /// Where whoever makes the container finds a namespace while this is kept; none where it has one of its own.
+    /// The path at which the container's creator finds a namespace while this value exists; `None` if the container
+    /// has its own.
     pub(crate) fn path(&self, kind: &str) -> Option<PathBuf> {
         self.held.iter().find(|(held, _)| *held == kind).map(|(_, namespace)| path_of_own(namespace))
     }
 }
 
 impl Engine {
-    /// Holds the namespaces that a container's modes name.
+    /// Opens the namespaces that a container's modes name.
     pub(crate) async fn join_others(&self, record: &Record) -> Result<Joined> {
         let mut joined = Joined::default();
         for (kind, mode) in [
@@ -38,8 +41,10 @@ impl Engine {
             ("ipc", &record.host.ipc_mode),
         ] {
             let Some(other) = container_of(mode) else { continue };
-            let init = match self.index.find(other) {
-                Ok(other) => self.init_of(&other).await.map_err(|error| not_joined(kind, &other, error))?,
+            let init = match self.containers.find(other) {
+                Ok(other) => init_of(&self.peers.tasks, &other)
+                    .await
+                    .map_err(|error| not_joined(kind, &other, error))?,
                 Err(error) if kind == "net" => return Err(error),
                 Err(error) => return Err(not_joined_at_all(kind, &error)),
             };

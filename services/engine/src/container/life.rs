@@ -1,4 +1,4 @@
-//! The life of a container: what it does now, and what is known of what it did.
+//! The life of a container: its phase, and the outcome of its runs so far.
 //!
 //! ```text
 //!                 ┌────────────────────── begin ───────────────────┐
@@ -14,12 +14,13 @@
 //!                                      └────── failed ──────┘
 //! ```
 //!
-//! A start that fails, at whatever point, leads back to `Created`, or to `Exited` where the container has ever run. An engine
-//! that starts *adopts* what it finds running, whatever was written down of it.
+//! A start that fails at any point leads back to `Created`, or to `Exited` if the container has ever run. An engine
+//! that starts *adopts* each container that it finds running, whatever phase was recorded.
 //!
-//! A transition is a method that refuses whatever the drawing does not have. It is made by whoever has the container's turn;
-//! only that memory ran out, and that somebody asks for an end, is taken in at any time. What is written down of a life is
-//! in [`recorded`]: a start that is cut short was none.
+//! A transition is a method that refuses every phase from which the diagram has no arrow. The caller of a transition
+//! must hold the container's turn. Two facts are taken in at any time without the turn: that memory ran out, and that
+//! a caller wants the run to end. [`recorded`] says what is written to the database; a start that is interrupted is
+//! recorded as if it had not begun.
 
 mod past;
 mod phase;
@@ -36,7 +37,7 @@ pub use self::phase::{Pause, Phase, Rest, Running, Then};
 use super::start::By;
 use crate::health::Health;
 
-/// What can be seen of a container and waited for.
+/// What clients can see of a container and wait for.
 #[derive(Clone, Debug, Default)]
 pub struct Life {
     phase: Phase,
@@ -44,36 +45,37 @@ pub struct Life {
     run: u64,
     ends: u64,
     failures: u64,
-    /// Health, if there is a check and it was started.
+    /// Health, if a health check is configured and running.
     pub health: Option<Health>,
 }
 
-/// A start that has come about.
+/// A start that has succeeded.
 pub struct Started {
-    /// Of the first process.
+    /// Process id of the container's first process.
     pub pid: u32,
-    /// When.
+    /// Time of the start, nanoseconds since 1970.
     pub at: i64,
-    /// Who started it.
+    /// Who started the container.
     pub by: By,
-    /// The network that it has.
+    /// The container's network namespace.
     pub netns: Option<Arc<Netns>>,
 }
 
 /// How a run ended.
 #[derive(Debug, PartialEq)]
 pub struct End {
-    /// How long it was.
+    /// Length of the run.
     pub ran: Duration,
-    /// What it had to do with the network.
+    /// The network namespace of the run.
     pub netns: Option<Arc<Netns>>,
-    /// Its policy starts it again.
+    /// Whether the restart policy starts the container again.
     pub restarts: bool,
-    /// It ran out of memory, which nobody was told yet.
+    /// Whether the run ran out of memory and no event has reported it yet.
     pub untold_shortage: bool,
-    /// It was stopped by hand.
+    /// Whether a user stopped the container.
     pub stopped: bool,
-    /// Whoever ended it goes on with it: it is neither removed nor started by itself.
+    /// Whether the caller that ended the run continues with the container: the engine then neither removes it
+    /// (`--rm`) nor restarts it.
     pub kept: bool,
 }
 
@@ -86,27 +88,28 @@ pub struct Illegal {
 }
 
 impl Life {
-    /// What it does now.
+    /// The container's phase.
     pub fn phase(&self) -> &Phase {
         &self.phase
     }
 
-    /// What is known of its runs.
+    /// The outcome of the container's runs.
     pub fn past(&self) -> &Past {
         &self.past
     }
 
-    /// Counts runs from the engine's start: what belongs to an earlier run does not touch a later one.
+    /// Number of the present run, counted from the engine's start. What belongs to an earlier run does not affect a
+    /// later one.
     pub fn run(&self) -> u64 {
         self.run
     }
 
-    /// Counts runs that have ended, for those who wait for the next end.
+    /// Number of runs that have ended, for callers that wait for the next end.
     pub fn ends(&self) -> u64 {
         self.ends
     }
 
-    /// Counts starts that have failed, for those who wait for one.
+    /// Number of starts that have failed, for callers that wait for a start.
     pub fn failures(&self) -> u64 {
         self.failures
     }
@@ -124,7 +127,7 @@ impl Life {
         }
     }
 
-    /// What it has while it runs, frozen or not.
+    /// What the container has while it runs, frozen or not.
     pub fn running(&self) -> Option<&Running> {
         match &self.phase {
             Phase::Running(running) => Some(running),
@@ -132,27 +135,27 @@ impl Life {
         }
     }
 
-    /// Whether there is a process (frozen ones count).
+    /// Whether the container has a process; a frozen process counts.
     pub fn has_process(&self) -> bool {
         self.running().is_some()
     }
 
-    /// Whether a run goes on.
+    /// Whether the container is in this run.
     pub fn is_in(&self, run: u64) -> bool {
         self.run == run && self.has_process()
     }
 
-    /// Whether its processes run, as far as is written down.
+    /// Whether the record says that the container's processes run.
     pub fn is_recorded_as_running(&self) -> bool {
         self.running().is_some_and(|running| running.pause != Pause::ByHand)
     }
 
-    /// Whether its shim takes attachments.
+    /// Whether the container's shim accepts attachments.
     pub fn is_attachable(&self) -> bool {
         matches!(self.phase, Phase::Starting { .. } | Phase::Running(_))
     }
 
-    /// Whether it is being removed, or was.
+    /// Whether the container is removed, is being removed, or is being ended in order to be removed.
     pub fn is_going(&self) -> bool {
         matches!(
             self.phase,
@@ -163,22 +166,27 @@ impl Life {
         )
     }
 
-    /// Whether it is no more.
+    /// Whether the container is removed.
     pub fn is_removed(&self) -> bool {
         self.phase == Phase::Removed
     }
 
-    /// Whether it waits for its policy's next start.
+    /// Whether the container is being removed, or a removal failed and may have removed parts of it.
+    pub fn is_unmade(&self) -> bool {
+        self.is_going() || self.phase == Phase::Dead
+    }
+
+    /// Whether the container waits for its restart policy's next start.
     pub fn is_due(&self) -> bool {
         self.phase == Phase::Restarting { held: false }
     }
 
-    /// Its network, while it runs.
+    /// The container's network namespace, while it runs.
     pub fn netns(&self) -> Option<&Arc<Netns>> {
         self.running()?.netns.as_ref()
     }
 
-    /// The id of a network that it is on by `name`: as it was asked for, else as its last run found it.
+    /// The id of the network `name` that the container is on: from the endpoint settings, else from the last run.
     pub fn network_id<'a>(&'a self, name: &str, asked: &'a EndpointSettings) -> &'a str {
         match asked.network_id.as_str() {
             "" => self.past.networks.get(name).map_or("", String::as_str),
@@ -186,7 +194,7 @@ impl Life {
         }
     }
 
-    /// Its task is made: a run begins. Returns the run's number.
+    /// Records that the task is made and a run begins. Returns the run's number.
     pub fn begin(&mut self, at: i64) -> Result<u64, Illegal> {
         let from = match self.phase {
             Phase::Created => Rest::Created,
@@ -201,7 +209,7 @@ impl Life {
         Ok(self.run)
     }
 
-    /// Its process runs.
+    /// Records that the container's process runs.
     pub fn started(&mut self, start: Started) -> Result<(), Illegal> {
         if !matches!(self.phase, Phase::Starting { .. }) {
             return self.refuse("start to run");
@@ -220,7 +228,7 @@ impl Life {
         Ok(())
     }
 
-    /// A start, however far it came, is undone: it is as it was before.
+    /// Records that a start has failed: the container returns to the phase it was in before.
     pub fn fail(&mut self, error: String, exit_code: i32) -> Result<(), Illegal> {
         match self.phase {
             Phase::Created
@@ -237,7 +245,7 @@ impl Life {
         Ok(())
     }
 
-    /// A process is found running that was started before the engine was.
+    /// Takes in a process that was started before this engine and still runs.
     pub fn adopt(&mut self, found: Running, at: i64) -> Result<u64, Illegal> {
         let known = self.has_process();
         match self.phase {
@@ -252,7 +260,7 @@ impl Life {
         Ok(self.run)
     }
 
-    /// Its processes are frozen.
+    /// Records that the container's processes are frozen.
     pub fn freeze(&mut self, pause: Pause) -> Result<(), Illegal> {
         match &mut self.phase {
             Phase::Running(running) if running.pause == Pause::No => running.pause = pause,
@@ -261,7 +269,7 @@ impl Life {
         Ok(())
     }
 
-    /// Its processes run on.
+    /// Records that the container's processes are thawed.
     pub fn thaw(&mut self) -> Result<(), Illegal> {
         match &mut self.phase {
             Phase::Running(running) => running.pause = Pause::No,
@@ -270,7 +278,7 @@ impl Life {
         Ok(())
     }
 
-    /// It is on other networks than before.
+    /// Records that the container is on other networks than before.
     pub fn reconnect(&mut self, netns: Netns) -> Result<(), Illegal> {
         match &mut self.phase {
             Phase::Running(running) => running.netns = Some(Arc::new(netns)),
@@ -279,12 +287,12 @@ impl Life {
         Ok(())
     }
 
-    /// A user wants it not to run: its policy does not start it again.
+    /// Records that a user wants the container not to run: its restart policy does not start it again.
     pub fn stop_by_hand(&mut self) {
         self.past.stopped_by_hand = true;
     }
 
-    /// It is being stopped: its end is told as that.
+    /// Records that a stop is in progress: the end of the run is reported as a stop.
     pub fn stopping(&mut self) -> Result<(), Illegal> {
         match &mut self.phase {
             Phase::Running(running) => running.stopping = true,
@@ -293,7 +301,7 @@ impl Life {
         Ok(())
     }
 
-    /// Somebody ends its run in order to do something with it.
+    /// Records what a caller wants to do once the run has ended.
     pub fn want(&mut self, then: Then) -> Result<(), Illegal> {
         match &mut self.phase {
             Phase::Running(running) => running.then = running.then.max(then),
@@ -302,7 +310,7 @@ impl Life {
         Ok(())
     }
 
-    /// It did not end: whoever wanted something of it gives that up.
+    /// Takes [`Self::want`] back: the run did not end.
     pub fn withdraw(&mut self, then: Then) {
         if let Phase::Running(running) = &mut self.phase
             && running.then == then
@@ -311,7 +319,8 @@ impl Life {
         }
     }
 
-    /// Its process has ended. `restarts` says for what is known of it whether its policy wants it to run again.
+    /// Records that the container's process has ended. `restarts` says from the outcome whether the restart policy
+    /// wants another run.
     pub fn end(
         &mut self,
         exit_code: i32,
@@ -337,7 +346,7 @@ impl Life {
         Ok(End { ran, netns, restarts, untold_shortage, stopped, kept })
     }
 
-    /// A start by its policy has failed, and its policy wants another one.
+    /// Records that a start by the restart policy has failed and the policy wants another one.
     pub fn retry(&mut self) -> Result<(), Illegal> {
         match self.phase {
             Phase::Created | Phase::Exited => self.phase = self.next_start(),
@@ -351,7 +360,7 @@ impl Life {
         Phase::Restarting { held: false }
     }
 
-    /// It is not started again before the engine comes up anew.
+    /// Records that the container is not restarted until the engine starts anew.
     pub fn hold(&mut self) -> Result<(), Illegal> {
         match &mut self.phase {
             Phase::Restarting { held } => *held = true,
@@ -360,7 +369,7 @@ impl Life {
         Ok(())
     }
 
-    /// A user stops it by keeping its policy from starting it.
+    /// Records that a user stops a container that waits for its restart.
     pub fn cancel_restart(&mut self) -> Result<(), Illegal> {
         match self.phase {
             Phase::Restarting { .. } => self.phase = Phase::Exited,
@@ -370,7 +379,7 @@ impl Life {
         Ok(())
     }
 
-    /// It is being unmade.
+    /// Records that the removal of the container begins.
     pub fn remove(&mut self) -> Result<(), Illegal> {
         match self.phase {
             Phase::Starting { .. } | Phase::Running(_) | Phase::Removed => self.refuse("be removed"),
@@ -381,13 +390,13 @@ impl Life {
         }
     }
 
-    /// Its making failed, or an engine has ended while it was made or unmade: whatever was written down of it, the rest of
-    /// it goes.
+    /// Records that what exists of the container is to be removed, in any phase: its creation failed, or an engine
+    /// ended while it was created or removed.
     pub fn unmake(&mut self) {
         self.phase = Phase::Removing;
     }
 
-    /// It could not be unmade: its user can try again.
+    /// Records that the removal failed; the user can try again.
     pub fn fail_removal(&mut self) -> Result<(), Illegal> {
         match self.phase {
             Phase::Removing => self.phase = Phase::Dead,
@@ -396,7 +405,7 @@ impl Life {
         Ok(())
     }
 
-    /// It is no more.
+    /// Records that the container is removed.
     pub fn removed(&mut self) -> Result<(), Illegal> {
         match self.phase {
             Phase::Starting { .. } | Phase::Running(_) => return self.refuse("be gone"),
@@ -405,14 +414,14 @@ impl Life {
         Ok(())
     }
 
-    /// Takes in that memory ran out at a time; `true` when that is to be told and written down now.
+    /// Takes in that memory ran out at a time. Returns whether an event and the record should say so now.
     pub fn take_shortage(&mut self, at: i64) -> bool {
         let past = &mut self.past;
         if at < past.begun_at {
-            // It was the run before this one.
+            // Memory ran out in the run before this one.
             return false;
         }
-        // It may have come about before the start of the run was taken in: then its end tells.
+        // Memory may have run out before the start was taken in. Then the end of the run reports it.
         let started = past.started_at >= past.begun_at;
         let told = started && !matches!(self.phase, Phase::Removing | Phase::Removed | Phase::Dead);
         if told || past.memory == Memory::RanOutTold {
@@ -423,7 +432,7 @@ impl Life {
         told
     }
 
-    /// The life of a container that is no more, and had ended so.
+    /// The life of a removed container whose last run ended with this exit code.
     pub fn removed_after(exit_code: i32) -> Life {
         let past = Past { exit_code, ..Past::default() };
         Life { phase: Phase::Removed, past, ..Life::default() }
@@ -436,7 +445,7 @@ impl Life {
 
 #[cfg(test)]
 impl Life {
-    /// A life that is in a phase already, for tests.
+    /// A life in a given phase, for tests.
     pub(crate) fn at(phase: Phase, past: Past) -> Life {
         Life { phase, past, ..Life::default() }
     }

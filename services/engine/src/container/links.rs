@@ -1,12 +1,11 @@
-//! Links of the default network: a container (the parent) knows another one (the child) by an alias.
+//! Links on the default network: a container (the parent) knows another one (the child) by an alias.
 //!
-//! The network itself has no name service, so the parent is told of the child in other ways: by a line in its hosts file,
-//! which follows the child when that starts with another address, and by variables for whatever it runs. The child has
-//! `parent/alias` as a further name, as long as the parent is there. On other networks aliases are answered by the
-//! name service.
+//! The default network has no name service. Instead the parent gets a line in its hosts file, which is updated when
+//! the child starts with another address, and variables in the environment of its processes. The child is also found
+//! by the name `parent/alias` while the parent exists. On other networks the name service answers aliases.
 //!
-//! The parent's record has its links; the children's further names are only in memory. A child that is removed leaves a
-//! link behind with which its parent cannot start any more.
+//! The parent's record has its links; the children's further names are only in memory. If a child is removed, its
+//! parent keeps the link and cannot be started any more.
 
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -14,31 +13,31 @@ use std::path::PathBuf;
 use gantry_api::engine::HostConfig;
 
 use super::Container;
-use super::create::blocking;
-use super::files::put;
+use super::files::{Files, put};
 use super::hosts::{self, Line};
 use super::mode::NetworkMode;
 use super::network::DEFAULT;
 use super::port::Port;
-use crate::engine::Engine;
+use crate::blocking::blocking;
+use crate::containers::Containers;
 use crate::error::{Error, Result};
 use crate::record::{LinkRecord, Record};
 
-/// No file that is looked at here is longer; containers can write what they like.
+/// Most bytes of a file that are read here, because containers can write any content.
 const LONGEST: u64 = 1 << 20;
 
-/// A name of a child.
+/// A name of a child from a link.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FurtherName {
     /// The parent's name.
     pub parent: String,
-    /// What the parent calls it.
+    /// The alias of the child in the parent.
     pub alias: String,
     /// The parent's id.
     pub parent_id: String,
 }
 
-/// A child as its parent finds it at a start.
+/// A child as its parent sees it at a start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Linked {
     parent: String,
@@ -51,7 +50,7 @@ pub(crate) struct Linked {
     env: Vec<String>,
 }
 
-/// Reads `name`, `name:alias`, or `/name:/parent/alias`, as an inspection shows it.
+/// Reads `name`, `name:alias`, or `/name:/parent/alias` as `docker inspect` shows it.
 pub fn parse(text: &str) -> Result<(&str, &str)> {
     if text.is_empty() {
         return Err(Error::Refused("empty string specified for links".to_owned()));
@@ -70,8 +69,58 @@ pub fn parse(text: &str) -> Result<(&str, &str)> {
     Ok((name, alias.trim_start_matches('/')))
 }
 
-impl Engine {
-    /// Takes the links of the default network out of a request, and finds whom they name.
+impl Files {
+    /// Writes a child's new address into its parents' files. Reading and writing the files is serialized, so that a
+    /// parent that starts meanwhile gets the new address too.
+    pub(crate) async fn tell_parents(&self, child: &Container) {
+        let names = child.further_names();
+        let address = child.life().netns().and_then(|netns| {
+            let on = netns.endpoints.iter().find(|endpoint| endpoint.network_name == DEFAULT)?;
+            on.ipv4.map(|own| own.address.to_string())
+        });
+        let Some(address) = address.filter(|_| !names.is_empty()) else { return };
+        let _turn = self.hosts.lock().await;
+        for name in names {
+            let path = self.paths.files(&name.parent_id).hosts;
+            let address = address.clone();
+            let told = edit(path, move |text| hosts::moved(text, &name.alias, &address)).await;
+            if let Err(error) = told {
+                tracing::warn!(container = %child.id(), error = %gantry_rpc::chain(&error), "new address not told to who is linked to it");
+            }
+        }
+    }
+
+    /// Removes the link with the name `parent/alias`.
+    pub(crate) async fn remove_link(&self, name: &str) -> Result<()> {
+        self.containers.find(name)?;
+        let Some((parent, alias)) = name.trim_start_matches('/').split_once('/') else {
+            return Err(Error::Refused(
+                "Conflict, cannot remove the default link name of the container".to_owned(),
+            ));
+        };
+        let parent = self.containers.find(parent)?;
+        let _turn = parent.operate().await;
+        parent.refuse_if_removing()?;
+        let record = parent.record();
+        let mut changed = Record::clone(&record);
+        changed.links.retain(|link| link.alias != alias);
+        if changed.links.len() == record.links.len() {
+            return Err(Error::NoSuchContainer(name.to_owned()));
+        }
+        self.containers.write(&parent, changed).await?;
+        self.containers.rename_children(&record.links);
+        if parent.life().has_process() {
+            let _turn = self.hosts.lock().await;
+            let path = self.paths.files(parent.id()).hosts;
+            let alias = alias.to_owned();
+            edit(path, move |text| hosts::without(text, &alias)).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Containers {
+    /// Takes the links of the default network out of a request, and resolves the containers that they name.
     pub(crate) fn take_links(&self, host: &mut HostConfig) -> Result<Vec<LinkRecord>> {
         let mut links: Vec<LinkRecord> = Vec::new();
         if !matches!(host.network_mode.as_str(), "bridge" | "none") {
@@ -84,7 +133,7 @@ impl Engine {
             let (name, alias) = parse(&text)?;
             let missing =
                 |error: Error| Error::Invalid(format!("could not get container for {name}: {error}"));
-            let child = self.index.find(name).map_err(missing)?;
+            let child = self.find(name).map_err(missing)?;
             let record = child.record();
             if NetworkMode::of(&record.host.network_mode) == NetworkMode::Host {
                 return Err(conflict("host"));
@@ -116,7 +165,7 @@ impl Engine {
             parent: parent.name.clone(),
             alias: link.alias.clone(),
         };
-        let child = self.index.find(&link.child).map_err(|_| not_running(&link.name))?;
+        let child = self.find(&link.child).map_err(|_| not_running(&link.name))?;
         let record = child.record();
         let life = child.life();
         let netns = life.netns();
@@ -139,7 +188,7 @@ impl Engine {
         })
     }
 
-    /// The variables for what is run in a container beside its own program: of the children that run.
+    /// The variables for execs in a container, from its children that run.
     pub(crate) fn link_variables(&self, record: &Record) -> Vec<String> {
         if !record.networks.contains_key(DEFAULT) {
             return Vec::new();
@@ -148,35 +197,15 @@ impl Engine {
         linked.flat_map(|one| variables(&one)).collect()
     }
 
-    /// Tells those who have a container for a child where it is now. Lines are looked up and written by one at a time, so
-    /// that a parent that starts meanwhile has the new address in any case.
-    pub(crate) async fn tell_parents(&self, child: &Container) {
-        let names = child.further_names();
-        let address = child.life().netns().and_then(|netns| {
-            let on = netns.endpoints.iter().find(|endpoint| endpoint.network_name == DEFAULT)?;
-            on.ipv4.map(|own| own.address.to_string())
-        });
-        let Some(address) = address.filter(|_| !names.is_empty()) else { return };
-        let _turn = self.hosts.lock().await;
-        for name in names {
-            let path = self.paths.files(&name.parent_id).hosts;
-            let address = address.clone();
-            let told = edit(path, move |text| hosts::moved(text, &name.alias, &address)).await;
-            if let Err(error) = told {
-                tracing::warn!(container = %child.id(), error = %gantry_rpc::chain(&error), "new address not told to who is linked to it");
-            }
-        }
-    }
-
-    /// Finds the further names of containers anew, after their parents have come, gone or changed.
+    /// Recomputes the further names of children, after their parents were created, removed or changed.
     pub(crate) fn rename_children(&self, links: &[LinkRecord]) {
         if links.is_empty() {
             return;
         }
         let parents: Vec<_> =
-            self.index.all().iter().map(|one| one.record()).filter(|one| !one.links.is_empty()).collect();
+            self.all().iter().map(|one| one.record()).filter(|one| !one.links.is_empty()).collect();
         for link in links {
-            let Ok(child) = self.index.find(&link.child) else { continue };
+            let Ok(child) = self.find(&link.child) else { continue };
             let mut names: Vec<FurtherName> = parents
                 .iter()
                 .flat_map(|parent| parent.links.iter().map(move |link| (parent, link)))
@@ -191,43 +220,15 @@ impl Engine {
             child.set_further_names(names);
         }
     }
-
-    /// Takes the link of this name, `parent/alias`, away.
-    pub(crate) async fn remove_link(&self, name: &str) -> Result<()> {
-        self.index.find(name)?;
-        let Some((parent, alias)) = name.trim_start_matches('/').split_once('/') else {
-            return Err(Error::Refused(
-                "Conflict, cannot remove the default link name of the container".to_owned(),
-            ));
-        };
-        let parent = self.index.find(parent)?;
-        let _turn = parent.operate().await;
-        parent.refuse_if_removing()?;
-        let record = parent.record();
-        let mut changed = Record::clone(&record);
-        changed.links.retain(|link| link.alias != alias);
-        if changed.links.len() == record.links.len() {
-            return Err(Error::NoSuchContainer(name.to_owned()));
-        }
-        self.write_record(&parent, changed).await?;
-        self.rename_children(&record.links);
-        if parent.life().has_process() {
-            let _turn = self.hosts.lock().await;
-            let path = self.paths.files(parent.id()).hosts;
-            let alias = alias.to_owned();
-            edit(path, move |text| hosts::without(text, &alias)).await?;
-        }
-        Ok(())
-    }
 }
 
-/// Rewrites a file of a container in place, where that changes it; the caller has the turn for all of them. What the
-/// container has made of it that is no such file any more, or a very long one, is left alone.
+/// Changes a container's file in place, if `change` changes it. The caller must hold the lock for all of these files.
+/// A file that the container has replaced by another kind, or made very long, is left alone.
 pub(crate) async fn edit(path: PathBuf, change: impl FnOnce(&str) -> String + Send + 'static) -> Result<()> {
     blocking(move || {
         let file = match std::fs::File::open(&path) {
             Ok(file) => file,
-            // Never started.
+            // The container was never started.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(Error::io("open", path, error)),
         };
@@ -242,7 +243,7 @@ pub(crate) async fn edit(path: PathBuf, change: impl FnOnce(&str) -> String + Se
     .await
 }
 
-/// As an inspection of the parent shows its links; `names` tells what the children are called now.
+/// The links as `docker inspect` of the parent shows them. `names` returns the children's present names.
 pub(crate) fn shown(record: &Record, names: impl Fn(&str) -> Option<String>) -> Vec<String> {
     let one = |link: &LinkRecord| {
         let name = names(&link.child).unwrap_or_else(|| link.name.clone());
@@ -290,13 +291,13 @@ pub(crate) fn variables(linked: &Linked) -> Vec<String> {
     }
     variables.push(format!("{prefix}_NAME=/{}/{}", linked.parent, linked.alias));
     let own = linked.env.iter().filter_map(|one| one.split_once('='));
-    // What every image sets says nothing about this one.
+    // Variables that every image sets say nothing about the child.
     let own = own.filter(|(name, _)| !matches!(*name, "HOME" | "PATH"));
     variables.extend(own.map(|(name, value)| format!("{prefix}_ENV_{name}={value}")));
     variables
 }
 
-/// Links cannot be had in a network mode.
+/// The error for links with a network mode that excludes them.
 pub(crate) fn conflict(kind: &str) -> Error {
     let what = if kind == "host" { "host type networking" } else { "container type network" };
     Error::Invalid(format!(

@@ -1,28 +1,28 @@
-//! Whose namespaces a container is in, as Docker's modes say: `host`, `container:x`, and for each kind of namespace a few
-//! words more.
+//! Docker's namespace modes: `host`, `container:x`, and a few more words for each kind of namespace.
 //!
-//! What makes no sense is refused when the container is made ([`super::validate`]); what is recorded is read without failing.
+//! [`super::validate`] refuses an invalid mode when the container is created. A recorded mode is read without
+//! failing.
 
-/// The container that a mode of the form `container:x` names, of whatever kind the namespace is.
+/// The container that a mode of the form `container:x` names, for any kind of namespace.
 pub fn container_of(mode: &str) -> Option<&str> {
     mode.strip_prefix("container:")
 }
 
-/// Whose network a container is in.
+/// Which network namespace a container uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NetworkMode<'a> {
-    /// The host's.
+    /// The host's namespace.
     Host,
-    /// None but its own loopback device.
+    /// Its own namespace with only a loopback device.
     None,
-    /// Another container's.
+    /// Another container's namespace.
     Container(&'a str),
-    /// Its own, which is on this network first.
+    /// Its own namespace, with this network as the main one.
     Network(&'a str),
 }
 
 impl NetworkMode<'_> {
-    /// Reads it; every word is a network's name at least.
+    /// Reads a mode; a word that is no other mode names a network.
     pub fn of(mode: &str) -> NetworkMode<'_> {
         match mode {
             "host" => NetworkMode::Host,
@@ -31,26 +31,26 @@ impl NetworkMode<'_> {
         }
     }
 
-    /// Whether there is no namespace of its own.
+    /// Whether the container has no network namespace of its own.
     pub fn is_shared(self) -> bool {
         matches!(self, NetworkMode::Host | NetworkMode::Container(_))
     }
 }
 
-/// Whose processes a container sees.
+/// Which process namespace a container uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PidMode<'a> {
-    /// Its own.
+    /// Its own namespace.
     #[default]
     Own,
-    /// The host's.
+    /// The host's namespace.
     Host,
-    /// Another container's.
+    /// Another container's namespace.
     Container(&'a str),
 }
 
 impl PidMode<'_> {
-    /// Reads it; nothing where it makes no sense.
+    /// Reads a mode; `None` for an invalid one.
     pub fn parse(mode: &str) -> Option<PidMode<'_>> {
         match mode {
             "" => Some(PidMode::Own),
@@ -59,30 +59,30 @@ impl PidMode<'_> {
         }
     }
 
-    /// As it is recorded.
+    /// Reads a recorded mode; an invalid one counts as the default.
     pub fn of(mode: &str) -> PidMode<'_> {
         PidMode::parse(mode).unwrap_or_default()
     }
 }
 
-/// Whose shared memory and message queues a container has.
+/// Which namespace of shared memory and message queues a container uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IpcMode<'a> {
-    /// Its own.
+    /// Its own namespace.
     #[default]
     Own,
-    /// Its own, without a `/dev/shm`.
+    /// Its own namespace, without a `/dev/shm`.
     None,
-    /// Its own, which other containers may join.
+    /// Its own namespace, which other containers may join.
     Shareable,
-    /// The host's.
+    /// The host's namespace.
     Host,
-    /// Another container's.
+    /// Another container's namespace.
     Container(&'a str),
 }
 
 impl IpcMode<'_> {
-    /// Reads it; nothing where it makes no sense.
+    /// Reads a mode; `None` for an invalid one.
     pub fn parse(mode: &str) -> Option<IpcMode<'_>> {
         match mode {
             "" | "private" => Some(IpcMode::Own),
@@ -93,7 +93,7 @@ impl IpcMode<'_> {
         }
     }
 
-    /// As it is recorded.
+    /// Reads a recorded mode; an invalid one counts as the default.
     pub fn of(mode: &str) -> IpcMode<'_> {
         IpcMode::parse(mode).unwrap_or_default()
     }

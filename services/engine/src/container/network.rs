@@ -1,11 +1,10 @@
-//! A container's networks: what it asks of the network service, and connecting it while it runs.
+//! A container's networks: the requests to the network service, and the events.
 
 use std::collections::{BTreeMap, HashMap};
 use std::str::FromStr;
 
 use gantry_api::engine::{ContainerConfig, EndpointSettings, HostConfig, PortBinding};
-use gantry_api::network::{EndpointSpec, Netns, NetnsSpec, Network, PortMapping};
-use gantry_failpoint::failpoint;
+use gantry_api::network::{EndpointSpec, ExposedPort, Netns, NetnsSpec, Network, PortMapping};
 use gantry_spec::Namespace;
 
 use super::Container;
@@ -13,14 +12,15 @@ use super::mode::{NetworkMode, container_of};
 use super::port::{HostPorts, Port};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::events::Events;
 use crate::record::Record;
 
-/// The network that containers are on unless they say otherwise.
+/// The network of containers whose configuration names none.
 pub(super) const DEFAULT: &str = "bridge";
 
 impl Engine {
-    /// The networks that a container is to be on, by their names. One that is not there may be made before the start, which
-    /// asks for it again.
+    /// The networks of a container, by name. A network that does not exist may be created before the start, which
+    /// looks it up again.
     pub(crate) async fn networks(
         &self,
         config: &ContainerConfig,
@@ -35,7 +35,7 @@ impl Engine {
                 )));
             }
             if let Some(settings) = asked.get("host") {
-                let host = self.peers.network("host").await?;
+                let host = self.peers.networks.find("host").await?;
                 super::endpoint::check(&host, settings).map_err(in_network("host"))?;
             }
             return Ok(match mode {
@@ -66,120 +66,28 @@ impl Engine {
     }
 
     async fn network_so_far(&self, name: &str) -> Result<Option<Network>> {
-        match self.peers.network(name).await.map_err(missing_network(name)) {
+        match self.peers.networks.find(name).await.map_err(missing_network(name)) {
             Ok(found) => Ok(Some(found)),
             Err(Error::NoSuchNetwork(_)) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Adds a network to a container; at once when it runs.
-    pub async fn connect(&self, name: &str, network: &str, settings: EndpointSettings) -> Result<()> {
-        let container = self.index.find(name)?;
-        let _turn = container.operate().await;
-        container.refuse_if_removing()?;
-        let record = container.record();
-        let found = self.peers.network(network).await.map_err(missing_network(network))?;
-        refuse_connection(&record, &found.name)?;
-        let settings = EndpointSettings { network_id: found.id.clone(), ..settings };
-        super::endpoint::check(&found, &settings)?;
-        for link in &settings.links {
-            super::links::parse(link)?;
-        }
-        if record.networks.contains_key(&found.name) {
-            if container.life().has_process() {
-                return Err(Error::Forbidden(format!(
-                    "endpoint with name {} already exists in network {}",
-                    record.name, found.name
-                )));
-            }
-            // What was asked for first stays.
-            return Ok(());
-        }
-        let mut changed = Record::clone(&record);
-        changed.networks.insert(found.name.clone(), settings.clone());
-        if container.life().has_process() && !is_without_endpoints(&found.name) {
-            let wanted = endpoint(&found.name, &settings, &record)?;
-            let netns = self.peers.connect(container.id(), wanted).await?;
-            failpoint!("engine.connect.connected");
-            let before = container.life().netns().cloned();
-            self.refresh_files(&record, before.as_deref(), &netns).await?;
-            container.change(|life| life.reconnect(netns))?;
-        }
-        self.write_record(&container, changed).await?;
-        failpoint!("engine.connect.recorded", infallible);
-        // A container at rest is connected when it starts.
-        if container.life().has_process() {
-            self.publish_network(&container, &found, "connect");
-        }
-        Ok(())
-    }
-
-    /// Takes a network from a container; at once when it runs.
-    pub async fn disconnect(&self, name: &str, network: &str, force: bool) -> Result<()> {
-        let found = self.peers.network(network).await.map_err(missing_network(network))?;
-        let container = match self.index.find(name) {
-            Ok(container) => container,
-            Err(Error::NoSuchContainer(name)) if force => return Err(Error::NoSuchEndpoint(name)),
-            Err(error) => return Err(error),
-        };
-        let _turn = container.operate().await;
-        let record = container.record();
-        if record.host.network_mode == "host" && found.name == "host" {
-            return Err(Error::Invalid(
-                "cannot disconnect container from host network - container was created in host network mode"
-                    .to_owned(),
-            ));
-        }
-        let runs = container.life().has_process();
-        if !record.networks.contains_key(&found.name) {
-            let the = if runs { "" } else { "the " };
-            return Err(Error::Refused(format!(
-                "container {} is not connected to {the}network {}",
-                container.id(),
-                found.name
-            )));
-        }
-        let mut changed = Record::clone(&record);
-        changed.networks.remove(&found.name);
-        if runs && !is_without_endpoints(&found.name) {
-            let netns = self.peers.disconnect(container.id(), &found.id).await?;
-            failpoint!("engine.disconnect.disconnected");
-            let before = container.life().netns().cloned();
-            self.refresh_files(&record, before.as_deref(), &netns).await?;
-            container.change(|life| life.reconnect(netns))?;
-        }
-        self.write_record(&container, changed).await?;
-        failpoint!("engine.disconnect.recorded", infallible);
-        if runs {
-            self.publish_network(&container, &found, "disconnect");
-        }
-        Ok(())
-    }
-
-    fn publish_network(&self, container: &Container, network: &Network, action: &str) {
-        let attributes = BTreeMap::from([
-            ("container".to_owned(), container.id().to_owned()),
-            ("name".to_owned(), network.name.clone()),
-            ("type".to_owned(), network.driver.clone()),
-        ]);
-        self.events.publish("network", action, &network.id, attributes);
-    }
-
-    /// Network events of a container that got or lost its networks; `netns` is `None` on the host's network.
+    /// Sends events for the networks that a container was connected to or disconnected from. `netns` is `None` on the
+    /// host's network.
     pub(crate) async fn publish_networks(&self, container: &Container, netns: Option<&Netns>, action: &str) {
         for endpoint in netns.iter().flat_map(|netns| &netns.endpoints) {
             let attributes = BTreeMap::from([
                 ("container".to_owned(), container.id().to_owned()),
                 ("name".to_owned(), endpoint.network_name.clone()),
-                // No other driver makes endpoints.
+                // Only this driver makes endpoints.
                 ("type".to_owned(), DEFAULT.to_owned()),
             ]);
             self.events.publish("network", action, &endpoint.network_id, attributes);
         }
         for name in container.record().networks.keys().filter(|name| is_without_endpoints(name)) {
-            match self.peers.network(name).await {
-                Ok(found) => self.publish_network(container, &found, action),
+            match self.peers.networks.find(name).await {
+                Ok(found) => self.events.publish_network(container, &found, action),
                 Err(error) => {
                     tracing::debug!(container = %container.id(), network = %name, error = %gantry_rpc::chain(&error), "network event left out");
                 }
@@ -187,26 +95,38 @@ impl Engine {
         }
     }
 
-    /// The network namespace of a container that is about to start, unless it joins another's.
+    /// The network namespace of a container that is about to start, unless it joins another container's.
     pub(crate) fn netns_of(&self, record: &Record) -> Namespace {
         match NetworkMode::of(&record.host.network_mode) {
             NetworkMode::Host => Namespace::Host,
-            _ => Namespace::Path(self.peers.netns_path(&record.id)),
+            _ => Namespace::Path(self.peers.networks.netns_path(&record.id)),
         }
     }
 }
 
-/// Whether a network is one of those that are always there.
+impl Events {
+    /// Sends an event for one network that a container was connected to or disconnected from.
+    pub(super) fn publish_network(&self, container: &Container, network: &Network, action: &str) {
+        let attributes = BTreeMap::from([
+            ("container".to_owned(), container.id().to_owned()),
+            ("name".to_owned(), network.name.clone()),
+            ("type".to_owned(), network.driver.clone()),
+        ]);
+        self.publish("network", action, &network.id, attributes);
+    }
+}
+
+/// Whether a network is one of those that always exist.
 pub(super) fn is_predefined(name: &str) -> bool {
     name == DEFAULT || is_without_endpoints(name)
 }
 
-/// Whether being on a network needs nothing of the network service.
-fn is_without_endpoints(name: &str) -> bool {
+/// Whether the network service makes no endpoint for a network.
+pub(super) fn is_without_endpoints(name: &str) -> bool {
     matches!(name, "host" | "none")
 }
 
-/// What is asked of the network service; `None` when the container has no namespace of its own.
+/// The request to the network service; `None` if the container has no network namespace of its own.
 pub(crate) fn netns_spec(record: &Record) -> Result<Option<NetnsSpec>> {
     if NetworkMode::of(&record.host.network_mode).is_shared() {
         return Ok(None);
@@ -224,12 +144,13 @@ pub(crate) fn netns_spec(record: &Record) -> Result<Option<NetnsSpec>> {
         hostname: record.config.hostname.clone(),
         endpoints,
         ports: ports(record)?,
+        exposed: record.config.exposed_ports.iter().filter_map(|text| exposed(text)).collect(),
         dns_servers: record.host.dns.iter().map(server).collect::<Result<_>>()?,
         sysctls: gantry_spec::sysctls::of_network(&record.host.sysctls),
     }))
 }
 
-fn endpoint(name: &str, settings: &EndpointSettings, record: &Record) -> Result<EndpointSpec> {
+pub(super) fn endpoint(name: &str, settings: &EndpointSettings, record: &Record) -> Result<EndpointSpec> {
     let main = record.host.network_mode == name;
     let mut links = settings.links.clone();
     if main {
@@ -247,16 +168,22 @@ fn endpoint(name: &str, settings: &EndpointSettings, record: &Record) -> Result<
     })
 }
 
-/// What is not there may be left to the network service.
+/// Parses a requested value; an empty text leaves the choice to the network service.
 fn requested<T: FromStr>(what: &str, text: &str) -> Result<Option<T>> {
     if text.is_empty() { Ok(None) } else { address(what, text).map(Some) }
 }
 
-/// Where the network was not there at the creation, nobody has looked at the address.
+/// Parses an address. It may not have been checked, if the network did not exist when the container was created.
 fn address<T: FromStr>(what: &str, text: &str) -> Result<T> {
     let invalid =
         || Error::Invalid(format!("failed to set up container networking: invalid {what} {text:?}"));
     text.parse().map_err(|_| invalid())
+}
+
+/// An exposed port; `None` for a text that is no port, which an image may have.
+fn exposed(text: &str) -> Option<ExposedPort> {
+    let port: Port = text.parse().ok()?;
+    Some(ExposedPort { number: port.number, protocol: port.protocol.into() })
 }
 
 /// The ports to publish: bound ones, and with `-P` all that are exposed.
@@ -297,8 +224,8 @@ fn ports(record: &Record) -> Result<Vec<PortMapping>> {
     Ok(ports)
 }
 
-/// Refuses networks that do not go together with those that a container is on.
-fn refuse_connection(record: &Record, network: &str) -> Result<()> {
+/// Refuses a network that cannot be combined with those that the container is on.
+pub(super) fn refuse_connection(record: &Record, network: &str) -> Result<()> {
     let invalid = |why: &str| Err(Error::Invalid(why.to_owned()));
     if NetworkMode::of(&record.host.network_mode).is_shared() {
         return invalid(
@@ -319,7 +246,7 @@ fn refuse_connection(record: &Record, network: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether a network is named only because clients name the mode there too.
+/// Whether a network is named only because clients repeat the network mode there.
 fn is_own_mode(name: &str, mode: &str) -> bool {
     name == mode || name == "default" || container_of(mode).is_some() && container_of(name).is_some()
 }
@@ -331,7 +258,7 @@ pub(super) fn in_network(name: &str) -> impl Fn(Error) -> Error + '_ {
     }
 }
 
-fn missing_network(name: &str) -> impl FnOnce(Error) -> Error + '_ {
+pub(super) fn missing_network(name: &str) -> impl FnOnce(Error) -> Error + '_ {
     move |error| match error.peer_code() {
         Some(tonic::Code::NotFound) => Error::NoSuchNetwork(name.to_owned()),
         _ => error,

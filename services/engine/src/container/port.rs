@@ -1,41 +1,41 @@
-//! Ports: of containers, and of the host for them to be reached by.
+//! Ports of containers, and the ports of the host that are published for them.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
 
-/// A port of a container: `80/tcp`, `53/udp`; without a protocol TCP's. Those of a protocol come one after the other.
+/// A port of a container: `80/tcp`, `53/udp`; TCP without a protocol. Ports order by protocol first, then by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Port {
-    /// Its protocol.
+    /// The transport protocol.
     pub protocol: Protocol,
-    /// 1 or more.
+    /// The port number, 1 or more.
     pub number: u16,
 }
 
-/// What is spoken at a port.
+/// A transport protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Protocol {
-    /// Streams.
+    /// TCP.
     Tcp,
-    /// Streams of messages.
+    /// SCTP.
     Sctp,
-    /// Messages.
+    /// UDP.
     Udp,
 }
 
-/// Ports of the host any of which will do: `8080`, `8000-8010`.
+/// The host ports from which one is chosen: `8080`, `8000-8010`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HostPorts {
-    /// Nothing was said, or `0`.
+    /// Any port: the user gave none, or `0`.
     Any,
-    /// From the first to the last.
+    /// The first and the last port.
     Range(u16, u16),
 }
 
 impl Port {
-    /// Whether it follows right upon another one.
+    /// Whether this port is the one right after another of the same protocol.
     pub fn follows(self, other: Port) -> bool {
         self.protocol == other.protocol && other.number.checked_add(1) == Some(self.number)
     }
@@ -64,7 +64,7 @@ impl Protocol {
         }
     }
 
-    /// As ports have it.
+    /// The protocol as it is written in a port.
     pub fn as_str(self) -> &'static str {
         match self {
             Protocol::Tcp => "tcp",
@@ -91,7 +91,7 @@ impl fmt::Display for Protocol {
 }
 
 impl HostPorts {
-    /// The first and the last, as the network service takes them.
+    /// The first and the last port, as the network service takes them.
     pub fn range(self) -> Option<(u16, u16)> {
         match self {
             HostPorts::Any => None,
@@ -115,8 +115,8 @@ impl FromStr for HostPorts {
     }
 }
 
-/// Each exposed port on its own, for some builders write runs of them into images: `7000-7001/TCP` is `7000/tcp` and
-/// `7001/tcp`. What is no port stays as it is.
+/// Splits ranges of exposed ports, which some builders write into images: `7000-7001/TCP` becomes `7000/tcp` and
+/// `7001/tcp`. A text that is no port is kept as it is.
 pub fn expand(exposed: &[String]) -> Vec<String> {
     let mut ports: Vec<String> = Vec::new();
     for text in exposed {

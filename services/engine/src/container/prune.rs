@@ -1,4 +1,4 @@
-//! Removing all containers that are not in use.
+//! Removes all containers that do not run.
 
 use gantry_api::engine::{Filter, Pruned, RemoveSpec, Status};
 
@@ -7,7 +7,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 
 impl Engine {
-    /// Removes containers that do not run; the answer has their ids and the bytes that they took.
+    /// Removes containers that do not run. Returns their ids and the bytes that were freed.
     pub async fn prune(&self, filters: &[Filter]) -> Result<Pruned> {
         let filters = filters_of(filters);
         if let Some(unknown) = filters.unknown(&["label", "label!", "until"]) {
@@ -17,7 +17,7 @@ impl Engine {
             .until("until")
             .map_err(|text| Error::Invalid(format!("invalid filter 'until={text}'")))?;
         let mut answer = Pruned::default();
-        for container in self.index.all() {
+        for container in self.containers.all() {
             let record = container.record();
             let unused = |status: Status| matches!(status, Status::Created | Status::Exited | Status::Dead);
             let wanted = unused(container.status())
@@ -28,7 +28,7 @@ impl Engine {
             if !wanted {
                 continue;
             }
-            let size = self.peers.usage(&record.snapshotter, &record.id).await.unwrap_or(0);
+            let size = self.peers.snapshots.usage(&record.snapshotter, &record.id).await.unwrap_or(0);
             let request = RemoveSpec { container: record.id.clone(), ..Default::default() };
             match self.remove(&request).await {
                 Ok(()) => {

@@ -1,6 +1,7 @@
-//! Removing: the intent is written, everything that belongs to the container goes, then the record.
+//! Removes a container: writes the intent, removes everything that belongs to the container, then deletes the record.
 //!
-//! The same steps undo a container that could not be made, and recovery repeats them after a crash; each finds itself done.
+//! The same steps undo a creation that failed, and recovery repeats them after a crash; each step succeeds if it is
+//! already done.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,21 +9,22 @@ use std::sync::Arc;
 
 use gantry_api::engine::{RemoveSpec, Status};
 use gantry_failpoint::failpoint;
+use gantry_types::Signal;
 
 use super::Container;
-use super::create::blocking;
+use super::kill::{send_signal, thaw};
 use super::life::{Life, Then};
-use super::signal::Signal;
+use crate::blocking::blocking;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::record::{Record, Stage};
 
-/// What becomes of the volumes that were made for a container alone.
+/// Which volumes are removed with a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Volumes {
-    /// They stay.
+    /// None.
     Keep,
-    /// Those without a name go too.
+    /// The anonymous ones.
     Anonymous,
 }
 
@@ -30,9 +32,9 @@ impl Engine {
     /// Removes a container at a user's request.
     pub async fn remove(&self, request: &RemoveSpec) -> Result<()> {
         if request.link {
-            return self.remove_link(&request.container).await;
+            return self.files.remove_link(&request.container).await;
         }
-        let container = self.index.find(&request.container)?;
+        let container = self.containers.find(&request.container)?;
         let volumes = if request.volumes { Volumes::Anonymous } else { Volumes::Keep };
         let mut watch = container.watch();
         {
@@ -48,7 +50,7 @@ impl Engine {
             }
             let running = container.life().has_process();
             let status = container.status();
-            // One that waits for its restart counts as running.
+            // A container that waits for its restart counts as running.
             if (running || status == Status::Restarting) && !request.force {
                 let advice = match status {
                     Status::Paused => "container is paused and must be unpaused first".to_owned(),
@@ -68,7 +70,7 @@ impl Engine {
             self.begin_kill(&container).await?;
             drop(turn);
         }
-        // Its end is taken in by the monitor, which needs the turn for that.
+        // The monitor takes the end in, and needs the operation lock for it.
         let ended = watch.wait_for(|life| life.is_removed() || !life.has_process());
         let in_time = tokio::time::timeout(super::kill::KILL_PATIENCE, ended).await.is_ok();
         let _turn = container.operate().await;
@@ -87,13 +89,13 @@ impl Engine {
 
     async fn begin_kill(&self, container: &Container) -> Result<()> {
         if container.status() == Status::Paused {
-            self.thaw(container).await?;
+            thaw(&self.peers.tasks, container).await?;
         }
         container.change(|life| {
             life.stop_by_hand();
             life.want(Then::Remove)
         })?;
-        match self.send_signal(container, Signal::KILL).await {
+        match send_signal(&self.peers.tasks, &self.events, container, Signal::KILL).await {
             Ok(()) | Err(Error::NotRunning(_)) => Ok(()),
             Err(error) => {
                 container.change(|life| life.withdraw(Then::Remove));
@@ -102,7 +104,7 @@ impl Engine {
         }
     }
 
-    /// Removes a container whose run has ended, with its anonymous volumes; the caller has its turn.
+    /// Removes a container whose run has ended, with its anonymous volumes. The caller must hold the operation lock.
     pub(crate) async fn remove_locked(&self, container: &Arc<Container>) -> Result<()> {
         self.remove_with(container, Volumes::Anonymous).await
     }
@@ -114,57 +116,76 @@ impl Engine {
             keep_volumes: volumes == Volumes::Keep,
             ..Record::clone(&container.record())
         };
-        let removed = match self.store.put(&record, &state).await {
-            Ok(()) => self.unmake(container, volumes).await,
+        let written = self.containers.store.put(&record, &state);
+        let (written, ended) = if record.host.auto_remove {
+            // No other write records how the run ended: until this one is on disk, only the task knows it.
+            match written.await {
+                Ok(()) => (Ok(()), self.end_all(container).await),
+                failed => (failed, Ok(())),
+            }
+        } else {
+            // The end is on record. If the machine stops before the intent is on disk, the container is a stopped one
+            // without a task, which it may be anyway.
+            tokio::join!(written, self.end_all(container))
+        };
+        let removed = match written.and(ended) {
+            Ok(()) => self.take_away(container, volumes).await,
             Err(error) => Err(error),
         };
         if removed.is_err() {
             container.change(Life::fail_removal)?;
             return removed;
         }
-        self.publish_container(container, "destroy", BTreeMap::new());
+        self.events.publish_container(container, "destroy", BTreeMap::new());
         Ok(())
     }
 
-    /// Takes away everything that a container is; the caller has its turn and has written the intent.
+    /// Removes everything that belongs to a container. The caller must hold the operation lock and have written the
+    /// intent.
     pub(crate) async fn unmake(&self, container: &Arc<Container>, volumes: Volumes) -> Result<()> {
+        self.end_all(container).await?;
+        self.take_away(container, volumes).await
+    }
+
+    /// Ends what is left of a container's runs: its task, which holds the root mounted, and its network.
+    async fn end_all(&self, container: &Container) -> Result<()> {
+        let task = async {
+            self.end_task(container).await?;
+            failpoint!("engine.remove.ended");
+            Ok(())
+        };
+        tokio::try_join!(task, self.peers.networks.detach(container.id())).map(drop)
+    }
+
+    /// Takes away what nothing uses any more. If this fails, it is retried, because the engine's record still exists.
+    async fn take_away(&self, container: &Arc<Container>, volumes: Volumes) -> Result<()> {
         let record = container.record();
         let id = container.id();
         failpoint!("engine.remove.recorded");
-        let ((), ()) = tokio::try_join!(
-            async {
-                // The task holds the root mounted; until our own record is gone, what fails here is done again.
-                self.end_task(id).await?;
-                failpoint!("engine.remove.ended");
-                tokio::try_join!(
-                    self.peers.remove_snapshot(&record.snapshotter, id),
-                    self.peers.delete_record(id),
-                )
-                .map(drop)
-            },
-            self.peers.detach(id),
+        tokio::try_join!(
+            self.peers.snapshots.remove(&record.snapshotter, id),
+            self.peers.records.delete(id),
         )?;
         failpoint!("engine.remove.detached");
         self.release_shm(container).await;
         self.remove_views(&record).await?;
         if volumes == Volumes::Anonymous {
-            // Nobody would find them any more once the record is gone.
+            // Before the record is deleted, because only the record names these volumes.
             self.remove_anonymous_volumes(&record).await;
         }
         failpoint!("engine.remove.emptied");
         let directory = self.put_away(id)?;
         failpoint!("engine.remove.away");
-        let execs: Vec<String> = container.execs.lock().keys().cloned().collect();
-        self.store.delete(id, &execs).await?;
+        self.containers.store.delete(id, &container.execs.ids()).await?;
         failpoint!("engine.remove.forgotten", infallible);
-        container.execs.lock().clear();
+        container.execs.clear();
         if record.host.auto_remove {
-            self.tombstones.put(id, container.life().past().exit_code);
+            self.containers.tombstones.put(id, container.life().past().exit_code);
         }
-        self.index.remove(id);
-        self.rename_children(&record.links);
+        self.containers.index.remove(id);
+        self.containers.rename_children(&record.links);
         container.change(Life::removed)?;
-        // If this is cut short, recovery goes on with it.
+        // If this is interrupted, recovery finishes it.
         let id = id.to_owned();
         self.spawn("remove a container's files", async move {
             let removed = blocking(move || gantry_rooted::tree::remove_tree(&directory).map_err(crate::root::kernel));
@@ -175,8 +196,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Moves a container's files to where a start may remove them: only so can it tell them from those of a container
-    /// whose record is lost.
+    /// Moves a container's files to a place from which a start may remove them. A start could not tell them from the
+    /// files of a container whose record is lost otherwise.
     fn put_away(&self, id: &str) -> Result<PathBuf> {
         let (home, away) = (self.paths.container(id), self.paths.removed(id));
         match std::fs::rename(&home, &away) {
@@ -195,7 +216,7 @@ impl Engine {
                 others
             };
             match self.volumes.remove(&mount.point.name, users).await {
-                Ok(driver) => self.publish_volume(&mount.point.name, &driver, "destroy"),
+                Ok(driver) => self.events.publish_volume(&mount.point.name, &driver, "destroy"),
                 Err(Error::NoSuchVolume(_) | Error::VolumeInUse { .. }) => {}
                 Err(error) => {
                     tracing::warn!(volume = %mount.point.name, error = %gantry_rpc::chain(&error), "anonymous volume stays");
@@ -209,7 +230,7 @@ impl Engine {
         let has = |record: &Record| {
             record.mounts.iter().any(|mount| mount.point.r#type == "volume" && mount.point.name == name)
         };
-        self.index
+        self.containers
             .all()
             .iter()
             .filter(|container| has(&container.record()))

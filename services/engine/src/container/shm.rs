@@ -1,7 +1,8 @@
-//! `/dev/shm`, where it is shared with other containers.
+//! `/dev/shm` of containers that share it.
 //!
-//! Everybody has a file system in memory of their own there, which goes with their mounts. One that others may join
-//! (`--ipc shareable`) has it mounted in its directory on the host while it runs, for others to bind.
+//! By default a container has a tmpfs of its own there, which disappears with its mount namespace. The tmpfs of a
+//! container that others may join (`--ipc shareable`) is mounted in the container's directory on the host while the
+//! container runs, and the others bind it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,35 +11,36 @@ use gantry_api::engine::HostConfig;
 use gantry_mount::{self as mount, Mount};
 
 use super::Container;
-use super::create::blocking;
 use super::mode::IpcMode;
+use crate::blocking::blocking;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::record::Record;
 use crate::spec;
 
-/// The host's own.
+/// The host's `/dev/shm`.
 const HOST: &str = "/dev/shm";
 
 impl Engine {
-    /// What is bound at `/dev/shm` of a container that is about to start; `None` for one of its own.
+    /// The directory that is bound at `/dev/shm` of a container that is about to start; `None` for a tmpfs of its
+    /// own.
     pub(crate) async fn shm_of(&self, record: &Record) -> Result<Option<PathBuf>> {
         match IpcMode::of(&record.host.ipc_mode) {
             IpcMode::Shareable => self.provide_shm(record).await.map(Some),
             IpcMode::Host => Ok(Some(PathBuf::from(HOST))),
-            IpcMode::Container(other) => self.shared_shm(&self.index.find(other)?.record()).map(Some),
+            IpcMode::Container(other) => self.shared_shm(&self.containers.find(other)?.record()).map(Some),
             IpcMode::Own | IpcMode::None => Ok(None),
         }
     }
 
-    /// The one of a container that others join, which may have joined another one itself.
+    /// The `/dev/shm` of a container that others join, which may have joined a third container itself.
     fn shared_shm(&self, donor: &Record) -> Result<PathBuf> {
         let mut owner = Arc::new(donor.clone());
         loop {
             match IpcMode::of(&owner.host.ipc_mode) {
                 IpcMode::Shareable => return Ok(self.paths.shm(&owner.id)),
                 IpcMode::Host => return Ok(PathBuf::from(HOST)),
-                IpcMode::Container(other) => owner = self.index.find(other)?.record(),
+                IpcMode::Container(other) => owner = self.containers.find(other)?.record(),
                 IpcMode::Own | IpcMode::None => {
                     return Err(Error::Invalid(format!(
                         "failed to join IPC namespace: container {}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)",
@@ -49,7 +51,7 @@ impl Engine {
         }
     }
 
-    /// Mounts a fresh one, in place of what an earlier run has left.
+    /// Mounts a new tmpfs, in place of one that an earlier run has left.
     async fn provide_shm(&self, record: &Record) -> Result<PathBuf> {
         let place = self.paths.shm(&record.id);
         let size = format!("size={}", spec::shm_size(&record.host));
@@ -66,7 +68,7 @@ impl Engine {
         Ok(place)
     }
 
-    /// Takes it away after a run. Who has joined keeps it until its own end.
+    /// Unmounts the tmpfs after a run. A container that has joined it keeps it until its own end.
     pub(crate) async fn release_shm(&self, container: &Container) {
         if !is_shareable(&container.record().host) {
             return;

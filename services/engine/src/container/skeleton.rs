@@ -1,8 +1,7 @@
-//! What every root has before anything runs in it: Docker's marks, places for what is mounted there, and the working
-//! directory.
+//! Prepares a root before anything runs in it: Docker's marker files, mount points, and the working directory.
 //!
-//! An image may have anything at these places. What is no directory where one is needed is replaced, and so is a symlink
-//! where a file is: nobody's name is followed when the runtime mounts there.
+//! An image may have any file at these places. A file where a directory is needed is replaced, and so is a symlink
+//! where a file is needed, so that the runtime never follows a symlink of the image when it mounts there.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -15,10 +14,11 @@ use crate::error::{Error, Result};
 use crate::record::{MountRecord, Record};
 use crate::root::{kernel, open_detached};
 
-/// Prepares a root that is mounted nowhere yet. The places of mounts that were missing, and were made, are answered.
+/// Prepares a root that is not mounted yet. Returns the mount points that were missing and have been made.
 pub fn prepare(mounts: &[Mount], record: &Record) -> Result<BTreeSet<String>> {
     let root = match open_detached(mounts) {
-        // An old kernel cannot mount that many layers aside: what is missing is made by the start, as far as it can.
+        // An old kernel cannot mount this many layers detached. The start then makes what is missing, as far as it
+        // can.
         Err(Error::Kernel { source }) if source.is_too_long() => return Ok(BTreeSet::new()),
         root => root?,
     };
@@ -29,7 +29,7 @@ pub fn prepare(mounts: &[Mount], record: &Record) -> Result<BTreeSet<String>> {
     }
     let mut made = BTreeSet::new();
     for mount in record.mounts.iter().filter(|mount| is_outermost(mount, record)) {
-        // What cannot be made will be told by the start, which needs it.
+        // A mount point that cannot be made is reported by the start, which needs it.
         if let Ok(true) = make_place(&root, mount) {
             made.insert(mount.point.destination.clone());
         }
@@ -37,7 +37,7 @@ pub fn prepare(mounts: &[Mount], record: &Record) -> Result<BTreeSet<String>> {
     Ok(made)
 }
 
-/// What is in every container, as Docker makes it.
+/// Makes the files and directories that Docker makes in every container.
 fn lay(top: &Dir) -> gantry_host::Result<()> {
     file(top, ".dockerenv")?;
     let dev = directory(top, "dev")?;
@@ -96,7 +96,7 @@ fn make_working_dir(root: &Root, path: &str) -> Result<()> {
     }
 }
 
-/// Whether a mount's place is in the root itself, and not in what something else brings along.
+/// Whether a mount's place is in the root itself and not inside another mount.
 fn is_outermost(mount: &MountRecord, record: &Record) -> bool {
     let place = Path::new(&mount.point.destination);
     let others = record.mounts.iter().map(|other| other.point.destination.as_str());
@@ -112,7 +112,7 @@ fn make_place(root: &Root, mount: &MountRecord) -> Result<bool> {
     }
     let is_directory = match mount.point.r#type.as_str() {
         "bind" => kind_of(&mount.open()?).map_err(kernel)? == EntryKind::Directory,
-        // What a part of a volume is, is found when it is mounted.
+        // The kind of a part of a volume is only known when the volume is mounted.
         _ if !mount.subpath.is_empty() => return Ok(false),
         _ => true,
     };

@@ -1,5 +1,5 @@
-//! Starting: network, root and specification are made ready at the same time, then the process is made, those who wait
-//! to be attached are connected, and the process runs.
+//! Starts a container: prepares network, root and specification at the same time, creates the process, waits for
+//! clients that attach, and starts the process.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use gantry_api::engine::Status;
 use gantry_api::network::Netns;
 use gantry_failpoint::failpoint;
 use gantry_spec::Namespace;
+use gantry_types::Signal;
 
 use super::Container;
 use super::life::{Illegal, Started};
 use super::mode::NetworkMode;
 use super::network::netns_spec;
-use super::signal::Signal;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::health::Health;
@@ -22,22 +22,22 @@ use crate::peers::Stdio;
 use crate::record::Record;
 use crate::{spec, time};
 
-/// How long a start waits for those who said that they want to be attached.
+/// How long a start waits for clients that attach.
 const ATTACH_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Who starts a container.
+/// The originator of a start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
-    /// A request: restarts are counted anew.
+    /// A request: the number of restarts returns to 0.
     Hand,
     /// The restart policy.
     Policy,
 }
 
 impl Engine {
-    /// Starts a container at a user's request; `false` when it runs already.
+    /// Starts a container at a user's request; returns `false` if it runs already.
     pub async fn start(&self, name: &str) -> Result<bool> {
-        let container = self.index.find(name)?;
+        let container = self.containers.find(name)?;
         let turn = container.operate().await;
         container.refuse_if_removing()?;
         let status = container.status();
@@ -59,7 +59,7 @@ impl Engine {
         result.map(|()| true)
     }
 
-    /// Starts a container whose turn the caller has.
+    /// Starts a container. The caller must hold its operation lock.
     pub(crate) async fn start_locked(&self, container: &Arc<Container>, by: By) -> Result<()> {
         match self.try_start(container, by).await {
             Ok(()) => Ok(()),
@@ -76,41 +76,41 @@ impl Engine {
         failpoint!("engine.start.held");
         let record = self.volumes.placed_in(record);
         self.check_sources(&record)?;
-        // Nobody waited for it to be on the disk when it was made: a power cut may have taken it.
+        // The directory was not synced when it was made, so a power failure may have removed it.
         let directory = self.paths.container(&record.id);
         std::fs::create_dir_all(&directory)
             .map_err(|source| Error::io("create directory", &directory, source))?;
-        // Kept until the process is made, which joins them.
+        // Kept until the process is created, because it joins these namespaces.
         let joined = self.join_others(&record).await?;
         let around = spec::Surroundings {
             host: &self.facts,
             netns: joined.path("net").map_or_else(|| self.netns_of(&record), Namespace::Path),
             shared: spec::Shared { pid: joined.path("pid"), ipc: joined.path("ipc") },
-            files: Some(self.files_of(&record)?),
+            files: Some(self.files.of(&record)?),
             init: &self.init,
             shm: self.shm_of(&record).await?,
-            variables: self.linked(&record)?.iter().flat_map(super::links::variables).collect(),
+            variables: self.containers.linked(&record)?.iter().flat_map(super::links::variables).collect(),
         };
         let spec = spec::build(&record, &around)?;
-        let shipping = self.prepare_shipping(&record).await?;
+        let shipping = self.logs.prepare(&record).await?;
         let (netns, rootfs, ()) = tokio::try_join!(
             self.attach_network(&record),
-            self.mounts_of(container),
-            self.peers.update_spec(&record.id, &spec),
+            container.root_mounts(&self.peers.snapshots),
+            self.peers.records.update_spec(&record.id, &spec),
         )?;
         failpoint!("engine.start.attached");
         let mode = NetworkMode::of(&record.host.network_mode);
         let own_files = !matches!(mode, NetworkMode::Container(_));
         if own_files {
-            self.write_files(&record, netns.as_ref()).await?;
+            self.files.write(&record, netns.as_ref()).await?;
         }
         let netns = netns.map(Arc::new);
 
-        match self.peers.create_task(&record.id, rootfs.clone(), &self.stdio(&record)?).await {
-            // Left by a start that was cut short: nobody was told that it runs.
+        match self.peers.tasks.create(container.task(), rootfs.clone(), &self.stdio(&record)?).await {
+            // An interrupted start has left the task; no client was told that it runs.
             Err(error) if error.peer_code() == Some(tonic::Code::AlreadyExists) => {
-                self.end_task(&record.id).await?;
-                self.peers.create_task(&record.id, rootfs, &self.stdio(&record)?).await?;
+                self.end_task(container).await?;
+                self.peers.tasks.create(container.task(), rootfs, &self.stdio(&record)?).await?;
             }
             made => drop(made?),
         }
@@ -118,7 +118,7 @@ impl Engine {
         failpoint!("engine.start.created");
         let run = container.change(|life| life.begin(time::now()))?;
         self.wait_for_attaching(container).await;
-        let pid = self.peers.start_task(&record.id, "").await?;
+        let pid = self.peers.tasks.start(&container.init()).await?;
         failpoint!("engine.start.started");
 
         let started = Started { pid, at: time::now(), by, netns: netns.clone() };
@@ -127,25 +127,25 @@ impl Engine {
             life.health = super::health::check_of(&record).map(|_| Health::starting(life.health.take()));
             Ok::<_, Illegal>(life.recorded())
         })?;
-        self.tell_parents(container).await;
+        self.files.tell_parents(container).await;
         self.monitor(container, run);
         if shipping.is_some() {
-            self.ship(container, shipping).await;
+            self.logs.ship(container, shipping).await;
         }
-        // Where that fails, the start is undone: the end of this run is nothing that its monitor has to take in.
-        self.store.put_state(&record.id, &state).await?;
+        // If this fails, the start is undone, and the run's monitor ignores its end.
+        self.containers.store.put_state(&record.id, &state).await?;
         failpoint!("engine.start.recorded", infallible);
-        self.publish_mounts(container);
+        self.events.publish_mounts(container);
         self.publish_networks(container, netns.as_deref(), "connect").await;
-        self.publish_container(container, "start", BTreeMap::new());
-        self.watch_health(container, run);
+        self.events.publish_container(container, "start", BTreeMap::new());
+        self.probes.watch(container, run);
         Ok(())
     }
 
-    /// Undoes what a failed start did, and records why it failed.
+    /// Undoes a failed start and records its error.
     async fn abandon_start(&self, container: &Arc<Container>, error: &Error) {
         let id = container.id();
-        let (task, network) = tokio::join!(self.end_task(id), self.peers.detach(id));
+        let (task, network) = tokio::join!(self.end_task(container), self.peers.networks.detach(id));
         for failed in [task, network].into_iter().filter_map(Result::err) {
             tracing::warn!(container = %id, error = %gantry_rpc::chain(&failed), "undoing a failed start");
         }
@@ -160,7 +160,7 @@ impl Engine {
             Ok::<_, Illegal>(life.recorded())
         });
         let written = match undone {
-            Ok(state) => self.store.put_state(id, &state).await,
+            Ok(state) => self.containers.store.put_state(id, &state).await,
             Err(illegal) => Err(illegal.into()),
         };
         if let Err(error) = written {
@@ -168,22 +168,23 @@ impl Engine {
         }
     }
 
-    /// Kills and forgets a task in whatever state it is.
-    pub(crate) async fn end_task(&self, id: &str) -> Result<()> {
-        match self.peers.delete_task(id).await {
+    /// Kills and deletes a task in any state.
+    pub(crate) async fn end_task(&self, container: &Container) -> Result<()> {
+        match self.peers.tasks.delete(container.task()).await {
             Ok(()) => return Ok(()),
             Err(error) if error.peer_code() == Some(tonic::Code::Unavailable) => return Err(error),
             Err(_) => {}
         }
-        // Perhaps it runs; or it has ended meanwhile, which the deletion will tell.
-        let _ = self.peers.kill_task(id, "", Signal::KILL).await;
-        let _ = tokio::time::timeout(Duration::from_secs(10), self.peers.wait_task(id, "")).await;
-        self.peers.delete_task(id).await
+        // The process may run. If it has ended, the deletion succeeds.
+        let init = container.init();
+        let _ = self.peers.tasks.kill(&init, Signal::KILL).await;
+        let _ = tokio::time::timeout(Duration::from_secs(10), self.peers.tasks.wait(&init)).await;
+        self.peers.tasks.delete(container.task()).await
     }
 
     async fn attach_network(&self, record: &Record) -> Result<Option<Netns>> {
         match netns_spec(record)? {
-            Some(spec) => self.peers.attach(spec).await.map(Some),
+            Some(spec) => self.peers.networks.attach(spec).await.map(Some),
             None => Ok(None),
         }
     }
@@ -196,11 +197,12 @@ impl Engine {
         }
     }
 
-    /// Sources may have gone since the container was made; those of `-v` are made again.
+    /// Checks the sources of binds, which may have been removed since the creation. Missing sources of `-v` are
+    /// created again.
     fn check_sources(&self, record: &Record) -> Result<()> {
         for mount in record.mounts.iter().filter(|mount| !mount.is_tmpfs()) {
             if mount.point.r#type != "bind" {
-                // A part of a volume is where its containers have put it.
+                // Containers may have replaced the part of the volume.
                 mount.open()?;
                 continue;
             }
@@ -222,7 +224,7 @@ impl Engine {
 
     fn stdio(&self, record: &Record) -> Result<Stdio> {
         Ok(Stdio {
-            log: crate::logs::kept::uri(&self.log_drivers, record, &self.paths.log(&record.id))?,
+            log: crate::logs::kept::uri(&self.logs.drivers, record, &self.paths.log(&record.id))?,
             stdin: record.config.open_stdin,
             terminal: record.config.tty,
         })

@@ -1,49 +1,48 @@
-//! What a running container uses: its cgroup's figures, which `tasks` asks the shim for, and its interfaces'.
+//! The resource usage of a running container: the figures of its cgroup, which `tasks` gets from the shim, and those
+//! of its network interfaces.
 
 use std::collections::HashMap;
 
 use gantry_api::engine::{Interface, Sample};
 
 use super::Container;
-use super::create::blocking;
-use crate::engine::Engine;
+use super::pinned::init_of;
+use crate::blocking::blocking;
 use crate::error::{Error, Result};
+use crate::peers::Tasks;
 use crate::time;
 
-/// The kernel's clock ticks in a second, as it shows them to programs.
+/// Clock ticks per second in the kernel's interface.
 const TICKS: u64 = 100;
 
-impl Engine {
-    /// One sample; `None` for a container that does not run.
-    pub(crate) async fn sample(&self, container: &Container) -> Result<Option<Sample>> {
-        let init = match self.init_of(container).await {
-            Ok(init) => init,
-            Err(Error::NotRunning(_)) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let Some(mut sample) = self.peers.figures(container.id()).await? else { return Ok(None) };
-        blocking(move || {
-            sample.interfaces =
-                interfaces(&String::from_utf8_lossy(&init.read("net/dev").unwrap_or_default()));
-            let (system, cpus) = system_cpu(&read("/proc/stat"));
-            sample.system_cpu = system;
-            sample.online_cpus = cpus;
-            let memory = memory_total(&read("/proc/meminfo"));
-            if sample.memory_limit == 0 || sample.memory_limit > memory {
-                sample.memory_limit = memory;
-            }
-            sample.read_at = time::now();
-            Ok(Some(sample))
-        })
-        .await
-    }
+/// Takes one sample; `None` for a container that does not run.
+pub(crate) async fn sample(tasks: &Tasks, container: &Container) -> Result<Option<Sample>> {
+    let init = match init_of(tasks, container).await {
+        Ok(init) => init,
+        Err(Error::NotRunning(_)) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let Some(mut sample) = tasks.figures(container.task()).await? else { return Ok(None) };
+    blocking(move || {
+        sample.interfaces = interfaces(&String::from_utf8_lossy(&init.read("net/dev").unwrap_or_default()));
+        let (system, cpus) = system_cpu(&read("/proc/stat"));
+        sample.system_cpu = system;
+        sample.online_cpus = cpus;
+        let memory = memory_total(&read("/proc/meminfo"));
+        if sample.memory_limit == 0 || sample.memory_limit > memory {
+            sample.memory_limit = memory;
+        }
+        sample.read_at = time::now();
+        Ok(Some(sample))
+    })
+    .await
 }
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(path).unwrap_or_default()
 }
 
-/// Counters of each interface but `lo`.
+/// The counters of each interface except `lo`.
 fn interfaces(table: &str) -> HashMap<String, Interface> {
     let mut all = HashMap::new();
     for line in table.lines().skip(2) {
@@ -69,7 +68,7 @@ fn interfaces(table: &str) -> HashMap<String, Interface> {
     all
 }
 
-/// Nanoseconds that all processors have worked or idled, and how many there are.
+/// The time of all processors since boot, idle time included, in nanoseconds, and their number.
 fn system_cpu(stat: &str) -> (u64, u32) {
     let total: u64 = stat
         .lines()

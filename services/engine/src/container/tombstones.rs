@@ -1,7 +1,9 @@
-//! How containers ended that removed themselves (`--rm`): for clients who waited for one while the engine was away, and
-//! ask again.
+//! Remembers how containers ended that removed themselves (`--rm`), for clients that waited for such a container
+//! while the engine was away and ask again.
 //!
-//! Only waits are answered from here, and only by the full id: names are given again. In memory is enough, since what an
+//! Only waits are answered from here, and only by the full id, because names are reused. Memory is enough: an engine
+//! answers the waits for the containers that it removes itself, and a container that ended while no engine ran is
+//! removed by the next engine, which remembers it here.
 //! engine has removed it has also told to those who waited; it is the next one that removes what ended meanwhile.
 
 use std::collections::VecDeque;
@@ -9,14 +11,14 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// How long and how many are remembered.
+/// How long, and how many, ends are remembered.
 const MEMORY: Duration = Duration::from_secs(5 * 60);
 const MOST: usize = 1024;
 
 /// Exit codes of removed containers.
 #[derive(Debug, Default)]
 pub struct Tombstones {
-    /// The oldest first.
+    /// Oldest first.
     exits: Mutex<VecDeque<Exit>>,
 }
 
@@ -28,7 +30,7 @@ struct Exit {
 }
 
 impl Tombstones {
-    /// Remembers how a container ended.
+    /// Records how a container ended.
     pub fn put(&self, id: &str, code: i32) {
         let mut exits = self.exits.lock();
         while exits.len() >= MOST || exits.front().is_some_and(|oldest| oldest.at.elapsed() > MEMORY) {

@@ -1,56 +1,63 @@
-//! New limits and a new restart policy, for a container at rest or running.
+//! Changes the limits and the restart policy of a container, at rest or running.
 
 use std::collections::BTreeMap;
 
 use gantry_api::engine::{Resources, Update};
+use gantry_spec::Facts;
 
 use super::validate;
-use crate::engine::Engine;
+use crate::containers::Containers;
 use crate::error::{Error, Result};
+use crate::events::Events;
+use crate::peers::Tasks;
 use crate::record::Record;
 use crate::spec;
 
-impl Engine {
-    /// Changes what is given and not zero; the answer is what the user should know.
-    pub async fn update(&self, name: &str, asked: Update) -> Result<Vec<String>> {
-        let container = self.index.find(name)?;
-        let _turn = container.operate().await;
-        container.refuse_if_removing()?;
-        let mut changed = Record::clone(&container.record());
-        let mut warnings = Vec::new();
-        let cannot = |error| Error::cannot(format!("Cannot update container {}", container.id()), error);
-        let resources = changed.host.resources.get_or_insert_default();
-        if let Some(asked) = &asked.resources {
-            validate::resources(asked, &mut warnings)?;
-            check_against(resources, asked).map_err(cannot)?;
-            overlay(resources, asked);
-        }
-        // The warnings are about what was asked for.
-        validate::resources(resources, &mut Vec::new()).map_err(cannot)?;
-        if let Some(policy) = asked.restart_policy.filter(|policy| !policy.name.is_empty()) {
-            changed.host.restart_policy = Some(policy);
-            let policy = validate::policy_of(&changed.host)?;
-            if changed.host.auto_remove && policy != crate::restart::Policy::No {
-                return Err(cannot(Error::Conflict(
-                    "Restart policy cannot be updated because AutoRemove is enabled for the container"
-                        .to_owned(),
-                )));
-            }
-        }
-        if asked.resources.is_some() && container.life().has_process() {
-            let resources = changed.host.resources.clone().unwrap_or_default();
-            let mut linux = spec::linux_resources(&resources, changed.host.privileged, &self.facts)?;
-            // Devices do not change while the container runs.
-            linux.set_devices(None);
-            self.peers.update_task(container.id(), &linux).await?;
-        }
-        self.write_record(&container, changed).await?;
-        self.publish_container(&container, "update", BTreeMap::new());
-        Ok(warnings)
+/// Changes what the request sets to a value other than zero. Returns warnings for the user.
+pub async fn update(
+    containers: &Containers,
+    tasks: &Tasks,
+    events: &Events,
+    facts: &Facts,
+    name: &str,
+    asked: Update,
+) -> Result<Vec<String>> {
+    let container = containers.find(name)?;
+    let _turn = container.operate().await;
+    container.refuse_if_removing()?;
+    let mut changed = Record::clone(&container.record());
+    let mut warnings = Vec::new();
+    let cannot = |error| Error::cannot(format!("Cannot update container {}", container.id()), error);
+    let resources = changed.host.resources.get_or_insert_default();
+    if let Some(asked) = &asked.resources {
+        validate::resources(asked, &mut warnings)?;
+        check_against(resources, asked).map_err(cannot)?;
+        overlay(resources, asked);
     }
+    // The warnings are for what the user asked, so this second check drops them.
+    validate::resources(resources, &mut Vec::new()).map_err(cannot)?;
+    if let Some(policy) = asked.restart_policy.filter(|policy| !policy.name.is_empty()) {
+        changed.host.restart_policy = Some(policy);
+        let policy = validate::policy_of(&changed.host)?;
+        if changed.host.auto_remove && policy != crate::restart::Policy::No {
+            return Err(cannot(Error::Conflict(
+                "Restart policy cannot be updated because AutoRemove is enabled for the container".to_owned(),
+            )));
+        }
+    }
+    if asked.resources.is_some() && container.life().has_process() {
+        let resources = changed.host.resources.clone().unwrap_or_default();
+        let mut linux = spec::linux_resources(&resources, changed.host.privileged, facts)?;
+        // An update does not change devices.
+        linux.set_devices(None);
+        tasks.update(container.task(), &linux).await?;
+    }
+    containers.write(&container, changed).await?;
+    events.publish_container(&container, "update", BTreeMap::new());
+    Ok(warnings)
 }
 
-/// Refuses what contradicts a limit that is there and is not changed with it.
+/// Refuses a limit that contradicts one that the container keeps.
 fn check_against(own: &Resources, asked: &Resources) -> Result<()> {
     let conflict = |what: &str| Err(Error::Conflict(format!("Conflicting options: {what}")));
     if own.nano_cpus > 0 && asked.nano_cpus == 0 {
@@ -67,7 +74,7 @@ fn check_against(own: &Resources, asked: &Resources) -> Result<()> {
     if asked.nano_cpus > 0 && own.cpu_quota > 0 {
         return conflict("Nano CPUs cannot be updated as CPU Quota has already been set");
     }
-    // Also where none is set, or all swap is permitted: this is dockerd's comparison.
+    // Also applies if no limit is set or all swap is allowed, because dockerd compares in the same way.
     if asked.memory > 0 && asked.memory_swap == 0 && asked.memory > own.memory_swap {
         return Err(Error::Conflict(
             "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time"
@@ -77,7 +84,7 @@ fn check_against(own: &Resources, asked: &Resources) -> Result<()> {
     Ok(())
 }
 
-/// Lays the values that are given over those that are there.
+/// Replaces the container's values by those that are given.
 fn overlay(own: &mut Resources, asked: &Resources) {
     macro_rules! numbers {
         ($($field:ident)*) => { $(if asked.$field != 0 { own.$field = asked.$field; })* };
@@ -96,7 +103,7 @@ fn overlay(own: &mut Resources, asked: &Resources) {
     if asked.memory_swappiness.is_some_and(|value| value >= 0) {
         own.memory_swappiness = asked.memory_swappiness;
     }
-    // Zero is what Docker shows of a limit that was lifted.
+    // Docker shows a limit that was removed as zero.
     if let Some(limit) = asked.pids_limit {
         own.pids_limit = Some(limit.max(0));
     }

@@ -1,26 +1,25 @@
-//! Everything that can be refused before anything is made: the request against itself and against the machine.
+//! Checks of a create request against itself and against the machine, before anything is made.
 
 mod cpusets;
 
 use gantry_api::engine::{ContainerConfig, HealthConfig, HostConfig, Resources};
 use gantry_spec::Facts;
+use gantry_types::Signal;
 
 use super::mode::{IpcMode, NetworkMode, PidMode};
 use super::port::{HostPorts, Port};
-use super::signal::Signal;
 use crate::error::{Error, Result};
 use crate::logs::driver::Drivers;
 use crate::restart::Policy;
 
-/// Less than this cannot hold a process.
+/// Docker's least memory limit, bytes: less cannot hold a process.
 const LEAST_MEMORY: i64 = 6 * 1024 * 1024;
-/// What the kernel keeps of a host's name.
+/// Bytes of a host name that the kernel keeps.
 const LONGEST_HOSTNAME: usize = 64;
-/// Health checks are not made more often than this, nanoseconds.
+/// Least interval of health checks, nanoseconds.
 const LEAST_INTERVAL: i64 = 1_000_000;
 
-/// Checks a request as the user wrote it: what the image adds is not the user's to answer for. Returns what the user
-/// should know.
+/// Checks a request as the user wrote it; what the image adds is not checked. Returns warnings for the user.
 pub fn check(config: &ContainerConfig, host: &HostConfig, log_drivers: &Drivers) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
     process(config)?;
@@ -65,7 +64,7 @@ pub fn check(config: &ContainerConfig, host: &HostConfig, log_drivers: &Drivers)
     Ok(warnings)
 }
 
-/// Checks a cgroup's parent against who keeps cgroups here.
+/// Checks a cgroup parent against the cgroup driver of this machine.
 pub fn cgroup_parent(host: &HostConfig, facts: &Facts) -> Result<()> {
     let parent = host.resources.as_ref().map_or("", |resources| &resources.cgroup_parent);
     if facts.systemd && !parent.is_empty() && gantry_systemd::slice_path(parent).is_none() {
@@ -106,14 +105,14 @@ fn restart(host: &HostConfig) -> Result<()> {
     Ok(())
 }
 
-/// The restart policy that a configuration asks for.
+/// The restart policy of a configuration.
 pub fn policy_of(host: &HostConfig) -> Result<Policy> {
     let policy = host.restart_policy.clone().unwrap_or_default();
     let count = i32::try_from(policy.maximum_retry_count).unwrap_or(i32::MAX);
     Ok(Policy::parse(&policy.name, count)?)
 }
 
-/// Limits, alone and against each other.
+/// Checks limits alone and against each other.
 pub fn resources(resources: &Resources, warnings: &mut Vec<String>) -> Result<()> {
     if resources.memory != 0 && resources.memory < LEAST_MEMORY {
         return Err(invalid("Minimum memory limit allowed is 6MB"));
@@ -334,7 +333,7 @@ mod tests {
     fn checked(change: impl FnOnce(&mut ContainerConfig, &mut HostConfig)) -> Result<Vec<String>> {
         let (mut config, mut host) = (ContainerConfig::default(), HostConfig::default());
         change(&mut config, &mut host);
-        check(&config, &host, &crate::app::log_drivers())
+        check(&config, &host, &crate::app::own_log_drivers())
     }
 
     #[test]

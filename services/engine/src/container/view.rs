@@ -1,4 +1,4 @@
-//! A container as the engine's callers see it.
+//! Containers as clients see them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,36 +9,70 @@ use gantry_api::engine::{
     State,
 };
 use gantry_api::network::{Address, Endpoint, Netns};
-use gantry_mount::Mount;
 use gantry_mount::Overlay;
+use gantry_spec::Facts;
 
 use super::Container;
+use super::files::Files;
 use super::life::{Life, Memory};
 use super::network::is_predefined;
-use crate::engine::Engine;
+use crate::containers::Containers;
 use crate::error::Result;
 use crate::health::Health;
+use crate::logs::Logs;
+use crate::peers::Snapshots;
 use crate::record::Record;
 use crate::spec;
+use crate::volumes::Volumes;
 
-/// Bytes of a container's root.
+/// Sizes of a container's root.
 pub(crate) struct Sizes {
-    /// What the container itself has written.
+    /// Bytes in the container's own layer.
     pub own: i64,
-    /// The same with its image.
+    /// Bytes in the container's layer and its image.
     pub whole: i64,
 }
 
-impl Engine {
-    /// One container, with the sizes of its root if they are wanted.
+/// Shows containers to the engine's callers. Cheap to clone.
+#[derive(Clone)]
+pub struct Views {
+    containers: Containers,
+    snapshots: Snapshots,
+    volumes: Arc<Volumes>,
+    files: Files,
+    logs: Logs,
+    facts: Facts,
+}
+
+impl Views {
+    /// Shows these containers with their volumes, files and logs.
+    pub fn new(
+        containers: &Containers,
+        snapshots: &Snapshots,
+        volumes: &Arc<Volumes>,
+        files: &Files,
+        logs: &Logs,
+        facts: &Facts,
+    ) -> Views {
+        Views {
+            containers: containers.clone(),
+            snapshots: snapshots.clone(),
+            volumes: Arc::clone(volumes),
+            files: files.clone(),
+            logs: logs.clone(),
+            facts: facts.clone(),
+        }
+    }
+
+    /// Returns one container, with the sizes of its root if `size` is set.
     pub async fn get(&self, name: &str, size: bool) -> Result<api::Container> {
-        let container = self.index.find(name)?;
+        let container = self.containers.find(name)?;
         let mut view = self.view(&container);
-        if size && let Some(sizes) = self.sizes(&view.snapshotter, &view.id).await {
+        if size && let Some(sizes) = sizes(&self.snapshots, &view.snapshotter, &view.id).await {
             view.size_rw = Some(sizes.own);
             view.size_root_fs = Some(sizes.whole);
         }
-        if let Ok(mounts) = self.mounts_of(&container).await
+        if let Ok(mounts) = container.root_mounts(&self.snapshots).await
             && let Some(overlay) = mounts.iter().find_map(Overlay::of)
         {
             let lower: Vec<String> = overlay.lower.iter().map(|layer| layer.display().to_string()).collect();
@@ -51,29 +85,7 @@ impl Engine {
         Ok(view)
     }
 
-    /// How the container's root is mounted.
-    pub(crate) async fn mounts_of(&self, container: &Container) -> Result<Vec<Mount>> {
-        let snapshotter = container.record().snapshotter.clone();
-        let ask = || self.peers.mounts(&snapshotter, container.id());
-        container.mounts.get_or_try_init(ask).await.cloned()
-    }
-
-    /// How large its root is; nothing where it cannot be measured.
-    pub(crate) async fn sizes(&self, snapshotter: &str, id: &str) -> Option<Sizes> {
-        let own = self.peers.usage(snapshotter, id).await.ok()?;
-        let mut whole = own;
-        let mut key = id.to_owned();
-        while let Ok(parent) = self.peers.parent(snapshotter, &key).await {
-            if parent.is_empty() {
-                break;
-            }
-            whole += self.peers.usage(snapshotter, &parent).await.unwrap_or(0);
-            key = parent;
-        }
-        Some(Sizes { own, whole })
-    }
-
-    /// The AppArmor profile that a container has since its start; before, the one that it was told to have.
+    /// The AppArmor profile of a container since its start; before the first start, the requested one.
     fn apparmor_of(&self, record: &Record, life: &Life) -> String {
         let host = &record.host;
         let profile = if life.past().started_at == 0 {
@@ -86,23 +98,23 @@ impl Engine {
         profile.unwrap_or_default()
     }
 
-    /// What the user asked for, with the links as they are now.
+    /// The user's host configuration, with the present links.
     fn shown_host(&self, record: &Record) -> HostConfig {
-        let name = |id: &str| self.index.find(id).ok().map(|child| child.name());
+        let name = |id: &str| self.containers.find(id).ok().map(|child| child.name());
         HostConfig { links: super::links::shown(record, name), ..record.host.clone() }
     }
 
-    /// A container without what has to be asked of others.
-    pub(crate) fn view(&self, container: &Container) -> api::Container {
+    /// The container without facts that other services have.
+    fn view(&self, container: &Container) -> api::Container {
         let record = container.record();
         let life = container.life().clone();
         let health = life.health.as_ref().map(health);
-        let files = self.files_of(&record).unwrap_or_else(|_| self.paths.files(&record.id));
+        let files = self.files.of(&record).unwrap_or_else(|_| self.files.paths.files(&record.id));
         let (path, args) = command(&record);
-        // What only a start makes is not there before.
+        // What a start makes is not shown before the first start.
         let begun = life.past().started_at != 0 || !life.past().error.is_empty();
         let path_of = |path: &Path| if begun { path.display().to_string() } else { String::new() };
-        let shown = self.log_drivers.of(&record).is_ok_and(|driver| driver.is_shown());
+        let shown = self.logs.drivers.of(&record).is_ok_and(|driver| driver.is_shown());
         api::Container {
             id: record.id.clone(),
             name: record.name.clone(),
@@ -120,17 +132,11 @@ impl Engine {
             args,
             restart_count: life.past().restart_count,
             platform: record.platform.clone(),
-            log_path: if shown { path_of(&self.paths.log(&record.id)) } else { String::new() },
+            log_path: if shown { path_of(&self.logs.paths.log(&record.id)) } else { String::new() },
             hosts_path: path_of(&files.hosts),
             hostname_path: path_of(&files.hostname),
             resolv_conf_path: path_of(&files.resolv_conf),
-            exec_ids: container
-                .execs
-                .lock()
-                .values()
-                .filter(|exec| exec.is_running())
-                .map(|exec| exec.id().to_owned())
-                .collect(),
+            exec_ids: container.execs.running(),
             ports: ports(life.netns().map(AsRef::as_ref)),
             sandbox_key: life.netns().map(|netns| netns.path.display().to_string()).unwrap_or_default(),
             snapshotter: record.snapshotter.clone(),
@@ -140,7 +146,22 @@ impl Engine {
     }
 }
 
-/// What a list shows of a container, without its sizes.
+/// The sizes of a container's root; `None` if they cannot be measured.
+pub(crate) async fn sizes(snapshots: &Snapshots, snapshotter: &str, id: &str) -> Option<Sizes> {
+    let own = snapshots.usage(snapshotter, id).await.ok()?;
+    let mut whole = own;
+    let mut key = id.to_owned();
+    while let Ok(parent) = snapshots.parent(snapshotter, &key).await {
+        if parent.is_empty() {
+            break;
+        }
+        whole += snapshots.usage(snapshotter, &parent).await.unwrap_or(0);
+        key = parent;
+    }
+    Some(Sizes { own, whole })
+}
+
+/// What a list shows of a container, without sizes.
 pub(crate) fn summary(container: &Container) -> ContainerSummary {
     let record = container.record();
     let life = container.life();
@@ -191,7 +212,7 @@ fn mounts(record: &Record) -> Vec<MountPoint> {
     record.mounts.iter().filter(|mount| !mount.hidden).map(|mount| mount.point.clone()).collect()
 }
 
-/// Without health.
+/// The state without health.
 fn state(life: &Life) -> State {
     let past = life.past();
     State {
@@ -206,7 +227,7 @@ fn state(life: &Life) -> State {
     }
 }
 
-/// Health in the callers' form.
+/// The health in the interface's form.
 pub fn health(health: &Health) -> api::Health {
     let log = health.log.iter().map(|probe| HealthResult {
         start: probe.start,
@@ -221,7 +242,7 @@ pub fn health(health: &Health) -> api::Health {
     }
 }
 
-/// What was asked for, with what the network service gave.
+/// The requested endpoint settings, with the network service's values.
 fn networks(record: &Record, life: &Life) -> impl Iterator<Item = (String, EndpointSettings)> {
     record.networks.iter().map(move |(name, asked)| {
         let mut settings = asked.clone();
@@ -237,7 +258,7 @@ fn networks(record: &Record, life: &Life) -> impl Iterator<Item = (String, Endpo
     })
 }
 
-/// The names that the name service answers for a container on a network of the user's while it runs.
+/// The names that the name service on a user-defined network answers for a container while it runs.
 fn dns_names(record: &Record, asked: &EndpointSettings) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     let all = std::iter::once(record.name.as_str())
@@ -261,7 +282,7 @@ fn take_endpoint(settings: &mut EndpointSettings, endpoint: &Endpoint) {
     settings.dns_names.clone_from(&endpoint.dns_names);
 }
 
-/// An address, the length of its prefix and its gateway, as Docker shows them.
+/// Address, prefix length and gateway, as Docker shows them.
 fn parts(own: Option<Address>) -> (String, u32, String) {
     let Some(own) = own else { return Default::default() };
     let gateway = own.gateway.map(|gateway| gateway.to_string());
@@ -279,4 +300,40 @@ fn ports(netns: Option<&Netns>) -> Vec<PublishedPort> {
             host_port: port.host_port.into(),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stage::Stage;
+
+    async fn views(stage: &Stage) -> Views {
+        let paths = stage.paths();
+        let drivers = crate::app::volume_drivers(paths.volumes(), gantry_plugin::Plugins::default());
+        let volumes =
+            Volumes::open(drivers.expect("made"), stage.containers.store.clone()).await.expect("read");
+        let files = Files::new(&stage.containers, &stage.peers.networks, &paths);
+        let logs = Logs::new(crate::app::own_log_drivers(), &paths, "host", &stage.context());
+        let facts = Facts::detect();
+        Views::new(&stage.containers, &stage.peers.snapshots, &Arc::new(volumes), &files, &logs, &facts)
+    }
+
+    /// The snapshots service is away, too.
+    #[tokio::test]
+    async fn what_only_a_start_makes_is_not_shown_before_it() {
+        let stage = Stage::new();
+        let (made, ran) = (stage.made("web").await, stage.made("db").await);
+        ran.change(|life| life.fail("no such program".to_owned(), 127)).expect("at rest");
+        let views = views(&stage).await;
+        let shown = views.get("web", true).await.expect("shown");
+        assert_eq!((shown.id.as_str(), shown.hosts_path.as_str()), (made.id(), ""));
+        assert_eq!((shown.log_path.as_str(), shown.size_rw), ("", None), "nobody can measure it");
+        let shown = views.get("db", false).await.expect("shown");
+        assert!(
+            shown.hosts_path.ends_with(&format!("containers/{}/hosts", ran.id())),
+            "{}",
+            shown.hosts_path
+        );
+        assert_eq!((shown.state.error.as_str(), shown.state.exit_code), ("no such program", 127));
+    }
 }

@@ -1,50 +1,48 @@
-//! Waiting for a container: to stand still, to end once more, to be gone.
+//! Waits for a container to stop running, to end once more, or to be removed.
 
 use gantry_api::engine::{Condition, Exit, Status};
 use tokio::sync::watch;
 
 use super::life::Life;
-use crate::engine::Engine;
+use crate::containers::Containers;
 use crate::error::Result;
 
-/// A wait that has begun: what happens from here on counts.
+/// A wait that has begun: it takes in everything that happens from its creation on.
 pub struct Waiting {
     watch: watch::Receiver<Life>,
     condition: Condition,
     exits: u64,
 }
 
-impl Engine {
-    /// Begins a wait. One for a container that was removed not long ago is over at once.
-    pub fn wait(&self, name: &str, condition: Condition) -> Result<Waiting> {
-        let watch = match self.index.find(name) {
-            Ok(container) => container.watch(),
-            Err(error) => removed(self.tombstones.exit_code(name).ok_or(error)?),
-        };
-        let exits = watch.borrow().ends();
-        Ok(Waiting { watch, condition, exits })
-    }
+/// Begins a wait. For a container that was removed not long ago the wait is over at once.
+pub fn wait(containers: &Containers, name: &str, condition: Condition) -> Result<Waiting> {
+    let watch = match containers.find(name) {
+        Ok(container) => container.watch(),
+        Err(error) => removed(containers.tombstones.exit_code(name).ok_or(error)?),
+    };
+    let exits = watch.borrow().ends();
+    Ok(Waiting { watch, condition, exits })
 }
 
-/// Whether nothing runs, and nothing will by itself.
+/// Whether no process runs and the restart policy will start none.
 fn stands_still(life: &Life) -> bool {
     let moving = matches!(life.status(), Status::Restarting | Status::Removing);
     !life.has_process() && !moving
 }
 
-/// The end of a container that ended so.
+/// The life of a removed container that ended with this exit code.
 fn removed(exit_code: i32) -> watch::Receiver<Life> {
     watch::channel(Life::removed_after(exit_code)).1
 }
 
 impl Waiting {
-    /// The container's exit code, once the condition holds.
+    /// Returns the container's exit code once the condition is met.
     pub async fn result(mut self) -> Exit {
         let (condition, exits) = (self.condition, self.exits);
         let holds = |life: &Life| {
             life.is_removed()
                 || match condition {
-                    // One that waits for its restart counts as running; its next end answers.
+                    // A container that waits for its restart counts as running; its next end meets the condition.
                     Condition::NotRunning => life.ends() > exits || stands_still(life),
                     Condition::NextExit => life.ends() > exits,
                     Condition::Removed => false,
@@ -52,7 +50,7 @@ impl Waiting {
         };
         let life = self.watch.wait_for(holds).await.map(|life| life.clone());
         let life = life.unwrap_or_else(|_| self.watch.borrow().clone());
-        // Why a start failed was told to who asked for it; a removal that succeeded has no error.
+        // A failed start was reported to the client that asked for it; a removal that succeeded has no error.
         let error = if life.is_removed() { String::new() } else { life.past().error.clone() };
         Exit { status_code: i64::from(life.past().exit_code), error }
     }
@@ -69,7 +67,8 @@ mod tests {
 
     fn container(phase: Phase) -> Arc<Container> {
         let life = Life::at(phase, Past { started_at: 1, ..Past::default() });
-        Arc::new(Container::new(Record::default(), life, &Arc::default()))
+        let record = Record { id: "c".to_owned(), ..Record::default() };
+        Arc::new(Container::new(record, life, &Arc::default()).expect("an id"))
     }
 
     fn waiting(container: &Container, condition: Condition) -> Waiting {
@@ -78,7 +77,7 @@ mod tests {
         Waiting { watch, condition, exits }
     }
 
-    /// Lets it run, if it does not, and end.
+    /// Starts the container if it does not run, and ends it.
     fn end(container: &Container, code: i32, restarts: bool) {
         container.change(|life| {
             if !life.has_process() {

@@ -1,7 +1,7 @@
-//! Whether a container knows the user that an exec is to run as. The shim resolves it when the exec starts; asked
-//! here, while there is still somebody to be told.
+//! Checks whether a container knows the user of an exec. The shim resolves the user when the exec starts; the check
+//! is made here because the client can still be told.
 //!
-//! The container's account files are its own, and so whatever it likes: see [`View::read`].
+//! The container controls its account files, which may hold anything: see [`View::read`].
 
 use std::path::Path;
 
@@ -9,10 +9,10 @@ use gantry_rooted::View;
 
 use crate::error::{Error, Result};
 
-/// The largest id that Docker takes.
+/// The largest id that Docker accepts.
 const MOST: u32 = i32::MAX.cast_unsigned();
 
-/// Whether `user[:group]` takes a look at the container's files, or is wrong in any case.
+/// Whether `user[:group]` needs the container's files to be checked. Fails for one that is invalid in any container.
 pub fn needs_files(wanted: &str) -> Result<bool> {
     let mut names = false;
     for part in parts(wanted).into_iter().flatten() {
@@ -21,7 +21,7 @@ pub fn needs_files(wanted: &str) -> Result<bool> {
     Ok(names)
 }
 
-/// Refuses a `user[:group]` whose names the root's files do not have.
+/// Refuses a `user[:group]` whose names are not in the root's files.
 pub fn check(wanted: &str, root: &View) -> Result<()> {
     let [user, group] = parts(wanted);
     if let Some(user) = user.filter(|user| !known(root, "/etc/passwd", 4, user)) {
@@ -45,7 +45,7 @@ fn parts(wanted: &str) -> [Option<&str>; 2] {
     [Some(user), group].map(|part| part.filter(|part| !part.is_empty()))
 }
 
-/// An id by number; none when it is a name.
+/// Reads a numeric id; `None` for a name.
 fn number(part: &str) -> Result<Option<u32>> {
     let digits = part.strip_prefix(['-', '+']).unwrap_or(part);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -57,10 +57,10 @@ fn number(part: &str) -> Result<Option<u32>> {
     }
 }
 
-/// Whether a line of a file, of that many fields at least, has the name; or it is a number.
+/// Whether `name` is a number, or a line of a file with at least `fields` fields has that name.
 fn known(root: &View, path: &str, fields: usize, name: &str) -> bool {
     matches!(number(name), Ok(Some(_)))
-        // What cannot be read is empty.
+        // A file that cannot be read counts as empty.
         || String::from_utf8_lossy(&root.read(Path::new(path)).unwrap_or_default()).lines().any(|line| {
             let mut parts = line.trim().split(':');
             parts.next() == Some(name) && parts.count() + 1 >= fields

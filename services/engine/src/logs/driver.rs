@@ -1,15 +1,16 @@
-//! Log drivers: what becomes of a container's output. The rest of the service asks a container's driver, and never tests
-//! for its name.
+//! Log drivers: what happens to a container's output. The rest of the service calls a container's driver and never
+//! tests for its name.
 //!
 //! ```text
-//! create   log: options are refused, or say what the shim is to keep
-//! start    sender → connect: who cannot do without its receiver fails the start
-//! runs     send, for each entry that the shim has written
-//! logs     reading: the file, or nobody's
+//! create   find: checks that the driver exists; log: refuses options, or says what the shim is to keep
+//! start    sender → connect: a driver that needs its receiver fails the start
+//! runs     send: called for each entry that the shim has written
+//! logs     reading: the file, the driver itself, or none
 //! ```
 //!
-//! What a driver keeps is written by the shim, for all of them the same file ([`Log`]); what it sends elsewhere is read
-//! from there ([`crate::shipping`]). Which drivers there are is said in `app.rs` alone.
+//! The shim writes what a driver keeps, in the same file format for all drivers ([`Log`]). A driver that sends output
+//! elsewhere reads it from that file ([`crate::shipping`]). Only `app.rs` lists the drivers; any other name is a
+//! plugin's.
 
 pub mod json_file;
 pub mod local;
@@ -20,58 +21,73 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use gantry_api::engine::LogConfig;
+use gantry_plugin::Plugins;
 
 use super::kept::Log;
 use crate::error::{Error, Result};
 use crate::record::Record;
 use crate::shipping::Sender;
+use crate::shipping::plugin::reading::Theirs;
+use crate::shipping::plugin::{Fifos, Plugged};
 
 /// A driver's options, as its user wrote them.
 pub type Options = HashMap<String, String>;
 
-/// Options that every driver takes.
+/// Options that every driver accepts.
 pub(crate) const COMMON: [&str; 6] =
     ["mode", "max-buffer-size", "cache-disabled", "cache-max-size", "cache-max-file", "cache-compress"];
-/// Options that put something beside each line.
+/// Options that add attributes to each line.
 pub(crate) const ATTRIBUTES: [&str; 5] = ["labels", "labels-regex", "env", "env-regex", "tag"];
 
-/// Docker's drivers that there are not.
+/// Docker's drivers that Gantry does not have.
 const NOT_BUILT: [&str; 3] = ["awslogs", "gcplogs", "splunk"];
 
-/// Who can tell what a container has said.
+/// The source of a container's log.
 #[derive(Debug)]
 pub enum Reading {
     /// The file that the shim writes.
     Kept,
-    /// Nobody here.
+    /// The driver.
+    Theirs(Box<Theirs>),
+    /// No source: the log cannot be read here.
     Nobody,
 }
 
 /// A log driver.
+#[tonic::async_trait]
 pub trait Driver: Debug + Send + Sync {
-    /// Its name in records and requests.
+    /// The driver's name in records and requests.
     fn name(&self) -> &str;
 
-    /// Checks a container's options; what the shim is to keep, if anything.
+    /// Checks a container's options. Returns the log that the shim is to keep, or `None`.
     ///
     /// # Errors
-    /// Options that it does not take, in the words that Docker's clients know.
+    /// An option that the driver does not take, in the words that Docker's clients know.
     fn log(&self, options: &Options) -> Result<Option<Log>>;
 
-    /// Whether the file is its user's to read: it is shown by `inspect`, and has beside each line what the options name.
+    /// Whether users may read the file: `inspect` then shows its path, and each line has the attributes that the
+    /// options name.
     fn is_shown(&self) -> bool {
         false
     }
 
-    /// Who answers `docker logs`.
-    fn reading(&self, _options: &Options) -> Reading {
+    /// Checks that the driver exists, for a driver that is not built in.
+    ///
+    /// # Errors
+    /// There is no plugin with this name.
+    async fn find(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The source of the log for `docker logs`.
+    async fn reading(&self, _record: &Record) -> Reading {
         Reading::Kept
     }
 
-    /// Who sends a container's lines elsewhere; none, where they stay.
+    /// The sender of a container's lines; `None` for a driver that sends nothing.
     ///
     /// # Errors
-    /// Options that are found to be wrong only now.
+    /// Options whose errors are found only at the start.
     fn sender(&self, _record: &Record, _hostname: &str) -> Result<Option<Box<dyn Sender>>> {
         Ok(None)
     }
@@ -79,46 +95,63 @@ pub trait Driver: Debug + Send + Sync {
 
 /// All drivers, by name.
 #[derive(Debug)]
-pub struct Drivers(BTreeMap<String, Arc<dyn Driver>>);
+pub struct Drivers {
+    own: BTreeMap<String, Arc<dyn Driver>>,
+    plugins: Plugins,
+    fifos: Fifos,
+}
 
 impl Drivers {
-    /// These. Their names are distinct.
-    pub fn new(drivers: impl IntoIterator<Item = Arc<dyn Driver>>) -> Drivers {
-        Drivers(drivers.into_iter().map(|driver| (driver.name().to_owned(), driver)).collect())
+    /// The given drivers, and plugins, which get their entries through FIFOs. The names must be distinct.
+    pub fn new(
+        drivers: impl IntoIterator<Item = Arc<dyn Driver>>,
+        plugins: Plugins,
+        fifos: Fifos,
+    ) -> Drivers {
+        let own = drivers.into_iter().map(|driver| (driver.name().to_owned(), driver)).collect();
+        Drivers { own, plugins, fifos }
     }
 
-    /// The driver with this name; `json-file` for none.
+    /// The driver with this name, `json-file` for an empty name. For a plugin's name, the plugin has not been looked
+    /// up yet.
     ///
     /// # Errors
-    /// There is none of that name.
-    pub fn find(&self, name: &str) -> Result<Arc<dyn Driver>> {
+    /// Docker has a driver of this name, and Gantry does not.
+    pub fn named(&self, name: &str) -> Result<Arc<dyn Driver>> {
         let name = if name.is_empty() { json_file::NAME } else { name };
-        match self.0.get(name) {
+        match self.own.get(name) {
             Some(driver) => Ok(Arc::clone(driver)),
             None if NOT_BUILT.contains(&name) => Err(Error::NotBuilt(format!(
                 "log driver {name} is not supported: use json-file, local, syslog, journald, fluentd, gelf or none"
             ))),
-            None => {
-                let why = format!("error looking up logging plugin {name}: plugin {name:?} not found");
-                Err(Error::Invalid(why))
-            }
+            None => Ok(Arc::new(Plugged::new(name, self.plugins.clone(), self.fifos.clone()))),
         }
+    }
+
+    /// The engine's own but `none`, in order, as dockerd lists its own.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.own.keys().filter(|name| *name != none::NAME).cloned().collect()
     }
 
     /// A container's driver.
     pub(crate) fn of(&self, record: &Record) -> Result<Arc<dyn Driver>> {
-        self.find(record.host.log_config.as_ref().map_or("", |log| &log.r#type))
+        self.named(record.host.log_config.as_ref().map_or("", |log| &log.r#type))
     }
 
-    /// What a configuration asks to be kept.
+    /// The log that a configuration asks the shim to keep.
     pub(crate) fn log(&self, config: Option<&LogConfig>) -> Result<Option<Log>> {
         let none = Options::new();
         let (name, options) = config.map_or(("", &none), |log| (log.r#type.as_str(), &log.config));
-        self.find(name)?.log(options)
+        self.named(name)?.log(options)
+    }
+
+    /// Checks that the driver that a configuration names exists.
+    pub(crate) async fn find(&self, config: Option<&LogConfig>) -> Result<()> {
+        self.named(config.map_or("", |log| log.r#type.as_str()))?.find().await
     }
 }
 
-/// Refuses options that are none of these.
+/// Refuses options that are in none of the lists.
 pub(crate) fn known(options: &Options, own: &[&[&str]], refused: impl FnOnce(&str) -> String) -> Result<()> {
     let is_known = |key: &str| COMMON.contains(&key) || own.iter().any(|some| some.contains(&key));
     match options.keys().find(|key| !is_known(key)) {

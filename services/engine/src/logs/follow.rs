@@ -1,7 +1,7 @@
-//! Sends a log, and what is added to it while its container runs.
+//! Sends a log, and its new lines while the container runs.
 //!
-//! The end is decided in this order: the container is seen to have ended, then the log is read to its end once more. What
-//! the shim wrote before it reported the exit is therefore always sent.
+//! The end is decided in this order: the engine sees that the container has ended, and then reads the log to its end
+//! once more. So it always sends what the shim wrote before it reported the exit.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,22 +11,32 @@ use gantry_rpc::ending::Teller;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 
+use super::Logs;
 use super::driver::Reading;
 use super::frame::Format;
 use super::reader::{Reader, Step};
+use super::relay::Relay;
+use crate::blocking::blocking;
 use crate::container::Container;
-use crate::container::create::blocking;
-use crate::engine::Engine;
+use crate::containers::Containers;
 use crate::error::{Error, Result};
 use crate::time;
 
-/// What is gathered before it is sent.
+/// Bytes that are collected before they are sent.
 const BATCH: usize = 512 * 1024;
-/// Between looks at a log that has just grown, and at one that has not for a while.
+/// Time between two looks at a log that has just grown, and at one that has not grown for a while.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(4);
 const LONGEST_PAUSE: Duration = Duration::from_millis(40);
 
-/// A log that is about to be sent.
+/// A log that will be sent.
+pub enum Opened {
+    /// The shim's file.
+    Kept(Sending),
+    /// The log of a driver that reads it back.
+    Theirs(Box<Relay>),
+}
+
+/// A log that the shim has written.
 pub struct Sending {
     container: Arc<Container>,
     reader: Reader,
@@ -34,18 +44,15 @@ pub struct Sending {
     follow: bool,
 }
 
-impl Engine {
-    /// Opens a container's log where the client wants to begin. The first value tells whether it is a terminal's: its lines
-    /// are sent as they are.
-    pub async fn open_log(&self, request: &LogQuery) -> Result<(bool, Sending)> {
-        let container = self.index.find(&request.container)?;
+impl Logs {
+    /// Opens a container's log where the client wants to begin. The first value says whether the container has a
+    /// terminal: its lines are then sent without frames.
+    pub async fn open(&self, containers: &Containers, request: &LogQuery) -> Result<(bool, Opened)> {
+        let container = containers.find(&request.container)?;
         let record = container.record();
-        let options = record.host.log_config.as_ref().map(|log| log.config.clone()).unwrap_or_default();
-        match self.log_drivers.of(&record)?.reading(&options) {
-            Reading::Kept => {}
-            Reading::Nobody => {
-                return Err(Error::NotBuilt("configured logging driver does not support reading".to_owned()));
-            }
+        let reading = self.drivers.of(&record)?.reading(&record).await;
+        if matches!(reading, Reading::Nobody) {
+            return Err(Error::NotBuilt("configured logging driver does not support reading".to_owned()));
         }
         if !request.stdout && !request.stderr {
             return Err(Error::Invalid("Bad parameters: you must choose at least one stream".to_owned()));
@@ -59,19 +66,36 @@ impl Engine {
             since: Some(request.since).filter(|since| *since > 0),
             until: Some(request.until).filter(|until| *until > 0),
         };
+        let tty = record.config.tty;
+        if let Reading::Theirs(theirs) = reading {
+            let follow = request.follow && container.life().has_process();
+            let query = LogQuery { follow, ..request.clone() };
+            let relay = Relay { logs: self.clone(), container, theirs, query, format };
+            return Ok((tty, Opened::Theirs(Box::new(relay))));
+        }
         let lines = u64::try_from(request.tail).ok();
         let path = self.paths.log(container.id());
         let reader = blocking(move || {
             Reader::open(&path, lines).map_err(|source| Error::io("open log", path, source))
         })
         .await?;
-        Ok((record.config.tty, Sending { container, reader, format, follow: request.follow }))
+        Ok((tty, Opened::Kept(Sending { container, reader, format, follow: request.follow })))
+    }
+}
+
+impl Opened {
+    /// Sends until the log or the client ends. `teller` reports the end of the log.
+    pub async fn run(self, stream: UnixStream, teller: &Teller) -> Result<()> {
+        match self {
+            Opened::Kept(sending) => sending.run(stream, teller).await,
+            Opened::Theirs(relay) => relay.run(stream, teller).await,
+        }
     }
 }
 
 impl Sending {
-    /// Sends until the log or the client ends; the end of the log is told.
-    pub async fn run(self, mut stream: UnixStream, teller: &Teller) -> Result<()> {
+    /// Sends until the log or the client ends. `teller` reports the end of the log.
+    async fn run(self, mut stream: UnixStream, teller: &Teller) -> Result<()> {
         let Sending { container, mut reader, format, follow } = self;
         let mut watch = container.watch();
         let mut pause = SHORTEST_PAUSE;
@@ -99,7 +123,7 @@ impl Sending {
             tokio::select! {
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
                 _ = watch.changed() => {}
-                // The client sends nothing: what can be read is its end.
+                // The client sends nothing, so a readable socket means that the client has closed it.
                 _ = stream.readable() => if is_closed(&stream) { return Ok(()) },
             }
             if format.until.is_some_and(|until| time::now() > until) && pause == LONGEST_PAUSE {
@@ -107,7 +131,7 @@ impl Sending {
             }
         }
         teller.is_whole();
-        // The client sees the end; whether it does is no longer our concern.
+        // The client may have gone already; a failure changes nothing.
         let _ = stream.shutdown().await;
         Ok(())
     }
@@ -125,11 +149,11 @@ async fn read_batch(mut reader: Reader, mut out: Vec<u8>, format: Format) -> Res
     .await
 }
 
-async fn send(stream: &mut UnixStream, bytes: &[u8]) -> std::io::Result<()> {
+pub(super) async fn send(stream: &mut UnixStream, bytes: &[u8]) -> std::io::Result<()> {
     stream.write_all(bytes).await
 }
 
-fn is_closed(stream: &UnixStream) -> bool {
+pub(super) fn is_closed(stream: &UnixStream) -> bool {
     let mut byte = [0];
     match stream.try_read(&mut byte) {
         Ok(0) => true,

@@ -1,40 +1,46 @@
-//! From log lines to what a client reads: frames of Docker's multiplexed stream, or the bare bytes for a terminal.
+//! Converts log lines into what a client reads: frames of Docker's multiplexed stream, or the bare bytes for a
+//! terminal.
 //!
-//! A frame is `[1 stdout | 2 stderr, 0, 0, 0][length, big endian][payload]`; a timestamp and the attributes stand inside
-//! the payload, before the text.
+//! A frame is `[1 stdout | 2 stderr, 0, 0, 0][length, big endian][payload]`. A timestamp and the attributes precede
+//! the text inside the payload.
+
+use gantry_plugin::wire::log::Entry;
 
 use super::line::{self, Line, Stream};
 
-/// What a client asked to see, and how.
+/// The stream number of a frame with an error message.
+const SYSTEM_ERROR: u8 = 3;
+
+/// What a client asked to see, and in which form.
 #[derive(Clone, Debug)]
 pub struct Format {
-    /// Lines of standard output.
+    /// Whether to send lines of standard output.
     pub stdout: bool,
-    /// Lines of standard error.
+    /// Whether to send lines of standard error.
     pub stderr: bool,
-    /// With the time before each line.
+    /// Whether to put the time before each line.
     pub timestamps: bool,
-    /// With the attributes before each line.
+    /// Whether to put the attributes before each line.
     pub details: bool,
-    /// The container has a terminal: no frames.
+    /// Whether the container has a terminal: the bytes are sent without frames.
     pub raw: bool,
-    /// Nothing older, as nanoseconds since 1970.
+    /// Time of the oldest line to send, nanoseconds since 1970.
     pub since: Option<i64>,
-    /// Nothing younger, as nanoseconds since 1970.
+    /// Time of the youngest line to send, nanoseconds since 1970.
     pub until: Option<i64>,
 }
 
-/// What became of a line.
+/// The outcome for a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Written to the buffer, or left out because the client does not want it.
+    /// The line is in the buffer, or the client does not want it.
     Went,
-    /// It is younger than the client wants, and so is all that follows.
+    /// The line is younger than the client wants, and so are all that follow.
     Past,
 }
 
 impl Format {
-    /// Appends a line to `out` as the client wants it.
+    /// Appends a line to `out` in the client's form.
     pub fn write(&self, parsed: &Line<'_>, out: &mut Vec<u8>) -> Outcome {
         if self.since.is_some() || self.until.is_some() {
             let time = nanoseconds(parsed.time);
@@ -45,36 +51,67 @@ impl Format {
                 return Outcome::Went;
             }
         }
-        let wanted = match parsed.stream {
-            Stream::Stdout => self.stdout,
-            Stream::Stderr => self.stderr,
+        self.write_text(parsed.stream, parsed.time, parsed.attrs, out, |out| line::unescape(parsed.log, out));
+        Outcome::Went
+    }
+
+    /// Appends an entry of a plugin. An entry of a stream other than Docker's two is left out.
+    pub fn write_entry(&self, entry: &Entry, out: &mut Vec<u8>) {
+        let stream = match entry.source.as_str() {
+            "stdout" => Stream::Stdout,
+            "stderr" => Stream::Stderr,
+            _ => return,
+        };
+        let time = chrono::DateTime::from_timestamp_nanos(entry.time_nano).format("%Y-%m-%dT%H:%M:%S%.9fZ");
+        self.write_text(stream, time.to_string().as_bytes(), b"", out, |out| {
+            out.extend_from_slice(&entry.line)
+        });
+    }
+
+    /// Appends an error message, as Docker does in the middle of a log.
+    pub fn write_failure(&self, why: &str, out: &mut Vec<u8>) {
+        self.framed(SYSTEM_ERROR, out, |out| {
+            out.extend_from_slice(format!("Error grabbing logs: {why}\n").as_bytes());
+        });
+    }
+
+    fn write_text(
+        &self,
+        stream: Stream,
+        time: &[u8],
+        attrs: &[u8],
+        out: &mut Vec<u8>,
+        text: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let (kind, wanted) = match stream {
+            Stream::Stdout => (1, self.stdout),
+            Stream::Stderr => (2, self.stderr),
         };
         if !wanted {
-            return Outcome::Went;
+            return;
+        }
+        self.framed(kind, out, |out| {
+            if self.timestamps {
+                push_timestamp(time, out);
+                out.push(b' ');
+            }
+            if self.details {
+                push_details(attrs, out);
+                out.push(b' ');
+            }
+            text(out);
+        });
+    }
+
+    fn framed(&self, kind: u8, out: &mut Vec<u8>, payload: impl FnOnce(&mut Vec<u8>)) {
+        if self.raw {
+            return payload(out);
         }
         let start = out.len();
-        if !self.raw {
-            let kind = match parsed.stream {
-                Stream::Stdout => 1,
-                Stream::Stderr => 2,
-            };
-            out.extend_from_slice(&[kind, 0, 0, 0, 0, 0, 0, 0]);
-        }
-        let payload = out.len();
-        if self.timestamps {
-            push_timestamp(parsed.time, out);
-            out.push(b' ');
-        }
-        if self.details {
-            push_details(parsed.attrs, out);
-            out.push(b' ');
-        }
-        line::unescape(parsed.log, out);
-        if !self.raw {
-            let length = u32::try_from(out.len() - payload).unwrap_or(u32::MAX);
-            out[start + 4..start + 8].copy_from_slice(&length.to_be_bytes());
-        }
-        Outcome::Went
+        out.extend_from_slice(&[kind, 0, 0, 0, 0, 0, 0, 0]);
+        payload(out);
+        let length = u32::try_from(out.len() - start - 8).unwrap_or(u32::MAX);
+        out[start + 4..start + 8].copy_from_slice(&length.to_be_bytes());
     }
 }
 
@@ -122,7 +159,7 @@ fn push_escaped(text: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// Nanoseconds since 1970; 0 for what is no time.
+/// Nanoseconds since 1970; 0 for a text that is no time.
 fn nanoseconds(time: &[u8]) -> i64 {
     std::str::from_utf8(time)
         .ok()
@@ -164,6 +201,26 @@ mod tests {
         let mut out = Vec::new();
         Format { timestamps: true, details: true, raw: true, ..all() }.write(&line(), &mut out);
         assert_eq!(out, b"2026-01-02T03:04:05.600000000Z a=1,b=x+y hi\n");
+    }
+
+    #[test]
+    fn what_a_plugin_tells_is_shown_as_it_is() {
+        let entry = |source: &str| Entry {
+            source: source.to_owned(),
+            time_nano: 1_700_000_000_000_000_005,
+            line: b"\xffno newline".to_vec(),
+            ..Entry::default()
+        };
+        let mut out = Vec::new();
+        let format = Format { timestamps: true, details: true, ..all() };
+        format.write_entry(&entry("stdout"), &mut out);
+        assert_eq!(out, b"\x01\0\0\0\0\0\0\x2b2023-11-14T22:13:20.000000005Z  \xffno newline");
+        out.clear();
+        format.write_entry(&entry("journal"), &mut out);
+        Format { stderr: false, ..all() }.write_entry(&entry("stderr"), &mut out);
+        assert!(out.is_empty());
+        all().write_failure("gone", &mut out);
+        assert_eq!(out, b"\x03\0\0\0\0\0\0\x1aError grabbing logs: gone\n");
     }
 
     #[test]

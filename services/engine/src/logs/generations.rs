@@ -1,14 +1,14 @@
-//! The files of one log: `x.log` is written, `x.log.1` is the one before it, and so on upwards into the past.
+//! The files of one log: `x.log` is being written, `x.log.1` is the one before it, and higher numbers are older.
 //!
-//! Rotation renames each file upwards and begins a new one. A reader therefore knows a file by its inode, not by its name,
-//! and finds what comes after it by looking which name the inode has now.
+//! Rotation renames each file to the next number and begins a new one. A reader therefore identifies a file by its
+//! inode, and finds the next file by the name that the inode has now.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// More generations than this are not looked for.
+/// Most generations that are looked for.
 const MOST: usize = 1000;
 
 /// A file's identity on its file system.
@@ -19,12 +19,12 @@ pub struct Inode {
 }
 
 impl Inode {
-    /// By its numbers.
+    /// An identity from device and inode number.
     pub fn new(device: u64, number: u64) -> Self {
         Self { device, number }
     }
 
-    /// The device's and its own.
+    /// Device and inode number.
     pub fn numbers(self) -> (u64, u64) {
         (self.device, self.number)
     }
@@ -35,7 +35,7 @@ impl Inode {
 pub struct Generation {
     /// The file.
     pub file: File,
-    /// Which it is.
+    /// Identity of the file.
     pub inode: Inode,
 }
 
@@ -51,7 +51,7 @@ impl Generation {
     }
 }
 
-/// Opens all files of a log, oldest first. A rotation meanwhile is noticed and the files are opened again.
+/// Opens all files of a log, oldest first. If a rotation happens meanwhile, the files are opened again.
 pub fn open_all(path: &Path) -> io::Result<Vec<Generation>> {
     loop {
         let mut youngest_first = Vec::new();
@@ -59,7 +59,7 @@ pub fn open_all(path: &Path) -> io::Result<Vec<Generation>> {
             match Generation::open(&name(path, number)) {
                 Ok(generation) => youngest_first.push(generation),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    // Between the renames of a rotation the youngest is missing for a moment.
+                    // Between the renames of a rotation the youngest file does not exist for a moment.
                     if number == 0 {
                         continue;
                     }
@@ -79,17 +79,17 @@ pub fn open_all(path: &Path) -> io::Result<Vec<Generation>> {
     }
 }
 
-/// Opens the file that follows `current`: `None` while that is the youngest.
+/// Opens the file after `current`; `None` while `current` is the youngest.
 pub fn after(path: &Path, current: Inode) -> io::Result<Option<Generation>> {
     let all = open_all(path)?;
     let Some(at) = all.iter().position(|one| one.inode == current) else {
-        // Rotated away altogether while we were not looking: go on with the oldest there is.
+        // The current file has been rotated out and deleted: continue with the oldest that exists.
         return all.first().map(Generation::duplicate).transpose();
     };
     all.get(at + 1).map(Generation::duplicate).transpose()
 }
 
-/// Whether the log has a younger file than `current`.
+/// Whether `current` is the youngest file of the log.
 pub fn is_youngest(path: &Path, current: Inode) -> bool {
     match std::fs::metadata(path) {
         Ok(metadata) => current == Inode { device: metadata.dev(), number: metadata.ino() },

@@ -1,7 +1,8 @@
-//! What is kept of a container's output: the file that the shim writes, told to it as a URI when the container starts.
+//! What is kept of a container's output: the file that the shim writes. The shim gets it as a URI when the container
+//! starts.
 //!
-//! It is Docker's json-file for every driver, with a rotation of the driver's. Rotated files are not compressed: who asks
-//! for that by name is warned.
+//! The file is Docker's json-file for every driver, with the driver's rotation. Rotated files are not compressed; a
+//! user who asks for compression gets a warning.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -15,33 +16,33 @@ use crate::error::{Error, Result};
 use crate::record::Record;
 use crate::shipping;
 
-/// Options of a file that rotates.
+/// Options of a log that rotates.
 pub(crate) const ROTATION: [&str; 3] = ["max-size", "max-file", "compress"];
-/// The rotation of `local`, and of what is kept of lines that are sent elsewhere.
+/// The rotation of `local`, and of the cache of a driver that sends lines elsewhere.
 pub(crate) const CACHE: Defaults = Defaults { max_size: Some(20 << 20), max_files: 5 };
 
-/// A driver's rotation, where the user asks for no other.
+/// A driver's rotation, for options that the user has not set.
 #[derive(Clone, Copy, Debug)]
 pub struct Defaults {
-    /// As [`Log`]'s.
+    /// See [`Log`].
     pub max_size: Option<u64>,
-    /// As [`Log`]'s.
+    /// See [`Log`].
     pub max_files: u32,
 }
 
-/// A log that rotates, or not.
+/// The log that the shim keeps, with its rotation.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Log {
-    /// Bytes after which a file is set aside; none: never.
+    /// Bytes after which the file is rotated; `None` for never.
     max_size: Option<u64>,
-    /// Files that are kept, the newest included.
+    /// Files that are kept, including the present one.
     max_files: u32,
-    /// Asked for by name.
+    /// Whether the user asked for compression.
     compress: bool,
 }
 
 impl Log {
-    /// The log of a driver that leaves lines here.
+    /// The log of a driver that keeps lines on this machine.
     pub(crate) fn rotated(options: &Options, defaults: Defaults) -> Result<Log> {
         delivery(options)?;
         check_expressions(options)?;
@@ -68,14 +69,14 @@ impl Log {
         })
     }
 
-    /// What its user should know.
+    /// A warning for the user.
     pub fn warning(&self) -> Option<String> {
         let text = "Rotated log files are not compressed: the log option \"compress\" has no effect.";
         self.compress.then(|| text.to_owned())
     }
 }
 
-/// The URI that tells the shim where the container's output goes, with rotation and attributes.
+/// The URI that tells the shim the log's path, rotation and attributes.
 pub fn uri(drivers: &Drivers, record: &Record, path: &Path) -> Result<String> {
     let Some(log) = drivers.log(record.host.log_config.as_ref())? else {
         return Ok("none:".to_owned());
@@ -99,7 +100,7 @@ pub fn uri(drivers: &Drivers, record: &Record, path: &Path) -> Result<String> {
     Ok(uri)
 }
 
-/// Labels, variables and a tag that the user wants beside each line.
+/// The labels, variables and tag that are written with each line.
 fn attributes(record: &Record) -> Result<BTreeMap<String, String>> {
     let Some(log) = &record.host.log_config else { return Ok(BTreeMap::new()) };
     let mut attributes = shipping::extra(record, &log.config);
@@ -109,7 +110,7 @@ fn attributes(record: &Record) -> Result<BTreeMap<String, String>> {
     Ok(attributes)
 }
 
-/// Refuses expressions that are none.
+/// Refuses invalid regular expressions.
 pub(crate) fn check_expressions(options: &Options) -> Result<()> {
     for key in ["labels-regex", "env-regex"] {
         if let Some(text) = options.get(key) {
@@ -119,9 +120,9 @@ pub(crate) fn check_expressions(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Whether a container waits for its log. Ours never waits longer than a write to the page cache, which is what
-/// `non-blocking` is asked for, so both modes are the same; what a receiver has not taken yet is in the cache, which is
-/// larger than any buffer.
+/// Checks the option `mode`, which says whether the container waits for its log. The container only ever waits for a
+/// write to the page cache, which is what `non-blocking` asks for, so both modes behave the same. Lines that a
+/// receiver has not taken yet are in the cache, which is larger than any buffer.
 pub(crate) fn delivery(options: &Options) -> Result<()> {
     if let Some(text) = options.get("cache-disabled")
         && truth_of("cache-disabled", text).is_err()
@@ -141,7 +142,7 @@ pub(crate) fn delivery(options: &Options) -> Result<()> {
     }
 }
 
-/// Bytes of a size in decimal units, as Docker reads those of logs: `10m` is ten million. -1 is no limit.
+/// Reads a size in decimal units, as Docker reads log sizes: `10m` is ten million bytes. -1 means no limit.
 fn size_of(text: &str) -> Result<Option<u64>> {
     if text == "-1" {
         return Ok(None);
@@ -161,7 +162,7 @@ fn size_of(text: &str) -> Result<Option<u64>> {
     Ok(Some((number * unit) as u64))
 }
 
-/// Bytes of a size that has to be a number.
+/// Reads a size in bytes that must be a number.
 pub(crate) fn bytes_of(text: &str) -> Option<u64> {
     size_of(text).ok().flatten()
 }
@@ -182,7 +183,7 @@ fn invalid(text: String) -> Error {
     Error::Invalid(text)
 }
 
-/// Percent-encodes what a URI's parts may not contain.
+/// Percent-encodes the characters that parts of a URI may not contain.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -203,7 +204,7 @@ mod tests {
     use super::*;
 
     fn drivers() -> Drivers {
-        crate::app::log_drivers()
+        crate::app::own_log_drivers()
     }
 
     fn config(driver: &str, options: &[(&str, &str)]) -> LogConfig {

@@ -1,11 +1,11 @@
 //! One line of a json-file log: `{"log":"text\n","stream":"stdout","time":"2026-01-02T03:04:05.678Z"}`.
 //!
-//! The scanner knows this shape and goes through a line once, jumping from one backslash to the next; keys may come in any
-//! order, unknown ones are skipped, and `attrs` is kept as it stands.
+//! The scanner expects this shape and reads a line once, from one backslash to the next. Keys may come in any order,
+//! unknown keys are skipped, and `attrs` is kept unparsed.
 
 use super::Error;
 
-/// Where a line was written to.
+/// The stream that a line was written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
     /// Standard output.
@@ -17,17 +17,17 @@ pub enum Stream {
 /// The parts of a line, still escaped.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Line<'a> {
-    /// The text between its quotes.
+    /// The text between the quotes.
     pub log: &'a [u8],
-    /// Where it was written to.
+    /// The stream that the line was written to.
     pub stream: Stream,
     /// RFC 3339 with up to nine digits of fraction.
     pub time: &'a [u8],
-    /// The object of attributes with its braces, empty if there is none.
+    /// The object with the attributes, including its braces; empty if there is none.
     pub attrs: &'a [u8],
 }
 
-/// Takes a line (without its newline) apart.
+/// Parses a line without its newline.
 pub fn parse(line: &[u8]) -> Result<Line<'_>, Error> {
     let mut scanner = Scanner { rest: line };
     let mut parsed = Line { log: b"", stream: Stream::Stdout, time: b"", attrs: b"" };
@@ -81,7 +81,7 @@ impl<'a> Scanner<'a> {
         if self.next() == Some(byte) { Ok(()) } else { Err(Error::BrokenLine) }
     }
 
-    /// The inside of a string, escapes untouched.
+    /// Returns the inside of a string with its escapes.
     fn string(&mut self) -> Result<&'a [u8], Error> {
         self.expect(b'"')?;
         let mut at = 0;
@@ -98,7 +98,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Any value, as it stands.
+    /// Returns any value unparsed.
     fn value(&mut self) -> Result<&'a [u8], Error> {
         self.skip_spaces();
         let start = self.rest;
@@ -130,7 +130,7 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// Appends a string's meaning to `out`.
+/// Appends the unescaped string to `out`.
 pub fn unescape(escaped: &[u8], out: &mut Vec<u8>) {
     let mut rest = escaped;
     while let Some(at) = memchr::memchr(b'\\', rest) {
@@ -174,7 +174,7 @@ fn unicode<'a>(rest: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
 }
 
 fn hex4(bytes: &[u8]) -> Option<u32> {
-    // A sign is no digit, though numbers may be parsed with one.
+    // A sign is not a digit, although `from_str_radix` accepts one.
     let digits = bytes.get(..4).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
     u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }

@@ -1,4 +1,5 @@
-//! Reads a log from a start to its end, and on while it grows, without losing or doubling a line when it is rotated.
+//! Reads a log from a given start to its end, and continues while it grows. A rotation loses no line and doubles
+//! none.
 
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -11,32 +12,32 @@ use super::{line, tail};
 
 const CHUNK: usize = 256 * 1024;
 
-/// What a step of reading came to.
+/// The result of one step of reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// There may be more at once.
+    /// There may be more to read now.
     More,
-    /// All that is written has been read.
+    /// Everything written so far has been read.
     CaughtUp,
-    /// The rest is younger than the client wants.
+    /// The remaining lines are younger than the client wants.
     Past,
 }
 
-/// A place in a log, moving forwards.
+/// A position in a log that moves forwards.
 #[derive(Debug)]
 pub struct Reader {
     path: PathBuf,
     current: Option<Generation>,
     offset: u64,
-    /// Files opened at the start, still to come; younger ones are found through their names.
+    /// Files that were opened at the start and are still to be read. Younger files are found through their names.
     pending: std::collections::VecDeque<Generation>,
-    /// The beginning of a line whose end was not read yet.
+    /// The beginning of a line whose end has not been read yet.
     partial: Vec<u8>,
     chunk: Vec<u8>,
 }
 
 impl Reader {
-    /// Opens a log at the start of its last `lines` lines (`None`: at its beginning).
+    /// Opens a log at the start of its last `lines` lines; with `None`, at its beginning.
     pub fn open(path: &Path, lines: Option<u64>) -> io::Result<Reader> {
         let generations = generations::open_all(path)?;
         let start = match lines {
@@ -55,7 +56,7 @@ impl Reader {
         })
     }
 
-    /// Reads up to a chunk and appends what the client wants of it to `out`.
+    /// Reads up to one chunk and appends the lines that the client wants to `out`.
     pub fn step(&mut self, format: &Format, out: &mut Vec<u8>) -> Result<Step, Error> {
         let Some(current) = &self.current else {
             self.current = generations::open_all(&self.path)
@@ -102,13 +103,14 @@ impl Reader {
         Outcome::Went
     }
 
-    /// At the end of a file: goes on to the one after it, once that exists and this one has nothing more.
+    /// Moves from the end of a file to the next file, if that exists and this file is read completely.
     fn next_generation(&mut self) -> Result<Step, Error> {
         let Some(current) = &self.current else { return Ok(Step::CaughtUp) };
         if generations::is_youngest(&self.path, current.inode) && self.pending.is_empty() {
             return Ok(Step::CaughtUp);
         }
-        // It may have grown between our last read and its renaming; nothing is written to it afterwards.
+        // The file may have grown between the last read and its renaming. After the renaming nothing is written to
+        // it.
         let length = current.file.metadata().map_err(|source| self.io("stat", source))?.len();
         if length > self.offset {
             return Ok(Step::More);
@@ -131,7 +133,7 @@ impl Reader {
     }
 }
 
-/// A line that is no log entry (cut by a crash of the machine) is left out.
+/// Writes a line. A line that is no log entry (torn by a crash of the machine) is left out.
 fn write_line(bytes: &[u8], format: &Format, out: &mut Vec<u8>) -> Outcome {
     match line::parse(bytes) {
         Ok(parsed) => format.write(&parsed, out),

@@ -1,4 +1,4 @@
-//! Where the last N lines begin: counted backwards from the end, block by block, over all files of a log.
+//! Finds where the last N lines begin, by counting backwards from the end, block by block, over all files of a log.
 
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -10,19 +10,19 @@ const BLOCK: u64 = 64 * 1024;
 /// The place where reading begins: an index into the generations (oldest first) and an offset in that file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Start {
-    /// Which file.
+    /// Index of the file.
     pub generation: usize,
-    /// Where in it.
+    /// Offset in the file, bytes.
     pub offset: u64,
 }
 
-/// Finds the start of the last `lines` lines. A line that is still being written does not count.
+/// Finds the start of the last `lines` lines. A line without its end is not counted.
 pub fn find(generations: &[Generation], lines: u64) -> io::Result<Start> {
     let mut wanted = lines;
     for (index, generation) in generations.iter().enumerate().rev() {
         let length = generation.file.metadata()?.len();
         if wanted == 0 {
-            // Nothing of the past: begin after the last whole line of the youngest.
+            // No past lines: begin after the last whole line of the youngest file.
             let offset = last_line_end(generation, length)?;
             return Ok(Start { generation: index, offset });
         }
@@ -51,15 +51,15 @@ fn last_line_end(generation: &Generation, length: u64) -> io::Result<u64> {
     Ok(0)
 }
 
-/// Counts line ends backwards; the offset after the one that precedes the wanted lines, or `None` when the file has no
-/// more lines than wanted (then `wanted` is what is left to find).
+/// Counts line ends backwards. Returns the offset after the line end before the wanted lines, or `None` when the file
+/// has no more lines than wanted; `wanted` is then reduced by the lines found.
 fn backwards(generation: &Generation, length: u64, wanted: &mut u64) -> io::Result<Option<u64>> {
     let mut block = vec![0; BLOCK as usize];
     let mut end = last_line_end(generation, length)?;
     if end == 0 {
         return Ok(None);
     }
-    // The newline that ends the last line is not the one before it.
+    // The newline at the file's end ends the last line, so the count starts before it.
     end -= 1;
     *wanted -= 1;
     while end > 0 {

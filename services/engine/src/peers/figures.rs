@@ -1,4 +1,4 @@
-//! A cgroup's figures as Docker has them, from containerd's messages.
+//! Converts a cgroup's figures from containerd's messages to Docker's form.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use gantry_proto::io::containerd::cgroups::{v1, v2};
 use gantry_proto::unpack;
 use prost_types::Any;
 
-/// Reads a message of either generation; `None` if it is of another type.
+/// Reads a message of cgroup version 1 or 2; `None` for another type.
 pub fn read(metrics: &Any) -> Option<Sample> {
     match unpack::<v2::Metrics>(metrics) {
         Some(metrics) => metrics.ok().map(of_v2),
@@ -82,7 +82,7 @@ fn of_v1(metrics: v1::Metrics) -> Sample {
     }
 }
 
-/// Docker shows bytes of block devices alone there, and no peak of memory.
+/// For version 2, Docker reports bytes of block devices only, and no peak of memory.
 fn of_v2(metrics: v2::Metrics) -> Sample {
     let cpu = metrics.cpu.unwrap_or_default();
     let memory = metrics.memory.unwrap_or_default();

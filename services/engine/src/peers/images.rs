@@ -1,150 +1,79 @@
-//! Images, found by name and unpacked.
+//! The images service: finds and unpacks images.
 
-use std::time::Duration;
+use gantry_api::images::{self, Commit as _, CommitSpec, Image, Inspect as _, Look, Unpack as _};
+use gantry_types::{Namespace, Platform};
+use tonic::Status;
 
-use gantry_proto::containerd::types;
-use gantry_proto::gantry::images::v1 as images;
-
-use super::{DEADLINE, LONG_DEADLINE, Peers, call, with_tag};
+use super::said;
 use crate::error::{Error, Result};
 
-/// Until a layer of a container's files is packed.
-const COMMIT_DEADLINE: Duration = Duration::from_secs(4 * 3600);
-
-/// An image, as far as a container is made from it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Image {
-    /// Digest of the target.
-    pub id: String,
-    /// Canonical names with tags.
-    pub names: Vec<String>,
-    /// Canonical names with digests.
-    pub digests: Vec<String>,
-    /// The manifest of the chosen platform.
-    pub manifest: Manifest,
-    /// The OCI image configuration.
-    pub config_json: bytes::Bytes,
-    /// What it runs on; absent where its documents do not say it.
-    pub platform: Option<Platform>,
-    /// Of the whole stack; empty for an image without layers.
-    pub chain_id: String,
+/// A client of the images service. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Images {
+    client: images::Client,
+    namespace: Namespace,
 }
 
-/// A manifest's descriptor.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Manifest {
-    /// Its digest.
-    pub digest: String,
-    /// Bytes.
-    pub size: i64,
-    /// Its media type.
-    pub media_type: String,
-}
+impl Images {
+    /// A client of a root directory's images service.
+    pub fn new(peers: &gantry_api::Peers) -> Images {
+        Images { client: images::Client::new(peers), namespace: Namespace::moby() }
+    }
 
-/// What an image runs on.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Platform {
-    /// `linux`
-    pub os: String,
-    /// `amd64`
-    pub architecture: String,
-    /// May be empty.
-    pub variant: String,
-}
-
-/// An image that is to be made of a container's root.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Commit {
-    /// The id of the image that the container was made from.
-    pub parent: String,
-    /// That image's manifest.
-    pub manifest: Manifest,
-    /// Who keeps the root.
-    pub snapshotter: String,
-    /// The root.
-    pub snapshot: String,
-    /// Canonical, with a tag; empty: none.
-    pub reference: String,
-    /// For the image's history.
-    pub comment: String,
-    /// Its author.
-    pub author: String,
-    /// Dockerfile instructions.
-    pub changes: Vec<String>,
-    /// The part of its configuration that containers inherit.
-    pub config_json: bytes::Bytes,
-    /// For the image's history.
-    pub created_by: String,
-}
-
-impl Peers {
-    /// Finds an image. Only what its documents say is told, not whether it is unpacked.
-    pub async fn resolve_image(&self, reference: &str, platform: &str) -> Result<Image> {
-        let request = images::ResolveRequest {
-            reference: reference.to_owned(),
-            platform: platform.to_owned(),
-            documents_only: true,
-        };
-        let answer = call(DEADLINE, self.peers.images().resolve(self.request(request))).await;
-        answer.map(parse).map_err(|status| match status.code() {
-            tonic::Code::NotFound if platform.is_empty() => Error::NoSuchImage(with_tag(reference)),
+    /// Finds an image. The answer comes from the image's documents; it does not say whether the image is unpacked.
+    pub async fn resolve(&self, reference: &str, platform: &str) -> Result<Image> {
+        let failed = |status| Error::peer(format!("resolve image {reference}"), status);
+        let wanted = parse_platform(platform).map_err(failed)?;
+        let found = self.client.image(&self.namespace, reference, wanted.as_ref(), Look::Documents).await;
+        found.map_err(said).map_err(|status| match status.code() {
+            tonic::Code::NotFound if wanted.is_none() => Error::NoSuchImage(with_tag(reference)),
             tonic::Code::NotFound => Error::NoSuchPlatform(status.message().to_owned()),
-            _ => Error::peer(format!("resolve image {reference}"), status),
+            _ => failed(status),
         })
     }
 
-    /// Makes an image of a container's root; the answer is its id. May take as long as its files are big.
-    pub async fn commit_image(&self, commit: Commit) -> Result<String> {
-        let request = images::CommitRequest {
-            parent: commit.parent,
-            manifest: Some(types::Descriptor {
-                media_type: commit.manifest.media_type,
-                digest: commit.manifest.digest,
-                size: commit.manifest.size,
-                annotations: Default::default(),
-            }),
-            snapshotter: commit.snapshotter,
-            snapshot: commit.snapshot,
-            reference: commit.reference,
-            comment: commit.comment,
-            author: commit.author,
-            changes: commit.changes,
-            config_json: commit.config_json,
-            created_by: commit.created_by,
-        };
-        let answer = call(COMMIT_DEADLINE, self.peers.images().commit(self.request(request))).await;
-        answer.map(|answer| answer.id).map_err(|status| match status.code() {
-            // The reference, and the changes, are the client's.
+    /// Makes an image from a container's root and returns its id. The time depends on the size of the container's
+    /// files.
+    pub async fn commit(&self, commit: CommitSpec) -> Result<String> {
+        let made = self.client.commit_image(&self.namespace, commit).await.map_err(said);
+        made.map(|id| id.to_string()).map_err(|status| match status.code() {
+            // The client has chosen the reference and the changes.
             tonic::Code::InvalidArgument => Error::Invalid(status.message().to_owned()),
             _ => Error::peer("make an image", status),
         })
     }
 
-    /// Makes sure that an image's layers are unpacked. May take minutes.
-    pub async fn ensure_unpacked(&self, reference: &str, platform: &str, snapshotter: &str) -> Result<()> {
-        let request = images::EnsureUnpackedRequest {
-            reference: reference.to_owned(),
-            platform: platform.to_owned(),
-            snapshotter: snapshotter.to_owned(),
+    /// Makes sure that an image's layers are unpacked, which may take minutes.
+    pub async fn unpack(&self, reference: &str, platform: &str, snapshotter: &str) -> Result<()> {
+        let unpacked = async {
+            let wanted = parse_platform(platform)?;
+            let (wanted, snapshotter) = (wanted.as_ref(), Some(snapshotter).filter(|name| !name.is_empty()));
+            self.client.unpack_image(&self.namespace, reference, wanted, snapshotter).await.map_err(said)
         };
-        let answer = call(LONG_DEADLINE, self.peers.images().ensure_unpacked(self.request(request))).await;
-        answer.map(drop).map_err(|status| Error::peer(format!("unpack image {reference}"), status))
+        unpacked.await.map(drop).map_err(|status| Error::peer(format!("unpack image {reference}"), status))
     }
 }
 
-fn parse(image: images::Image) -> Image {
-    let manifest = image.manifest.unwrap_or_default();
-    Image {
-        id: image.id,
-        names: image.names,
-        digests: image.digests,
-        manifest: Manifest { digest: manifest.digest, size: manifest.size, media_type: manifest.media_type },
-        config_json: image.config_json,
-        platform: image.platform.map(|platform| Platform {
-            os: platform.os,
-            architecture: platform.architecture,
-            variant: platform.variant,
-        }),
-        chain_id: image.chain_id,
+/// Parses a platform as clients write it; `None` for the empty text.
+fn parse_platform(text: &str) -> Result<Option<Platform>, Status> {
+    match text.trim() {
+        "" => Ok(None),
+        text => text
+            .parse()
+            .map(Some)
+            .map_err(|error: gantry_types::Error| Status::invalid_argument(error.to_string())),
+    }
+}
+
+/// The name that Docker shows for a missing image `x`: `x:latest`.
+fn with_tag(reference: &str) -> String {
+    let last = reference.rsplit('/').next().unwrap_or(reference);
+    if last.contains(':')
+        || reference.contains('@')
+        || crate::names::is_id_prefix(reference) && reference.len() == 64
+    {
+        reference.to_owned()
+    } else {
+        format!("{reference}:latest")
     }
 }

@@ -1,46 +1,63 @@
-//! Network namespaces of containers, and networks.
+//! The network service: network namespaces of containers, and networks.
 
-use gantry_api::Failure;
-use gantry_api::network::{Attach, EndpointSpec, Inspect, Netns, NetnsSpec, Network};
-use tonic::Status;
+use std::path::{Path, PathBuf};
 
-use super::{Peers, gone};
+use gantry_api::network::{self, Attach, EndpointSpec, Inspect, Netns, NetnsSpec, Network};
+
+use super::{gone, said};
 use crate::error::{Error, Result};
 
-impl Peers {
-    /// Makes a container's network namespace and connects it.
+/// A client of the network service. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Networks {
+    client: network::Client,
+    run: PathBuf,
+}
+
+impl Networks {
+    /// A client of a root directory's network service, whose sockets are in `run`.
+    pub fn new(peers: &gantry_api::Peers, run: &Path) -> Networks {
+        Networks { client: network::Client::new(peers), run: run.to_owned() }
+    }
+
+    /// The path at which a container's network namespace is pinned.
+    pub fn netns_path(&self, id: &str) -> PathBuf {
+        self.run.join("netns").join(id)
+    }
+
+    /// Creates a container's network namespace and connects it to its networks.
     pub async fn attach(&self, spec: NetnsSpec) -> Result<Netns> {
-        self.network.attach(spec).await.map_err(said).map_err(|status| match status.code() {
+        self.client.attach(spec).await.map_err(said).map_err(|status| match status.code() {
             tonic::Code::NotFound => Error::NoNetworkYet(status.message().to_owned()),
             _ => Error::peer("failed to set up container networking", status),
         })
     }
 
-    /// Takes a container off its networks; none is fine.
+    /// Removes a container's network namespace; succeeds if there is none.
     pub async fn detach(&self, id: &str) -> Result<()> {
-        let answer = self.network.detach(id).await.map_err(said);
+        let answer = self.client.detach(id).await.map_err(said);
         gone(answer).map_err(|status| Error::peer(format!("release network of container {id}"), status))
     }
 
-    /// Adds an endpoint to a live netns.
+    /// Adds an endpoint to a container that runs.
     pub async fn connect(&self, id: &str, endpoint: EndpointSpec) -> Result<Netns> {
-        let answer = self.network.connect(id, endpoint).await.map_err(said);
+        let answer = self.client.connect(id, endpoint).await.map_err(said);
         answer.map_err(|status| match status.code() {
-            // What cannot be given is the user's to know, and nothing else.
+            // Only these errors have text that is meant for the user.
             tonic::Code::PermissionDenied => Error::Forbidden(status.message().to_owned()),
             _ => Error::peer(format!("connect container {id}"), status),
         })
     }
 
-    /// Removes an endpoint from a live netns.
+    /// Removes an endpoint from a container that runs.
     pub async fn disconnect(&self, id: &str, network: &str) -> Result<Netns> {
-        let answer = self.network.disconnect(id, network).await.map_err(said);
+        let answer = self.client.disconnect(id, network).await.map_err(said);
         answer.map_err(|status| Error::peer(format!("disconnect container {id}"), status))
     }
 
-    /// A container's netns, if it has one.
+    /// A container's network namespace, if it has one.
     pub async fn netns(&self, id: &str) -> Result<Option<Netns>> {
-        match self.network.netns(id).await.map_err(said) {
+        match self.client.netns(id).await.map_err(said) {
             Ok(netns) => Ok(Some(netns)),
             Err(status) if status.code() == tonic::Code::NotFound => Ok(None),
             Err(status) => Err(Error::peer(format!("look at network of container {id}"), status)),
@@ -49,26 +66,21 @@ impl Peers {
 
     /// Ids of all network namespaces.
     pub async fn netns_ids(&self) -> Result<Vec<String>> {
-        let answer = self.network.all_netns().await.map_err(said);
+        let answer = self.client.all_netns().await.map_err(said);
         answer
             .map(|netns| netns.into_iter().map(|netns| netns.id).collect())
             .map_err(|status| Error::peer("list network namespaces", status))
     }
 
-    /// Tells the name service a container's new name.
+    /// Changes a container's name in the name service.
     pub async fn rename(&self, id: &str, name: &str) -> Result<()> {
-        let answer = self.network.rename(id, name).await.map_err(said);
+        let answer = self.client.rename(id, name).await.map_err(said);
         gone(answer).map_err(|status| Error::peer(format!("rename container {id} on its networks"), status))
     }
 
-    /// A network by name, id or prefix.
-    pub async fn network(&self, name: &str) -> Result<Network> {
-        let answer = self.network.network(name).await.map_err(said);
+    /// Finds a network by name, id or unique id prefix.
+    pub async fn find(&self, name: &str) -> Result<Network> {
+        let answer = self.client.network(name).await.map_err(said);
         answer.map_err(|status| Error::peer(format!("look up network {name}"), status))
     }
-}
-
-/// What the service has said: what the engine was about to do, users are told in words of their own.
-fn said(failure: Failure) -> Status {
-    *failure.status
 }

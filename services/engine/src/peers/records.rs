@@ -1,16 +1,37 @@
-//! The container records from which tasks starts, and which keep containers' roots.
+//! The container records of the tasks service, from which it starts containers and which keep their snapshots from
+//! collection.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use gantry_proto::containerd::services::containers::v1 as records;
+use gantry_rpc::context::with_namespace;
+use gantry_types::Namespace;
 use oci_spec::runtime::Spec;
+use tonic::{Response, Status};
 
-use super::{DEADLINE, Peers, SPEC_TYPE, call, gone, json};
+use super::{gone, json};
 use crate::error::{Error, Result};
 
-impl Peers {
-    /// Writes the container record that tasks starts from and that keeps the snapshot; replaces one that is there.
-    pub async fn create_record(
+/// Deadline of calls that change or list records, which are few and small.
+const DEADLINE: Duration = Duration::from_secs(180);
+const SPEC_TYPE: &str = "types.containerd.io/opencontainers/runtime-spec/1/Spec";
+
+/// A client of the container records. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Records {
+    peers: gantry_api::Peers,
+    namespace: Namespace,
+}
+
+impl Records {
+    /// A client of a root directory's tasks service.
+    pub fn new(peers: &gantry_api::Peers) -> Records {
+        Records { peers: peers.clone(), namespace: Namespace::moby() }
+    }
+
+    /// Writes the container record from which the tasks service starts the container. Replaces an existing one.
+    pub async fn create(
         &self,
         id: &str,
         image: &str,
@@ -32,7 +53,9 @@ impl Peers {
             ..Default::default()
         };
         let request = records::CreateContainerRequest { container: Some(container) };
-        let answer = call(DEADLINE, self.peers.container_records().create(self.request(request))).await;
+        let answer =
+            call(DEADLINE, self.peers.container_records().create(with_namespace(request, &self.namespace)))
+                .await;
         match answer {
             Ok(_) => Ok(()),
             Err(status) if status.code() == tonic::Code::AlreadyExists => self.update_spec(id, spec).await,
@@ -40,7 +63,7 @@ impl Peers {
         }
     }
 
-    /// Replaces the specification in the container record.
+    /// Replaces the specification in a container record.
     pub async fn update_spec(&self, id: &str, spec: &Spec) -> Result<()> {
         let container = records::Container {
             id: id.to_owned(),
@@ -51,25 +74,41 @@ impl Peers {
             container: Some(container),
             update_mask: Some(prost_types::FieldMask { paths: vec!["spec".to_owned()] }),
         };
-        let answer = call(DEADLINE, self.peers.container_records().update(self.request(request))).await;
+        let answer =
+            call(DEADLINE, self.peers.container_records().update(with_namespace(request, &self.namespace)))
+                .await;
         answer
             .map(drop)
             .map_err(|status| Error::peer(format!("record specification of container {id}"), status))
     }
 
-    /// Deletes the container record; none is fine.
-    pub async fn delete_record(&self, id: &str) -> Result<()> {
+    /// Deletes a container record; succeeds if there is none.
+    pub async fn delete(&self, id: &str) -> Result<()> {
         let request = records::DeleteContainerRequest { id: id.to_owned() };
-        let answer = call(DEADLINE, self.peers.container_records().delete(self.request(request))).await;
+        let answer =
+            call(DEADLINE, self.peers.container_records().delete(with_namespace(request, &self.namespace)))
+                .await;
         gone(answer).map_err(|status| Error::peer(format!("delete record of container {id}"), status))
     }
 
-    /// The ids of all container records of Docker's namespace.
-    pub async fn record_ids(&self) -> Result<Vec<String>> {
+    /// The ids of all container records in Docker's namespace.
+    pub async fn ids(&self) -> Result<Vec<String>> {
         let request = records::ListContainersRequest::default();
-        let answer = call(DEADLINE, self.peers.container_records().list(self.request(request))).await;
+        let answer =
+            call(DEADLINE, self.peers.container_records().list(with_namespace(request, &self.namespace)))
+                .await;
         answer
             .map(|answer| answer.containers.into_iter().map(|container| container.id).collect())
             .map_err(|status| Error::peer("list container records", status))
+    }
+}
+
+async fn call<T>(
+    deadline: Duration,
+    work: impl Future<Output = Result<Response<T>, Status>>,
+) -> Result<T, Status> {
+    match tokio::time::timeout(deadline, work).await {
+        Ok(answer) => answer.map(Response::into_inner),
+        Err(_) => Err(Status::deadline_exceeded(format!("no answer within {} s", deadline.as_secs()))),
     }
 }

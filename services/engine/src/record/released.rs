@@ -1,8 +1,8 @@
-//! What releases before this one have written, and how it becomes what is written now.
+//! Reads what earlier releases have written and migrates it to the present schema.
 //!
-//! Schema 1 is 0.1.0's. Its states had Docker's word for what a container does, and the process beside it; engines between
-//! 0.1.0 and this one wrote phases already, with a version in each state. Its other records have the numbers that they have
-//! now, and are read as they are.
+//! Schema 1 is that of release 0.1.0. Its states have Docker's word for what a container does, and the process beside
+//! it. Engines between 0.1.0 and schema 2 wrote phases already, with a version in each state. The other records of
+//! schema 1 have the field numbers of today and are read unchanged.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,11 @@ use gantry_disk::{Batch, Database, Migration};
 use super::stored::{PhaseRecord, RunningRecord, StateRecord, Unreadable};
 use crate::store::STATES;
 
-/// From each schema to the next.
+/// The migrations, each from one schema to the next.
 pub const MIGRATIONS: &[Migration] = &[states_have_phases];
 
-/// A step is written together with the schema that it leads to: one that is cut short was none.
+/// Migrates states from Docker's words to phases. The result is committed together with the new schema's number, so
+/// that an interrupted migration leaves schema 1.
 fn states_have_phases(
     database: &Database,
     batch: &mut Batch,
@@ -26,7 +27,7 @@ fn states_have_phases(
     Ok(())
 }
 
-/// Docker's words.
+/// Docker's words for a container's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
 #[repr(i32)]
 enum Word {
@@ -42,10 +43,10 @@ enum Word {
 /// A state of schema 1.
 #[derive(Clone, PartialEq, prost::Message)]
 struct State1 {
-    /// Without a version: Docker's word.
+    /// In a state without a version: Docker's word.
     #[prost(enumeration = "Word", tag = "1")]
     word: i32,
-    /// Without a version: of the first process; 0 when there is none.
+    /// In a state without a version: process id of the first process, 0 without a process.
     #[prost(uint32, tag = "2")]
     pid: u32,
     #[prost(int32, tag = "3")]
@@ -64,10 +65,10 @@ struct State1 {
     stopped_by_hand: bool,
     #[prost(btree_map = "string, string", tag = "10")]
     networks: BTreeMap<String, String>,
-    /// 0.1.0 wrote none.
+    /// Version of the state; 0.1.0 wrote none.
     #[prost(uint32, tag = "11")]
     version: u32,
-    /// With a version.
+    /// In a state with a version: the phase.
     #[prost(oneof = "PhaseRecord", tags = "12, 13, 14, 15, 16, 17")]
     phase: Option<PhaseRecord>,
 }

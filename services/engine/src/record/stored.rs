@@ -1,8 +1,9 @@
-//! How the engine's records are written down: protobuf messages that only this service reads. They are of no other use,
-//! so that neither the wire nor the code can change by themselves what is on a disk.
+//! The messages in which the engine's records are written to disk: protobuf messages that only this service reads.
+//! They are separate from the messages of the wire and the types of the code, so that a change of those cannot change
+//! what is on disk.
 //!
-//! The database's schema says what they mean; what a new version of it changes, a migration does ([`super::released`]).
-//! Within a version fields are only appended, and no number is used twice.
+//! The database's schema number defines their meaning. If a new schema changes it, a migration converts the records
+//! ([`super::released`]). Within a schema, fields are only appended, and no field number is used twice.
 
 mod config;
 mod endpoint;
@@ -14,6 +15,8 @@ mod state;
 
 use std::collections::BTreeMap;
 
+use gantry_api::alike;
+
 use self::config::ContainerConfig;
 use self::endpoint::EndpointSettings;
 use self::exec::ExecSpec;
@@ -24,21 +27,21 @@ use super::{ExecRecord, LinkRecord, MountRecord, Record};
 
 pub use self::state::{PhaseRecord, RunningRecord, StateRecord};
 
-/// A record that says what this engine does not know.
+/// A record with a value that this engine does not know.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
-    /// How far a container's making is.
+    /// An unknown stage of a container's creation.
     #[error("container at stage {0}")]
     Stage(i32),
-    /// A later engine has written it.
+    /// A state that a later engine has written.
     #[error("state of version {0}")]
     Version(u32),
-    /// It does not say what the container does.
+    /// A state that does not say what the container does.
     #[error("state without a phase")]
     NoPhase,
 }
 
-/// Words, where none at all and an empty list differ.
+/// A list of words that, unlike a bare `repeated` field, tells an empty list from an absent one.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Words {
     #[prost(string, repeated, tag = "1")]
@@ -47,6 +50,10 @@ pub struct Words {
 
 fn words(values: Vec<String>) -> Words {
     Words { values }
+}
+
+fn values(words: Words) -> Vec<String> {
+    words.values
 }
 
 /// See [`super::Stage`].
@@ -175,10 +182,10 @@ pub struct Exec {
     exit_code: Option<i32>,
 }
 
-/// A volume. What lies in its folder, for the day on which the database is lost, is the same message.
+/// A volume. The same message is in the volume's folder, for recovery if the database is lost.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct VolumeRecord {
-    /// Unique.
+    /// The volume's name, unique.
     #[prost(string, tag = "1")]
     pub name: String,
     /// `local`, or a plugin's name.
@@ -187,38 +194,38 @@ pub struct VolumeRecord {
     /// Nanoseconds since 1970.
     #[prost(int64, tag = "3")]
     pub created_at: i64,
-    /// The user's.
+    /// The user's labels.
     #[prost(btree_map = "string, string", tag = "4")]
     pub labels: BTreeMap<String, String>,
-    /// The driver's: `type`, `o`, `device`.
+    /// The driver's options: `type`, `o`, `device`.
     #[prost(btree_map = "string, string", tag = "5")]
     pub options: BTreeMap<String, String>,
-    /// Made for one container, without a name of its own.
+    /// Whether the volume was made for one container, without a name of its own.
     #[prost(bool, tag = "6")]
     pub anonymous: bool,
 }
 
-/// A user of a volume that its driver was told of, or is just being told of.
+/// A user of a volume, written before its driver is told of that user.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct HeldRecord {
     /// The volume's name.
     #[prost(string, tag = "1")]
     pub volume: String,
-    /// Who keeps it.
+    /// Name of the volume's driver.
     #[prost(string, tag = "2")]
     pub driver: String,
-    /// What the driver was told that its user is called: a container's id, or a copy's.
+    /// Name of the user, as the driver was told it: the id of a container or of a copy.
     #[prost(string, tag = "3")]
     pub user: String,
-    /// Where its content is; empty until the driver has answered.
+    /// Path of the volume's content; empty until the driver has answered.
     #[prost(string, tag = "4")]
     pub place: String,
 }
 
-/// The engine itself.
+/// The record of the engine itself.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct EngineRecord {
-    /// A UUID.
+    /// The engine's id, a UUID.
     #[prost(string, tag = "1")]
     pub id: String,
 }
@@ -290,90 +297,30 @@ impl TryFrom<Container> for Record {
     }
 }
 
-impl From<LinkRecord> for Link {
-    fn from(link: LinkRecord) -> Self {
-        Link { child: link.child, name: link.name, alias: link.alias }
-    }
-}
+alike!(LinkRecord, Link { child, name, alias });
 
-impl From<Link> for LinkRecord {
-    fn from(link: Link) -> Self {
-        LinkRecord { child: link.child, name: link.name, alias: link.alias }
+alike!(
+    MountRecord,
+    MountOver {
+        point: into,
+        options,
+        anonymous,
+        no_copy,
+        subpath,
+        non_recursive,
+        read_only_non_recursive,
+        hidden,
+        read_only_force_recursive,
+        device,
+        tmpfs_volume,
+        volume_options,
+        volume_labels,
+        make_source,
+        elsewhere,
+        snapshot,
+        snapshotter,
+        chain_id,
     }
-}
+);
 
-impl From<MountRecord> for MountOver {
-    fn from(mount: MountRecord) -> Self {
-        MountOver {
-            point: mount.point.into(),
-            options: mount.options,
-            anonymous: mount.anonymous,
-            no_copy: mount.no_copy,
-            subpath: mount.subpath,
-            non_recursive: mount.non_recursive,
-            read_only_non_recursive: mount.read_only_non_recursive,
-            hidden: mount.hidden,
-            read_only_force_recursive: mount.read_only_force_recursive,
-            device: mount.device,
-            tmpfs_volume: mount.tmpfs_volume,
-            volume_options: mount.volume_options,
-            volume_labels: mount.volume_labels,
-            make_source: mount.make_source,
-            elsewhere: mount.elsewhere,
-            snapshot: mount.snapshot,
-            snapshotter: mount.snapshotter,
-            chain_id: mount.chain_id,
-        }
-    }
-}
-
-impl From<MountOver> for MountRecord {
-    fn from(mount: MountOver) -> Self {
-        MountRecord {
-            point: mount.point.into(),
-            options: mount.options,
-            anonymous: mount.anonymous,
-            no_copy: mount.no_copy,
-            subpath: mount.subpath,
-            non_recursive: mount.non_recursive,
-            read_only_non_recursive: mount.read_only_non_recursive,
-            hidden: mount.hidden,
-            read_only_force_recursive: mount.read_only_force_recursive,
-            device: mount.device,
-            tmpfs_volume: mount.tmpfs_volume,
-            volume_options: mount.volume_options,
-            volume_labels: mount.volume_labels,
-            make_source: mount.make_source,
-            elsewhere: mount.elsewhere,
-            snapshot: mount.snapshot,
-            snapshotter: mount.snapshotter,
-            chain_id: mount.chain_id,
-        }
-    }
-}
-
-impl From<ExecRecord> for Exec {
-    fn from(exec: ExecRecord) -> Self {
-        Exec {
-            id: exec.id,
-            container: exec.container,
-            spec: exec.spec.into(),
-            started: exec.started,
-            pid: exec.pid,
-            exit_code: exec.exit_code,
-        }
-    }
-}
-
-impl From<Exec> for ExecRecord {
-    fn from(exec: Exec) -> Self {
-        ExecRecord {
-            id: exec.id,
-            container: exec.container,
-            spec: exec.spec.into(),
-            started: exec.started,
-            pid: exec.pid,
-            exit_code: exec.exit_code,
-        }
-    }
-}
+alike!(ExecRecord, Exec { id, container, spec: into, started, pid, exit_code });

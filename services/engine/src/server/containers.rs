@@ -1,248 +1,208 @@
-//! `gantry.engine.v1.Containers`.
+//! Implements the interface of containers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use gantry_api::engine::{Sample, Window};
-use gantry_proto::gantry::engine::v1 as pb;
-use gantry_rpc::status;
-use pb::containers_server::Containers;
-use tokio::sync::mpsc;
-use tonic::{Request, Response, Status, Streaming};
+use gantry_api::engine::containers::{
+    self, Attach, Before, Connect, Force, Inspect, Manage, Run, Sampling, Sizes, Wait, Watch,
+};
+use gantry_api::engine::{
+    AttachPoint, AttachSpec, Change, CommitSpec, Condition, CreateSpec, Created, EndpointSettings, Exit,
+    Filter, ListQuery, Listing, Opened, Pruned, RemoveSpec, Sample, Stats, StopSpec, Top, Update, Window,
+};
 
-use super::{Answers, Server, filters, stream, whole};
 use crate::container::Container;
+use crate::container::attach::Attachment;
+use crate::container::wait::Waiting;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
 
-type Reply<T> = Result<Response<T>, Status>;
+/// Time between two samples.
+const PERIOD: Duration = Duration::from_secs(1);
 
-const DONE: pb::ContainerResponse = pb::ContainerResponse {};
-
-#[tonic::async_trait]
-impl Containers for Server {
-    type WaitStream = Answers<pb::WaitResponse>;
-    type AttachStream = Answers<pb::AttachResponse>;
-    type StatsStream = Answers<pb::StatsResponse>;
-
-    async fn create(&self, request: Request<pb::CreateRequest>) -> Reply<pb::CreateResponse> {
-        let (engine, request) = (self.engine.clone(), request.into_inner());
-        whole(async move { engine.create(request.into()).await }).await.map(|made| Response::new(made.into()))
+impl Inspect for Engine {
+    async fn container(&self, name: &str, sizes: Sizes) -> Result<gantry_api::engine::Container> {
+        self.get(name, sizes == Sizes::Measured).await
     }
 
-    async fn start(&self, request: Request<pb::StartRequest>) -> Reply<pb::StartResponse> {
-        let (engine, name) = (self.engine.clone(), request.into_inner().container);
-        let fresh = whole(async move { engine.start(&name).await }).await?;
-        Ok(Response::new(pb::StartResponse { already_started: !fresh }))
+    async fn containers(&self, query: ListQuery) -> Result<Listing> {
+        self.list(&query).await
     }
 
-    async fn stop(&self, request: Request<pb::StopRequest>) -> Reply<pb::StopResponse> {
-        let (engine, request) = (self.engine.clone(), request.into_inner());
-        let stopped = whole(async move { engine.stop(&request.into()).await }).await?;
-        Ok(Response::new(pb::StopResponse { already_stopped: !stopped }))
+    async fn top(&self, name: &str, ps_args: &str) -> Result<Top> {
+        Engine::top(self, name, ps_args).await
     }
 
-    async fn restart(&self, request: Request<pb::StopRequest>) -> Reply<pb::StopResponse> {
-        let (engine, request) = (self.engine.clone(), request.into_inner());
-        whole(async move { engine.restart(&request.into()).await }).await?;
-        Ok(Response::new(pb::StopResponse { already_stopped: false }))
-    }
-
-    async fn kill(&self, request: Request<pb::KillRequest>) -> Reply<pb::ContainerResponse> {
-        let (engine, request) = (self.engine.clone(), request.into_inner());
-        whole(async move { engine.kill(&request.container, &request.signal).await }).await?;
-        Ok(Response::new(DONE))
-    }
-
-    async fn pause(&self, request: Request<pb::ContainerRequest>) -> Reply<pb::ContainerResponse> {
-        let (engine, name) = (self.engine.clone(), request.into_inner().container);
-        whole(async move { engine.pause(&name).await }).await?;
-        Ok(Response::new(DONE))
-    }
-
-    async fn unpause(&self, request: Request<pb::ContainerRequest>) -> Reply<pb::ContainerResponse> {
-        let (engine, name) = (self.engine.clone(), request.into_inner().container);
-        whole(async move { engine.unpause(&name).await }).await?;
-        Ok(Response::new(DONE))
-    }
-
-    async fn rename(&self, request: Request<pb::RenameRequest>) -> Reply<pb::ContainerResponse> {
-        let (engine, request) = (self.engine.clone(), request.into_inner());
-        whole(async move { engine.rename(&request.container, &request.name).await }).await?;
-        Ok(Response::new(DONE))
-    }
-
-    async fn update(&self, request: Request<pb::UpdateRequest>) -> Reply<pb::UpdateResponse> {
-        let (engine, mut request) = (self.engine.clone(), request.into_inner());
-        let name = std::mem::take(&mut request.container);
-        let warnings = whole(async move { engine.update(&name, request.into()).await }).await?;
-        Ok(Response::new(pb::UpdateResponse { warnings }))
-    }
-
-    async fn remove(&self, request: Request<pb::RemoveRequest>) -> Reply<pb::ContainerResponse> {
-        let (engine, request) = (self.engine.clone(), request.into_inner());
-        whole(async move { engine.remove(&request.into()).await }).await?;
-        Ok(Response::new(DONE))
-    }
-
-    async fn commit(&self, request: Request<pb::CommitRequest>) -> Reply<pb::CommitResponse> {
-        let (engine, request) = (self.engine.clone(), request.into_inner());
-        let id = whole(async move { engine.commit(request.into()).await }).await?;
-        Ok(Response::new(pb::CommitResponse { id }))
-    }
-
-    async fn wait(&self, request: Request<pb::WaitRequest>) -> Reply<Self::WaitStream> {
-        use pb::wait_response::Event;
-        let request = request.get_ref();
-        let waiting = self.engine.wait(&request.container, request.condition().into()).map_err(status)?;
-        let (sender, receiver) = mpsc::channel(2);
-        tokio::spawn(async move {
-            let said = |event| Ok(pb::WaitResponse { event: Some(event) });
-            if sender.send(said(Event::Registered(true))).await.is_err() {
-                return;
-            }
-            tokio::select! {
-                exit = waiting.result() => {
-                    // A caller that has gone does not want to know.
-                    let _ = sender.send(said(Event::Exit(exit.into()))).await;
-                }
-                () = sender.closed() => {}
-            }
-        });
-        Ok(Response::new(stream(receiver)))
-    }
-
-    async fn get(&self, request: Request<pb::GetRequest>) -> Reply<pb::Container> {
-        let request = request.get_ref();
-        let found = self.engine.get(&request.container, request.size).await.map_err(status)?;
-        Ok(Response::new(found.into()))
-    }
-
-    async fn list(&self, request: Request<pb::ListRequest>) -> Reply<pb::ListResponse> {
-        let listing = self.engine.list(&request.into_inner().into()).await.map_err(status)?;
-        Ok(Response::new(listing.into()))
-    }
-
-    async fn attach(&self, request: Request<Streaming<pb::AttachRequest>>) -> Reply<Self::AttachStream> {
-        use pb::attach_request::Message as Asked;
-        use pb::attach_response::Message as Said;
-        let mut requests = request.into_inner();
-        let open = match requests.message().await? {
-            Some(pb::AttachRequest { message: Some(Asked::Open(open)) }) => open,
-            _ => return Err(Status::invalid_argument("the first message must be open")),
-        };
-        let follows = open.stream;
-        let (opened, mut attachment) = self.engine.attach(&open.into()).map_err(status)?;
-        let (sender, receiver) = mpsc::channel(4);
-        let said = |message| Ok(pb::AttachResponse { message: Some(message) });
-        // The channel has room: this does not wait.
-        let _ = sender.send(said(Said::Opened(opened.into()))).await;
-        if !follows {
-            return Ok(Response::new(stream(receiver)));
-        }
-        tokio::spawn(async move {
-            let point = tokio::select! {
-                point = attachment.point() => point,
-                // Nothing is expected before the point: whatever comes is the caller's end.
-                _ = requests.message() => return,
-                () = sender.closed() => return,
-            };
-            let answer = match point {
-                Some(point) => Said::Point(point.into()),
-                None => Said::Closed(true),
-            };
-            if sender.send(said(answer)).await.is_err() {
-                return;
-            }
-            while let Ok(Some(message)) = requests.message().await {
-                if matches!(message.message, Some(Asked::Connected(_))) {
-                    attachment.announced.arrived();
-                }
-            }
-        });
-        Ok(Response::new(stream(receiver)))
-    }
-
-    async fn resize(&self, request: Request<pb::ResizeRequest>) -> Reply<pb::ContainerResponse> {
-        let request = request.get_ref();
-        let size = Window { height: request.height, width: request.width };
-        self.engine.resize(&request.container, size).await.map_err(status)?;
-        Ok(Response::new(DONE))
-    }
-
-    async fn top(&self, request: Request<pb::TopRequest>) -> Reply<pb::TopResponse> {
-        let request = request.get_ref();
-        let top = self.engine.top(&request.container, &request.ps_args).await.map_err(status)?;
-        Ok(Response::new(top.into()))
-    }
-
-    async fn stats(&self, request: Request<pb::StatsRequest>) -> Reply<Self::StatsStream> {
-        let request = request.into_inner();
-        let container = self.engine.index.find(&request.container).map_err(status)?;
-        let engine = self.engine.clone();
-        let (sender, receiver) = mpsc::channel(1);
-        tokio::spawn(async move {
-            let mut previous = None;
-            // Without a stream one message is wanted, and it is of two samples unless the caller is in a hurry.
-            let mut hold_back = !request.stream && !request.one_shot;
-            loop {
-                let current = match engine.sample(&container).await {
-                    Ok(current) => current,
-                    Err(error) => {
-                        let _ = sender.send(Err(status(error))).await;
-                        return;
-                    }
-                };
-                let running = current.is_some();
-                if !(hold_back && running) {
-                    let message = message(&container, current.clone(), previous.take());
-                    if sender.send(Ok(message)).await.is_err() || !request.stream {
-                        return;
-                    }
-                }
-                if container.life().is_removed() {
-                    return;
-                }
-                hold_back = false;
-                previous = current;
-                tokio::select! {
-                    () = tokio::time::sleep(Duration::from_secs(1)) => {}
-                    () = sender.closed() => return,
-                }
-            }
-        });
-        Ok(Response::new(stream(receiver)))
-    }
-
-    async fn changes(&self, request: Request<pb::ContainerRequest>) -> Reply<pb::ChangesResponse> {
-        let changes = self.engine.changes(&request.get_ref().container).await.map_err(status)?;
-        let changes = changes.into_iter().map(Into::into).collect();
-        Ok(Response::new(pb::ChangesResponse { changes }))
-    }
-
-    async fn prune(&self, request: Request<pb::PruneRequest>) -> Reply<pb::PruneResponse> {
-        let (engine, filters) = (self.engine.clone(), filters(request.into_inner().filters));
-        let pruned = whole(async move { engine.prune(&filters).await }).await?;
-        Ok(Response::new(pruned.into()))
-    }
-
-    async fn connect(&self, request: Request<pb::ConnectRequest>) -> Reply<pb::ContainerResponse> {
-        let (engine, request) = (self.engine.clone(), request.into_inner());
-        let settings = request.settings.unwrap_or_default().into();
-        whole(async move { engine.connect(&request.container, &request.network, settings).await }).await?;
-        Ok(Response::new(DONE))
-    }
-
-    async fn disconnect(&self, request: Request<pb::DisconnectRequest>) -> Reply<pb::ContainerResponse> {
-        let (engine, request) = (self.engine.clone(), request.into_inner());
-        whole(async move { engine.disconnect(&request.container, &request.network, request.force).await })
-            .await?;
-        Ok(Response::new(DONE))
+    async fn changes(&self, name: &str) -> Result<Vec<Change>> {
+        Engine::changes(self, name).await
     }
 }
 
-fn message(container: &Container, current: Option<Sample>, previous: Option<Sample>) -> pb::StatsResponse {
-    pb::StatsResponse {
-        id: container.id().to_owned(),
-        name: container.name(),
-        current: current.map(Into::into),
-        previous: previous.map(Into::into),
+impl Manage for Engine {
+    async fn create_container(&self, spec: CreateSpec) -> Result<Created> {
+        self.create(spec).await
+    }
+
+    async fn rename_container(&self, name: &str, to: &str) -> Result<()> {
+        self.rename(name, to).await
+    }
+
+    async fn update_container(&self, name: &str, update: Update) -> Result<Vec<String>> {
+        self.update(name, update).await
+    }
+
+    async fn remove_container(&self, spec: RemoveSpec) -> Result<()> {
+        self.remove(&spec).await
+    }
+
+    async fn prune_containers(&self, filters: &[Filter]) -> Result<Pruned> {
+        self.prune(filters).await
+    }
+
+    async fn commit_container(&self, spec: CommitSpec) -> Result<String> {
+        self.commit(spec).await
+    }
+}
+
+/// Whether the container was in the requested state before.
+fn before(done: bool) -> Before {
+    if done { Before::Otherwise } else { Before::Already }
+}
+
+impl Run for Engine {
+    async fn start_container(&self, name: &str) -> Result<Before> {
+        self.start(name).await.map(before)
+    }
+
+    async fn stop_container(&self, spec: StopSpec) -> Result<Before> {
+        self.stop(&spec).await.map(before)
+    }
+
+    async fn restart_container(&self, spec: StopSpec) -> Result<()> {
+        self.restart(&spec).await
+    }
+
+    async fn kill_container(&self, name: &str, signal: &str) -> Result<()> {
+        self.kill(name, signal).await
+    }
+
+    async fn pause_container(&self, name: &str) -> Result<()> {
+        self.pause(name).await
+    }
+
+    async fn unpause_container(&self, name: &str) -> Result<()> {
+        self.unpause(name).await
+    }
+
+    async fn resize_container(&self, name: &str, size: Window) -> Result<()> {
+        self.resize(name, size).await
+    }
+}
+
+impl Wait for Engine {
+    type Waiting = Waiting;
+
+    async fn wait_for(&self, name: &str, condition: Condition) -> Result<Waiting> {
+        self.wait(name, condition)
+    }
+}
+
+impl containers::Waiting for Waiting {
+    type Error = Error;
+
+    async fn exit(self) -> Result<Option<Exit>> {
+        Ok(Some(self.result().await))
+    }
+}
+
+/// Samples the resource usage of a container.
+pub struct Samples {
+    engine: Engine,
+    container: Arc<Container>,
+    sampling: Sampling,
+    next: Next,
+    previous: Option<Sample>,
+}
+
+/// What follows the present sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// A sample at once.
+    Now,
+    /// A sample after [`PERIOD`].
+    Later,
+    /// No further sample.
+    Nothing,
+}
+
+impl Watch for Engine {
+    type Samples = Samples;
+
+    async fn stats(&self, name: &str, sampling: Sampling) -> Result<Samples> {
+        let container = self.containers.find(name)?;
+        Ok(Samples { engine: self.clone(), container, sampling, next: Next::Now, previous: None })
+    }
+}
+
+impl Samples {
+    fn stats(&mut self, current: Option<Sample>) -> Stats {
+        Stats {
+            id: self.container.id().to_owned(),
+            name: self.container.name(),
+            previous: std::mem::replace(&mut self.previous, current.clone()),
+            current,
+        }
+    }
+}
+
+impl containers::Samples for Samples {
+    type Error = Error;
+
+    async fn next(&mut self) -> Result<Option<Stats>> {
+        match self.next {
+            Next::Now => {}
+            Next::Later => tokio::time::sleep(PERIOD).await,
+            Next::Nothing => return Ok(None),
+        }
+        let mut current = self.engine.sample(&self.container).await?;
+        // A single sample contains two moments, unless the container does not run.
+        if self.sampling == Sampling::Once && current.is_some() {
+            self.previous = current;
+            tokio::time::sleep(PERIOD).await;
+            current = self.engine.sample(&self.container).await?;
+        }
+        let goes_on = self.sampling == Sampling::Stream && !self.container.life().is_removed();
+        self.next = if goes_on { Next::Later } else { Next::Nothing };
+        Ok(Some(self.stats(current)))
+    }
+}
+
+impl Attach for Engine {
+    type Attachment = Attachment;
+
+    async fn attach(&self, spec: AttachSpec) -> Result<(Opened, Attachment)> {
+        Engine::attach(self, &spec)
+    }
+}
+
+impl containers::Attachment for Attachment {
+    type Error = Error;
+
+    async fn point(&mut self) -> Result<Option<AttachPoint>> {
+        Ok(Attachment::point(self).await)
+    }
+
+    async fn connected(&mut self) {
+        self.announced.arrived();
+    }
+}
+
+impl Connect for Engine {
+    async fn connect_container(&self, name: &str, network: &str, settings: EndpointSettings) -> Result<()> {
+        self.connect(name, network, settings).await
+    }
+
+    async fn disconnect_container(&self, name: &str, network: &str, force: Force) -> Result<()> {
+        self.disconnect(name, network, force == Force::Yes).await
     }
 }

@@ -1,108 +1,108 @@
-//! `gantry.engine.v1.Execs`.
+//! Implements the interface of execs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use gantry_api::engine::Window;
-use gantry_proto::gantry::engine::v1 as pb;
-use gantry_rpc::status;
-use pb::execs_server::Execs;
-use tokio::sync::{mpsc, oneshot};
-use tonic::{Request, Response, Status, Streaming};
-use tracing::Instrument;
+use gantry_api::engine::execs::{self, Inspect, Manage, Start, StartSpec};
+use gantry_api::engine::{AttachPoint, ExecSpec, Window};
+use gantry_rpc::carry;
+use tokio::sync::oneshot;
 
-use super::{Answers, Server, stream, whole};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::exec::Exec;
 
-type Reply<T> = Result<Response<T>, Status>;
-
-/// How long a caller has to connect before the process starts without it.
+/// How long a client has to connect before the process starts without it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-#[tonic::async_trait]
-impl Execs for Server {
-    type StartStream = Answers<pb::ExecStartResponse>;
+impl Inspect for Engine {
+    async fn exec(&self, id: &str) -> Result<gantry_api::engine::Exec> {
+        self.get_exec(id).await
+    }
+}
 
-    async fn create(&self, request: Request<pb::ExecCreateRequest>) -> Reply<pb::ExecCreateResponse> {
-        let (engine, request) = (self.engine.clone(), request.into_inner());
-        let id = whole(async move { engine.create_exec(request.into()).await }).await?;
-        Ok(Response::new(pb::ExecCreateResponse { id }))
+impl Manage for Engine {
+    async fn create_exec(&self, spec: ExecSpec) -> Result<String> {
+        Engine::create_exec(self, spec).await
     }
 
-    /// The stream stays open until the process has ended and its exit code can be asked for.
-    async fn start(&self, request: Request<Streaming<pb::ExecStartRequest>>) -> Reply<Self::StartStream> {
-        use pb::exec_start_request::Message as Asked;
-        use pb::exec_start_response::Message as Said;
-        let mut requests = request.into_inner();
-        let open = match requests.message().await? {
-            Some(pb::ExecStartRequest { message: Some(Asked::Open(open)) }) => open,
-            _ => return Err(Status::invalid_argument("the first message must be open")),
-        };
-        let said = |message| Ok(pb::ExecStartResponse { message: Some(message) });
-        let engine = self.engine.clone();
-        let (sender, receiver) = mpsc::channel(2);
-        if open.detach {
-            let start = async move {
-                let (container, exec) = engine.add_exec(&open.id).await?;
-                engine.start_exec(&container, &exec).await
-            };
-            let pid = whole(start).await?;
-            let _ = sender.send(said(Said::Started(pid))).await;
-            return Ok(Response::new(stream(receiver)));
+    async fn resize_exec(&self, id: &str, size: Window) -> Result<()> {
+        Engine::resize_exec(self, id, size).await
+    }
+}
+
+/// A start in progress.
+pub struct Starting {
+    exec: Arc<Exec>,
+    point: Option<AttachPoint>,
+    /// Tells the start that the client is connected.
+    caller: Option<oneshot::Sender<()>>,
+    outcome: Outcome,
+}
+
+/// The state of a start.
+enum Outcome {
+    /// Not known yet.
+    Awaited(oneshot::Receiver<Result<u32>>),
+    /// The process runs or has run, with this process id.
+    Started(u32),
+}
+
+impl Start for Engine {
+    type Starting = Starting;
+
+    async fn start_exec(&self, spec: StartSpec) -> Result<Starting> {
+        let (container, exec) = self.add_exec(&spec.id).await?;
+        if spec.detach {
+            let outcome = Outcome::Started(Engine::start_exec(self, &container, &exec).await?);
+            return Ok(Starting { exec, point: None, caller: None, outcome });
         }
-        let (adding, added) = oneshot::channel();
-        let work = async move {
-            let (container, exec) = match engine.add_exec(&open.id).await {
-                Ok(found) => found,
-                Err(error) => {
-                    let _ = adding.send(Err(status(error)));
-                    return;
-                }
-            };
-            // The channel has room: this does not wait.
-            let _ = sender.send(said(Said::Point(engine.exec_point(&container, &exec).into()))).await;
-            let _ = adding.send(Ok(()));
-            let connected = async {
-                while let Ok(Some(message)) = requests.message().await {
-                    if matches!(message.message, Some(Asked::Connected(_))) {
-                        return;
-                    }
-                }
-            };
-            // One who has gone away is treated as Docker does: the process starts all the same.
+        let point = Some(self.exec_point(&container, &exec));
+        let (caller, connected) = oneshot::channel();
+        let (told, outcome) = oneshot::channel();
+        let (engine, started) = (self.clone(), Arc::clone(&exec));
+        carry::beside(async move {
+            // If the client has gone, the process starts all the same, as in Docker.
             let _ = tokio::time::timeout(PATIENCE, connected).await;
-            if open.console_width > 0 && open.console_height > 0 {
-                let size = Window { height: open.console_height, width: open.console_width };
-                // A terminal without its size is better than none.
-                let _ = engine.resize_exec(&open.id, size).await;
+            if spec.size.width > 0 && spec.size.height > 0 {
+                // A failure is ignored: a terminal of the wrong size is better than none.
+                let _ = Engine::resize_exec(&engine, &spec.id, spec.size).await;
             }
-            match engine.start_exec(&container, &exec).await {
-                Ok(pid) => {
-                    if sender.send(said(Said::Started(pid))).await.is_err() {
-                        return;
-                    }
-                    tokio::select! {
-                        _ = exec.ended() => {}
-                        () = sender.closed() => {}
-                    }
-                }
-                Err(error) => {
-                    let _ = sender.send(Err(status(error))).await;
-                }
+            let _ = told.send(Engine::start_exec(&engine, &container, &started).await);
+        });
+        Ok(Starting { exec, point, caller: Some(caller), outcome: Outcome::Awaited(outcome) })
+    }
+}
+
+impl execs::Starting for Starting {
+    type Error = Error;
+
+    async fn point(&mut self) -> Result<Option<AttachPoint>> {
+        Ok(self.point.clone())
+    }
+
+    async fn connected(&mut self) -> Result<()> {
+        if let Some(caller) = self.caller.take() {
+            // The start may no longer wait for it.
+            let _ = caller.send(());
+        }
+        Ok(())
+    }
+
+    async fn started(&mut self) -> Result<u32> {
+        let pid = match &mut self.outcome {
+            Outcome::Started(pid) => *pid,
+            Outcome::Awaited(outcome) => {
+                let cut = |_| Error::Broken("the exec's start ended early".to_owned());
+                outcome.await.map_err(cut)??
             }
         };
-        tokio::spawn(work.in_current_span());
-        added.await.map_err(|_| Status::internal("the exec's start ended early"))??;
-        Ok(Response::new(stream(receiver)))
+        self.outcome = Outcome::Started(pid);
+        Ok(pid)
     }
 
-    async fn get(&self, request: Request<pb::ExecRequest>) -> Reply<pb::Exec> {
-        let exec = self.engine.get_exec(&request.get_ref().id).await.map_err(status)?;
-        Ok(Response::new(exec.into()))
-    }
-
-    async fn resize(&self, request: Request<pb::ExecResizeRequest>) -> Reply<pb::ContainerResponse> {
-        let request = request.get_ref();
-        let size = Window { height: request.height, width: request.width };
-        self.engine.resize_exec(&request.id, size).await.map_err(status)?;
-        Ok(Response::new(pb::ContainerResponse {}))
+    async fn ended(&mut self) -> Result<()> {
+        self.exec.ended().await;
+        Ok(())
     }
 }

@@ -1,23 +1,19 @@
-//! `gantry.gc.v1.Fsck`.
+//! Implements the engine's part of fsck.
 
-use gantry_proto::gantry::gc::v1 as gc;
-use gantry_rpc::status;
-use gc::fsck_server::Fsck;
-use tonic::{Request, Response, Status};
+use gantry_api::fsck::{Check, Depth, Repair, Stray};
 
-use super::Server;
+use crate::engine::Engine;
+use crate::error::Result;
 use crate::fsck::Told;
 
-#[tonic::async_trait]
-impl Fsck for Server {
-    async fn check(&self, request: Request<gc::FsckRequest>) -> Result<Response<gc::FsckResponse>, Status> {
-        let strays = self.engine.check(request.get_ref().repair).await.map_err(status)?;
-        let wire = |told: Told| gc::Stray {
-            kind: told.kind,
-            name: told.name,
-            detail: told.detail,
-            repaired: told.repaired,
-        };
-        Ok(Response::new(gc::FsckResponse { strays: strays.into_iter().map(wire).collect() }))
+impl Check for Engine {
+    /// All checks are quick, so the depth changes nothing.
+    async fn check(&self, repair: Repair, _: Depth) -> Result<Vec<Stray>> {
+        let strays = Engine::check(self, repair == Repair::Yes).await?;
+        Ok(strays.into_iter().map(stray).collect())
     }
+}
+
+fn stray(told: Told) -> Stray {
+    Stray { kind: told.kind, name: told.name, detail: told.detail, repaired: told.repaired }
 }

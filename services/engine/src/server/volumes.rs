@@ -1,15 +1,10 @@
-//! The promise of volumes, kept by the engine.
+//! Implements the interface of volumes.
 
-use gantry_api::Promise;
 use gantry_api::engine::volumes::{Force, Inspect, Manage, Usage};
 use gantry_api::engine::{Filter, Pruned, Volume, VolumeSpec};
 
 use crate::engine::Engine;
-use crate::error::{Error, Result};
-
-impl Promise for Engine {
-    type Error = Error;
-}
+use crate::error::Result;
 
 impl Inspect for Engine {
     async fn volume(&self, name: &str) -> Result<Volume> {

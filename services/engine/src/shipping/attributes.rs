@@ -1,4 +1,4 @@
-//! What is said of a container beside each line.
+//! The attributes of a container that are sent with each line.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::logs::driver::Options;
 use crate::names::short;
 use crate::record::Record;
 
-/// A container as its receivers know it.
+/// The facts about a container that its receivers get.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     pub id: String,
@@ -18,21 +18,21 @@ pub struct Facts {
     pub image_id: String,
     pub image_name: String,
     pub command: String,
-    /// RFC 3339.
+    /// Time of creation, RFC 3339.
     pub created: String,
     pub tag: String,
-    /// Of the machine.
+    /// Host name of the machine.
     pub hostname: String,
-    /// Labels and variables that the user wants told.
+    /// The labels and variables that the user selected.
     pub extra: BTreeMap<String, String>,
 }
 
 impl Facts {
-    /// Collects them.
+    /// Collects the facts.
     ///
     /// # Errors
     ///
-    /// A tag that is no template.
+    /// The tag is no valid template.
     pub fn of(record: &Record, hostname: &str) -> Result<Facts> {
         let options = super::options_of(record);
         let mut facts = Facts {
@@ -51,13 +51,13 @@ impl Facts {
         Ok(facts)
     }
 
-    /// The id's first digits.
+    /// The first digits of the id.
     pub fn short_id(&self) -> &str {
         short(&self.id)
     }
 }
 
-/// The labels and variables that a log's options name.
+/// The labels and variables that the log's options select.
 pub fn extra(record: &Record, options: &Options) -> BTreeMap<String, String> {
     let wanted = |names: &str, expression: &str| {
         let names: Vec<&str> = options.get(names).map(|text| text.split(',').collect()).unwrap_or_default();
@@ -77,8 +77,8 @@ fn command(record: &Record) -> String {
     words.flatten().map(String::as_str).collect::<Vec<_>>().join(" ")
 }
 
-/// As Go writes it: without zeros at its end.
-fn created(nanoseconds: i64) -> String {
+/// Formats a time as Go does, without trailing zeros.
+pub(super) fn created(nanoseconds: i64) -> String {
     let time =
         chrono::DateTime::from_timestamp_nanos(nanoseconds).format("%Y-%m-%dT%H:%M:%S%.9f").to_string();
     format!("{}Z", time.trim_end_matches('0').trim_end_matches('.'))

@@ -97,7 +97,7 @@ impl Remotely for Fluentd {
     }
 }
 
-/// What is said to the receiver.
+/// The protocol with its settings.
 #[derive(Debug)]
 pub struct Spoken {
     sub_second: bool,
@@ -110,7 +110,7 @@ impl Protocol for Spoken {
     }
 }
 
-/// What an entry becomes, and the acknowledgement that it asks for.
+/// Encodes an entry, with the acknowledgement that it requests.
 fn event(entry: &Entry, facts: &Facts, sub_second: bool, acknowledged: bool) -> Messages {
     let mut bytes = vec![0x94];
     text(&mut bytes, &facts.tag);

@@ -1,4 +1,5 @@
-//! `gelf`: GELF 1.1, a JSON object for each line, compressed and in pieces over UDP, ended by a zero byte over TCP.
+//! `gelf`: GELF 1.1, a JSON object for each line. Over UDP it is compressed and chunked; over TCP a zero byte ends
+//! it.
 
 use std::io::Write;
 use std::time::Duration;
@@ -22,11 +23,11 @@ const OPTIONS: [&str; 5] = [
     "gelf-tcp-reconnect-delay",
 ];
 
-/// Bytes of a datagram.
+/// Bytes per datagram.
 const DATAGRAM: usize = 1420;
-/// What stands before each piece: two magic bytes, the message's id, number and count.
+/// Bytes before each chunk: two magic bytes, the message's id, the chunk's number and the count.
 const HEAD: usize = 12;
-/// Pieces of one message.
+/// Most chunks of a message.
 const MOST_PIECES: usize = 128;
 
 /// The driver.
@@ -95,11 +96,11 @@ impl Remotely for Gelf {
     }
 }
 
-/// What is said to the receiver.
+/// The protocol with its settings.
 #[derive(Debug)]
 pub enum Spoken {
     Datagrams(Packing),
-    /// To the one at this place.
+    /// Over a stream to this address.
     Stream(String),
 }
 
@@ -120,7 +121,7 @@ impl Protocol for Spoken {
     }
 }
 
-/// How a datagram's message is compressed.
+/// The compression of a datagram's message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packing {
     None,
@@ -128,7 +129,7 @@ pub enum Packing {
     Zlib(Compression),
 }
 
-/// The JSON of an entry; none for an empty line, which GELF has no message for.
+/// The JSON of an entry; `None` for an empty line, for which GELF has no message.
 fn json(entry: &Entry, facts: &Facts) -> Option<String> {
     if entry.text.is_empty() {
         return None;
@@ -159,7 +160,7 @@ fn json(entry: &Entry, facts: &Facts) -> Option<String> {
     Some(text)
 }
 
-/// As Go writes strings: fit for a web page.
+/// Escapes a string as Go's JSON encoder does: safe for HTML.
 fn escaped(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for character in json.chars() {
@@ -175,7 +176,7 @@ fn escaped(json: &str) -> String {
     out
 }
 
-/// The datagrams of a message; none at all where it is too long for the protocol.
+/// The datagrams of a message; none if it is too long for the protocol.
 fn datagrams(json: &str, packing: Packing) -> Vec<Vec<u8>> {
     let packed = match packing {
         Packing::None => json.as_bytes().to_vec(),

@@ -1,4 +1,4 @@
-//! `journald`: the journal's native protocol: fields of one entry in one datagram.
+//! `journald`: the journal's native protocol, in which one datagram has the fields of one entry.
 
 use super::receiver::Address;
 use super::remote::{Messages, Protocol, Remote, Remotely};
@@ -6,7 +6,7 @@ use super::{Entry, Facts};
 use crate::error::Result;
 use crate::logs::driver::{ATTRIBUTES, Options, known};
 
-/// Where the journal listens.
+/// The journal's socket.
 const SOCKET: &str = "/run/systemd/journal/socket";
 
 /// The driver.
@@ -24,10 +24,10 @@ impl Remotely for Journald {
     }
 }
 
-/// What is said to the journal.
+/// The protocol with its settings.
 #[derive(Debug)]
 pub struct Spoken {
-    /// Names this run of the sender.
+    /// Identifies this run of the sender.
     epoch: String,
 }
 
@@ -41,7 +41,7 @@ impl Protocol for Spoken {
     }
 }
 
-/// Encodes an entry; `epoch` names the run of the sender, in which entries are numbered.
+/// Encodes an entry. `epoch` identifies the run of the sender, within which `ordinal` numbers the entries.
 fn datagram(entry: &Entry, facts: &Facts, epoch: &str, ordinal: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut put = |key: &str, value: &str| field(&mut bytes, key, value);
@@ -73,7 +73,7 @@ fn datagram(entry: &Entry, facts: &Facts, epoch: &str, ordinal: u64) -> Vec<u8> 
     bytes
 }
 
-/// A value with newlines goes with its length.
+/// Appends a field; a value with newlines is preceded by its length.
 fn field(bytes: &mut Vec<u8>, key: &str, value: &str) {
     bytes.extend_from_slice(key.as_bytes());
     if value.contains('\n') {
@@ -86,7 +86,7 @@ fn field(bytes: &mut Vec<u8>, key: &str, value: &str) {
     bytes.push(b'\n');
 }
 
-/// What may name a field: capital letters, digits and underscores, which do not begin it.
+/// Makes a valid field name: capital letters, digits and underscores, not beginning with an underscore.
 fn name(key: &str) -> String {
     let upper = key.to_uppercase();
     let allowed = |character: char| match character {

@@ -1,4 +1,4 @@
-//! What the drivers that ship make of their options, in Docker's words.
+//! Helpers with which the sending drivers read their options. Errors have Docker's words.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use gantry_docker::moment;
 use crate::error::Error;
 use crate::logs::driver::{Options, Reading};
 
-/// Who can read what is kept of what is sent.
+/// The source of the log for a driver that sends: the cache, unless an option disables it.
 pub fn reading(options: &Options) -> Reading {
     match options.get("cache-disabled").and_then(|text| truth(text)) {
         Some(true) => Reading::Nobody,
@@ -16,23 +16,23 @@ pub fn reading(options: &Options) -> Reading {
     }
 }
 
-/// An option, empty where it is not given.
+/// The value of an option; empty if it is not given.
 pub fn text<'a>(options: &'a Options, key: &str) -> &'a str {
     options.get(key).map_or("", String::as_str)
 }
 
-/// A host with this port, unless it has one.
+/// Appends the port to a host that has none.
 pub fn with_port(host: &str, port: u16) -> String {
     let behind = host.rsplit(']').next().unwrap_or(host);
     if behind.contains(':') { host.to_owned() } else { format!("{host}:{port}") }
 }
 
-/// A duration as Go writes it.
+/// Reads a duration as Go writes it.
 pub fn duration(text: &str) -> Option<Duration> {
     moment::parse_duration(text).and_then(|nanos| u64::try_from(nanos).ok()).map(Duration::from_nanos)
 }
 
-/// A refusal.
+/// An error for an invalid option.
 pub fn invalid(text: impl Into<String>) -> Error {
     Error::Invalid(text.into())
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::FutureExt;
+use gantry_rpc::carry;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket, UnixDatagram, UnixStream, lookup_host};
 use tokio::time::timeout;
@@ -12,30 +13,30 @@ use tokio_rustls::client::TlsStream;
 
 use super::tls::{self, Certificates};
 
-/// For a connection, and for a receiver that takes or answers nothing.
+/// Time limit for connecting, and for a receiver that reads or answers nothing.
 pub const PATIENCE: Duration = Duration::from_secs(10);
-/// Where a machine's own syslog listens.
+/// Sockets at which a machine's own syslog may listen.
 const LOCAL: [&str; 3] = ["/dev/log", "/var/run/syslog", "/var/run/log"];
 
-/// Where a receiver is.
+/// The address of a receiver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     Udp(String),
     Tcp(String),
-    /// TCP that has to prove who it leads to.
+    /// TLS over TCP; the certificate must match the host.
     Tls(String, Certificates),
-    /// A socket of either kind.
+    /// A Unix socket, stream or datagram.
     Unix(PathBuf),
-    /// One for datagrams.
+    /// A Unix datagram socket.
     UnixDatagrams(PathBuf),
-    /// The machine's own syslog, wherever it listens.
+    /// The machine's own syslog, at whichever of its sockets exists.
     Local,
 }
 
-/// One that is connected.
+/// A connection.
 #[derive(Debug)]
 pub enum Receiver {
-    /// Whoever listens there: datagrams that nobody takes are nobody's loss.
+    /// A UDP socket. A datagram that nothing receives is lost without an error.
     Udp(UdpSocket),
     Tcp(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
@@ -44,11 +45,11 @@ pub enum Receiver {
 }
 
 impl Receiver {
-    /// Connects; names are resolved each time.
+    /// Connects. Host names are resolved for each connection.
     ///
     /// # Errors
     ///
-    /// What Docker says: `dial tcp 127.0.0.1:1: connect: connection refused`.
+    /// Docker's words: `dial tcp 127.0.0.1:1: connect: connection refused`.
     pub async fn connect(address: &Address) -> Result<Receiver, String> {
         let failed = |network: &str, place: &str, error: &io::Error| {
             format!("dial {network} {place}: connect: {}", crate::archive::words(error))
@@ -73,8 +74,8 @@ impl Receiver {
             }
             Address::Tls(host, certificates) => {
                 let certificates = certificates.clone();
-                let reading = tokio::task::spawn_blocking(move || certificates.connector());
-                let connector = reading.await.map_err(|error| error.to_string())??;
+                let reading = carry::blocking(move || certificates.connector());
+                let connector = reading.await.ok_or("the service is ending")??;
                 let connected = async {
                     let to = resolved(host).await?;
                     let stream = TcpStream::connect(to).await?;
@@ -107,11 +108,11 @@ impl Receiver {
         }
     }
 
-    /// Sends one message, which has to be taken `within` this time.
+    /// Sends one message, which the receiver must take `within` this time.
     pub async fn send(&mut self, bytes: &[u8], within: Duration) -> io::Result<()> {
         let sent = async {
             match self {
-                // An earlier one that nobody took is told of here: this one is sent all the same.
+                // The error is of an earlier datagram that was refused; send this one again.
                 Receiver::Udp(socket) => match socket.send(bytes).await {
                     Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                         socket.send(bytes).await.or(Ok(0)).map(drop)
@@ -139,7 +140,7 @@ impl Receiver {
         timeout(within, sent).await.unwrap_or_else(|_| Err(silent()))
     }
 
-    /// Reads the answer that has to come.
+    /// Reads the answer that the receiver must send.
     pub async fn expect(&mut self, answer: &[u8]) -> io::Result<()> {
         let mut got = vec![0; answer.len()];
         let reading = async {
@@ -158,7 +159,7 @@ impl Receiver {
     }
 }
 
-/// Whether the other side has closed: the kernel takes what is written then, for nobody.
+/// Whether the receiver has closed the connection; a write would still succeed then and be lost.
 fn is_open(read: io::Result<usize>) -> io::Result<()> {
     match read {
         Ok(0) => Err(io::ErrorKind::BrokenPipe.into()),

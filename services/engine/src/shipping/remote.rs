@@ -1,4 +1,4 @@
-//! Lines that go over a connection, each as its driver's protocol writes it.
+//! Drivers that send lines over a connection, each in its own protocol.
 
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
@@ -11,12 +11,12 @@ use crate::logs::driver::{Driver, Options, Reading};
 use crate::logs::kept::{self, Log};
 use crate::record::Record;
 
-/// An entry as it goes over the connection.
+/// An encoded entry.
 #[derive(Debug, Default)]
 pub struct Messages {
-    /// In this order.
+    /// Messages to send, in this order.
     pub all: Vec<Vec<u8>>,
-    /// What has to come back.
+    /// The answer that the receiver must send.
     pub answer: Option<Vec<u8>>,
 }
 
@@ -28,30 +28,31 @@ impl From<Vec<u8>> for Messages {
 
 /// A driver's protocol.
 pub trait Protocol: Send + Sync {
-    /// Writes an entry, the `ordinal`th of this connection's life, counted from one.
+    /// Encodes an entry. `ordinal` numbers the entries that this connection has sent, from one.
     fn messages(&self, entry: &Entry, facts: &Facts, ordinal: u64) -> Messages;
 
-    /// What is said of a receiver that cannot be connected to.
+    /// Words an error for a receiver that cannot be reached.
     fn away(&self, why: String) -> String {
         why
     }
 }
 
-/// A driver whose lines go over a connection.
+/// A driver that sends lines over a connection.
 pub trait Remotely: Debug + Send + Sync {
-    /// What it speaks.
+    /// The driver's protocol.
     type Protocol: Protocol + 'static;
 
-    /// Its name.
+    /// The driver's name.
     const NAME: &'static str;
 
-    /// Reads its own options.
+    /// Reads the driver's own options.
     ///
     /// # Errors
-    /// Those that it does not take, as Docker says it.
+    /// Options that the driver does not take, in Docker's words.
     fn remote(options: &Options) -> Result<Remote<Self::Protocol>>;
 }
 
+#[tonic::async_trait]
 impl<D: Remotely> Driver for D {
     fn name(&self) -> &str {
         D::NAME
@@ -64,8 +65,8 @@ impl<D: Remotely> Driver for D {
         Log::cache(options).map(Some)
     }
 
-    fn reading(&self, options: &Options) -> Reading {
-        options::reading(options)
+    async fn reading(&self, record: &Record) -> Reading {
+        options::reading(super::options_of(record))
     }
 
     fn sender(&self, record: &Record, hostname: &str) -> Result<Option<Box<dyn Sender>>> {
@@ -81,37 +82,37 @@ impl<D: Remotely> Driver for D {
     }
 }
 
-/// A receiver, and how it is treated.
+/// A receiver with its protocol and limits.
 pub struct Remote<P> {
-    /// What is spoken.
+    /// The protocol.
     pub protocol: P,
-    /// Where it is.
+    /// The receiver's address.
     pub address: Address,
-    /// Whether a container may start without it.
+    /// Whether a container may start while the receiver cannot be reached.
     pub asynchronous: bool,
-    /// How often an entry is tried.
+    /// How often an entry is retried.
     pub persistence: Persistence,
-    /// How old a connection may grow.
+    /// Age at which a connection is replaced.
     pub renewed: Option<Duration>,
-    /// How long it may take to take a message.
+    /// How long the receiver may take to accept a message.
     pub patience: Duration,
 }
 
 impl<P: Protocol> Remote<P> {
-    /// With what most drivers have.
+    /// A receiver with the limits that most drivers use.
     pub fn new(protocol: P, address: Address) -> Self {
         let persistence = Persistence::default();
         Remote { protocol, address, asynchronous: false, persistence, renewed: None, patience: PATIENCE }
     }
 }
 
-/// A connection to a receiver, made when it is needed.
+/// A connection to a receiver, made when the first entry is sent.
 struct Connection<P> {
     remote: Remote<P>,
     facts: Facts,
     receiver: Option<Receiver>,
     connected_at: Instant,
-    /// Entries that were taken.
+    /// Number of entries that were sent.
     sent: u64,
 }
 

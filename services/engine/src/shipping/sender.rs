@@ -1,15 +1,15 @@
-//! Who sends a container's lines.
+//! The interface of whatever sends a container's lines.
 
 use std::time::Duration;
 
 use super::Entry;
 
-/// How often an entry is tried.
+/// How often sending an entry is retried.
 #[derive(Clone, Copy, Debug)]
 pub struct Persistence {
-    /// After so many failures it is given up; none: never.
+    /// Attempts after which an entry is dropped; `None` for no limit.
     pub attempts: Option<u64>,
-    /// Between the first ones.
+    /// Time between the first attempts.
     pub pause: Duration,
 }
 
@@ -19,16 +19,29 @@ impl Default for Persistence {
     }
 }
 
-/// What sends one container's lines elsewhere. What it says of failures is what Docker says.
+/// Sends one container's lines elsewhere. Errors have Docker's words.
 #[tonic::async_trait]
 pub trait Sender: Send {
-    /// Finds the receiver before the container starts; where that fails, so does the start.
+    /// Connects to the receiver before the container starts. An error fails the start.
     async fn connect(&mut self) -> Result<(), String>;
 
-    /// Sends an entry. One that failed is sent again.
+    /// Sends an entry. After an error the caller sends the same entry again.
     async fn send(&mut self, entry: &Entry) -> Result<(), String>;
 
-    /// How often an entry is tried.
+    /// How many of the last entries the receiver may not have yet. The recorded position ends before them.
+    fn pending(&mut self) -> usize {
+        0
+    }
+
+    /// Tries to deliver pending entries. The caller repeats this while it has nothing else to send.
+    async fn settle(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Ends the log; nothing is sent afterwards. Another sender sends the entries that are still pending again.
+    async fn end(&mut self) {}
+
+    /// How often sending an entry is retried.
     fn persistence(&self) -> Persistence {
         Persistence::default()
     }

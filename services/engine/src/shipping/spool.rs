@@ -1,4 +1,4 @@
-//! The log as it is to be sent: entries from where the last ones ended, over rotations.
+//! Reads the log for sending: entries from the recorded position on, across rotations.
 
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -10,7 +10,7 @@ use crate::logs::line::{self, Stream};
 
 const CHUNK: usize = 256 * 1024;
 
-/// How far a log has been sent.
+/// The position in a log up to which it has been sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
     pub inode: Inode,
@@ -18,7 +18,7 @@ pub struct Position {
 }
 
 impl Position {
-    /// Reads what [`Position::save`] wrote; none when there is nothing.
+    /// Reads what [`Position::save`] wrote; `None` if there is nothing.
     pub fn load(path: &Path) -> Option<Position> {
         let text = std::fs::read_to_string(path).ok()?;
         let mut numbers = text.split_whitespace().map(|word| word.parse::<u64>().ok());
@@ -26,7 +26,7 @@ impl Position {
         Some(Position { inode: Inode::new(next()?, next()?), offset: next()? })
     }
 
-    /// Writes it down, whole or not at all. Not synced: after a power cut lines come twice.
+    /// Writes the position atomically. It is not synced: after a power failure lines may be sent twice.
     pub fn save(&self, path: &Path) -> io::Result<()> {
         let (device, number) = self.inode.numbers();
         let new = path.with_extension("new");
@@ -35,26 +35,27 @@ impl Position {
     }
 }
 
-/// An entry, and where it ends.
+/// An entry with the position of its end.
 #[derive(Debug)]
 pub struct Read {
     pub entry: Entry,
     pub end: Position,
 }
 
-/// A place in the log, moving forwards.
+/// A position in the log that moves forwards.
 #[derive(Debug)]
 pub struct Spool {
     path: PathBuf,
     current: Option<Generation>,
     offset: u64,
-    /// Lines that are in pieces so far, of each stream.
+    /// For each stream, the last piece of a line that has no end yet.
     torn: [Option<Piece>; 2],
     chunk: Vec<u8>,
 }
 
 impl Spool {
-    /// Opens a log behind what was sent. The second value tells that this is no longer there: what is between is lost.
+    /// Opens a log after what was sent. The second value says that this position no longer exists: the lines up to
+    /// the oldest file are lost.
     pub fn open(path: &Path, sent: Option<Position>) -> io::Result<(Spool, bool)> {
         let all = generations::open_all(path)?;
         let found = sent.and_then(|sent| all.iter().position(|one| one.inode == sent.inode));
@@ -65,7 +66,7 @@ impl Spool {
         Ok((Spool { path: path.to_owned(), current, offset, torn, chunk: vec![0; CHUNK] }, lost))
     }
 
-    /// The next entries; none at the end of what is written so far. The second value as with [`open`](Self::open).
+    /// The next entries; none at the present end of the log. The second value is as in [`open`](Self::open).
     pub fn next(&mut self) -> io::Result<(Vec<Read>, bool)> {
         let mut lost = false;
         loop {
@@ -85,7 +86,7 @@ impl Spool {
                 for line in chunk[..whole].split_inclusive(|byte| *byte == b'\n') {
                     self.offset += line.len() as u64;
                     let end = Position { inode, offset: self.offset };
-                    // What a crash has torn is left out.
+                    // A line torn by a crash is left out.
                     if let Some(entry) = self.entry(&line[..line.len() - 1]) {
                         entries.push(Read { entry, end });
                     }
@@ -97,14 +98,14 @@ impl Spool {
                 return Ok((entries, lost));
             }
             if read == CHUNK {
-                // No entry is that long: it is none.
+                // No entry is this long; skip the bytes.
                 self.offset += read as u64;
                 continue;
             }
             if generations::is_youngest(&self.path, inode) {
                 return Ok((Vec::new(), lost));
             }
-            // It may have grown between the read and its renaming; nothing is written to it afterwards.
+            // The file may have grown between the read and its renaming. After the renaming nothing is written to it.
             if current.file.metadata()?.len() > self.offset + read as u64 {
                 continue;
             }

@@ -54,7 +54,7 @@ impl Remotely for Syslog {
                 let certificates = Certificates {
                     ca: path("syslog-tls-ca-cert"),
                     own: own.iter().any(Option::is_some).then(|| own.map(Option::unwrap_or_default)),
-                    // Whatever it says.
+                    // The option disables the check whatever its value is.
                     anyone: options.contains_key("syslog-tls-skip-verify"),
                 };
                 Address::Tls(with_port(host, 514), certificates)
@@ -78,12 +78,12 @@ impl Remotely for Syslog {
     }
 }
 
-/// What is said to the receiver.
+/// The protocol with its settings.
 #[derive(Debug)]
 pub struct Spoken {
     facility: u8,
     form: Form,
-    /// Over TLS.
+    /// Whether messages are framed by their length, as over TLS.
     framed: bool,
 }
 
@@ -94,19 +94,19 @@ impl Protocol for Spoken {
     }
 }
 
-/// How a line is written.
+/// The format of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// Without a host's name.
+    /// RFC 3164 without a host name.
     Unix,
     Rfc3164,
     Rfc5424,
-    /// With microseconds.
+    /// RFC 5424 with microseconds.
     Rfc5424Micro,
 }
 
 impl Form {
-    /// A line as it goes over TLS: of RFC 5424 with its length before it, as RFC 5425 has it.
+    /// Frames a line for TLS: a line of RFC 5424 is preceded by its length, as RFC 5425 requires.
     fn framed(self, line: Vec<u8>) -> Vec<u8> {
         match self {
             Form::Unix | Form::Rfc3164 => line,
@@ -138,7 +138,7 @@ const FACILITIES: [(&str, u8); 20] = [
     ("local7", 23),
 ];
 
-/// A facility by its name or number.
+/// Reads a facility by its name or number.
 fn facility(text: &str) -> Option<u8> {
     if text.is_empty() {
         return Some(3);
@@ -147,7 +147,7 @@ fn facility(text: &str) -> Option<u8> {
     by_name.or_else(|| text.parse().ok().filter(|number| FACILITIES.iter().any(|(_, known)| known == number)))
 }
 
-/// The line that an entry becomes.
+/// Formats an entry.
 fn line(form: Form, facility: u8, entry: &Entry, facts: &Facts, pid: u32) -> Vec<u8> {
     let severity = if entry.error { 3 } else { 6 };
     let priority = facility << 3 | severity;

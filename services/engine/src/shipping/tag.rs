@@ -1,14 +1,14 @@
-//! The option `tag`: text with fields of the container in it, `{{.Name}}/{{.ID}}`.
+//! The option `tag`: text with fields of the container, `{{.Name}}/{{.ID}}`.
 
 use super::Facts;
 use crate::error::{Error, Result};
 use crate::names::short;
 
-/// Puts the container's facts in.
+/// Replaces the fields by the container's facts.
 ///
 /// # Errors
 ///
-/// A field that there is not, as Docker says it; other actions of Go's templates.
+/// An unknown field, in Docker's words; any other action of Go's templates.
 pub fn expand(template: &str, facts: &Facts) -> Result<String> {
     let mut text = String::new();
     let mut rest = template;
@@ -23,7 +23,7 @@ pub fn expand(template: &str, facts: &Facts) -> Result<String> {
             ".FullID" | ".ContainerID" => facts.id.clone(),
             ".Name" => facts.name.clone(),
             ".ContainerName" => format!("/{}", facts.name),
-            // Docker cuts it after twelve characters, whatever they are.
+            // Docker cuts it after twelve characters, including the algorithm's name.
             ".ImageID" => facts.image_id.chars().take(12).collect(),
             ".ImageFullID" | ".ContainerImageID" => facts.image_id.clone(),
             ".ImageName" | ".ContainerImageName" => facts.image_name.clone(),

@@ -1,4 +1,4 @@
-//! Receivers behind TLS.
+//! Connects to receivers over TLS.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,14 +10,14 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// What a user says of both sides' certificates.
+/// The user's settings for certificates of both sides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Certificates {
-    /// An authority beside the system's.
+    /// A certificate authority that is accepted besides the system's.
     pub ca: Option<PathBuf>,
-    /// The client's own, and its key.
+    /// The client's own certificate and key.
     pub own: Option<[PathBuf; 2]>,
-    /// The receiver may be anyone.
+    /// Whether any certificate of the receiver is accepted.
     pub anyone: bool,
 }
 
@@ -26,7 +26,7 @@ impl Certificates {
     ///
     /// # Errors
     ///
-    /// The file that cannot be used, as Docker says it.
+    /// A file that cannot be used, in Docker's words.
     pub fn connector(&self) -> Result<TlsConnector, String> {
         let mut trust = Trust { anyone: self.anyone, ..Trust::default() };
         if let Some(ca) = &self.ca {
@@ -55,7 +55,7 @@ fn read(path: &Path) -> Result<PemFile, String> {
     PemFile::read(path).map_err(|error| format!("open {}: {}", path.display(), crate::archive::words(&error)))
 }
 
-/// Makes sure that `stream` leads to `host` (`name:port`).
+/// Starts TLS on `stream` and verifies that the peer is `host` (`name:port`).
 pub async fn secured(
     connector: &TlsConnector,
     stream: TcpStream,

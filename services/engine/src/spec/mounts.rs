@@ -1,10 +1,10 @@
-//! The mounts of a record.
+//! Converts a record's mounts.
 
 use gantry_spec::{Access, Bind, Mount, Source};
 
 use crate::record::{MountRecord, Record};
 
-/// What is mounted over the root.
+/// The mounts over the root.
 pub fn wanted(record: &Record) -> Vec<Mount> {
     let mount = |own: &MountRecord| Mount {
         destination: own.point.destination.clone(),

@@ -1,10 +1,10 @@
-//! Limits as they come over the wire.
+//! Converts limits from the wire's types.
 
 use gantry_api::engine as domain;
 use gantry_api::engine::{DeviceMapping, ThrottleDevice};
 use gantry_spec::{BlockRate, BlockWeight, Device, Resources};
 
-/// What is asked of the cgroup.
+/// The limits for the cgroup.
 pub fn wanted(asked: &domain::Resources) -> Resources {
     Resources {
         memory: asked.memory,

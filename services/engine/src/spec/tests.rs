@@ -1,4 +1,4 @@
-//! What a record comes to.
+//! Tests of the conversion from a record to a specification.
 
 use super::*;
 use crate::record::MountRecord;

@@ -1,4 +1,4 @@
-//! An empty volume takes over what the image has at the place where it is mounted: content, owners, modes, attributes.
+//! Fills an empty volume with what the image has at its mount point: content, owners, modes, attributes.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -11,16 +11,16 @@ use crate::error::{Error, Result};
 use crate::record::MountRecord;
 use crate::root::{kernel, open_detached};
 
-/// Whether a mount is of a volume that takes over what the image has.
+/// Whether a mount is of a volume that gets the image's content.
 pub fn is_fillable(mount: &MountRecord) -> bool {
     mount.point.r#type == "volume" && !mount.no_copy && !mount.tmpfs_volume && mount.subpath.is_empty()
 }
 
-/// Fills a volume, unless there is something in it; where the image has no directory there, nothing is done.
+/// Fills a volume, unless it has content or the image has no directory there.
 ///
-/// The copy is made beside the volume's data and moved in when it is whole and durable, so that no volume is ever taken
-/// as filled by half a copy: cut short at any moment, the next call goes on or begins anew. Where the volume is a
-/// directory of somebody else's, the copy is made in place.
+/// The copy is made beside the volume's data and moved in once it is complete and durable, so that a partial copy
+/// never makes the volume look filled: after an interruption, the next call continues or begins anew. If the volume
+/// stands for a directory that the engine did not make, the copy is made in place.
 pub fn fill(rootfs: &[Mount], mount: &MountRecord) -> Result<()> {
     let data = mount.source();
     let filled = data.with_file_name("_filled");
@@ -59,7 +59,7 @@ fn copy(from: &OwnedFd, to: &Path) -> Result<()> {
     sync_file_system(to.as_fd()).map_err(kernel)
 }
 
-/// Moves a whole copy into the volume. What a container has made there meanwhile stays as it is.
+/// Moves a complete copy into the volume. Files that a container has made there meanwhile are kept.
 fn move_in(filled: &Path, data: &Path) -> Result<()> {
     let entries = std::fs::read_dir(filled).map_err(|source| Error::io("read directory", filled, source))?;
     for entry in entries {
@@ -69,7 +69,7 @@ fn move_in(filled: &Path, data: &Path) -> Result<()> {
             rename(&entry.path(), &place)?;
         }
     }
-    // The directory itself is left: the volume takes over its owner, mode, times and attributes.
+    // Finally the volume's directory gets the owner, mode, times and attributes of the image's directory.
     copy_attributes(open(filled)?.as_fd(), open(data)?.as_fd()).map_err(kernel)?;
     sync_file_system(open(data)?).map_err(kernel)?;
     remove_tree(filled).map_err(kernel)

@@ -1,13 +1,13 @@
-//! Volume drivers: who keeps volumes. The rest of the engine asks a volume's driver, and never tests for its name.
+//! Volume drivers, which keep volumes. The rest of the engine calls a volume's driver and never tests for its name.
 //!
 //! ```text
 //! check → make → mount ⇄ unmount → condemn
 //! ```
 //!
-//! What is recorded of a volume (labels, options, who has it) the engine keeps; what a volume is, its driver knows. Every step
-//! finds itself already done: a start that was cut short is repeated.
+//! The engine records labels, options and users of a volume; the driver knows its content. Every step succeeds if it
+//! is already done, because an interrupted start is repeated.
 //!
-//! The drivers that there are: [`local`], and what [`plugin`]s there are.
+//! The drivers are [`local`] and every [`plugin`].
 
 pub mod local;
 pub mod plugin;
@@ -25,25 +25,25 @@ use crate::record::VolumeRecord;
 use local::Local;
 use plugin::Distant;
 
-/// Whether a user of a volume was the last.
+/// Whether the user that leaves a volume is its last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Last {
-    /// Nobody has it any more.
+    /// The volume has no user any more.
     Yes,
-    /// Others have it.
+    /// The volume has other users.
     No,
 }
 
-/// How a driver sees a volume now.
+/// A volume's present state, as its driver reports it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     /// Its name.
     pub name: String,
-    /// Where its content is; empty while it is nowhere.
+    /// Path of the volume's content; empty while it is not mounted.
     pub mountpoint: String,
-    /// Nanoseconds since 1970, where the driver knows better than the record.
+    /// Time of creation, nanoseconds since 1970, if the driver knows it better than the record.
     pub created_at: Option<i64>,
-    /// What else the driver tells: the text of a JSON object, or empty.
+    /// Further facts from the driver: the text of a JSON object, or empty.
     pub status: String,
 }
 
@@ -53,42 +53,42 @@ pub trait Driver: Send + Sync {
     /// Its name in records and requests.
     fn name(&self) -> &str;
 
-    /// Whose its volumes are: `local` or `global`.
+    /// The scope of its volumes: `local` or `global`.
     fn scope(&self) -> &str;
 
-    /// Whether the driver is told of each user of a volume, and counts them itself: then it is also told of their ends, whatever
-    /// happens to the engine in between.
+    /// Whether the driver counts the users of a volume. It is then told of each user, and also of each user's end,
+    /// even if the engine was away in between.
     fn counts_users(&self) -> bool {
         false
     }
 
-    /// Refuses what no volume can be made of.
+    /// Refuses a name and options from which no volume can be made.
     fn check(&self, name: &str, options: &BTreeMap<String, String>) -> Result<()>;
 
-    /// Makes a volume; one that is there keeps its content.
+    /// Makes a volume. A volume that exists keeps its content.
     async fn make(&self, volume: &VolumeRecord) -> Result<()>;
 
-    /// Removes a volume that nobody has, or moves it to where it goes when its record has gone.
+    /// Removes a volume without users, or moves it to a place from which it is removed after its record.
     async fn condemn(&self, volume: &VolumeRecord) -> Result<Condemned>;
 
-    /// A volume as it is now; nothing where there is none of that name.
+    /// A volume's present state; `None` if the driver has none of that name.
     async fn look(&self, name: &str) -> Result<Option<Seen>>;
 
-    /// All volumes that it knows.
+    /// All volumes that the driver knows.
     async fn list(&self) -> Result<Vec<Seen>>;
 
-    /// Makes a volume's content reachable for a user, and says where.
+    /// Makes a volume's content available for a user, and returns its path.
     async fn mount(&self, volume: &VolumeRecord, user: &str) -> Result<PathBuf>;
 
-    /// Ends what [`Driver::mount`] did for a user.
+    /// Undoes [`Driver::mount`] for a user.
     async fn unmount(&self, volume: &str, user: &str, last: Last) -> Result<()>;
 }
 
-/// The drivers by name: the one place where they are chosen.
+/// The drivers by name. Only this type selects a driver.
 pub struct Drivers {
     local: Arc<Local>,
     plugins: Plugins,
-    /// Plugins that have said what they are. Guards single edits.
+    /// Plugins that have answered before. The lock is held for single edits.
     known: Mutex<BTreeMap<String, Arc<Distant>>>,
 }
 
@@ -98,12 +98,12 @@ impl Drivers {
         Drivers { local: Arc::new(local), plugins, known: Mutex::default() }
     }
 
-    /// The engine's own.
+    /// The engine's own driver.
     pub fn local(&self) -> &Local {
         &self.local
     }
 
-    /// The driver of a name; the engine's own for an empty one.
+    /// The driver of a name; the engine's own for an empty name.
     pub async fn get(&self, name: &str) -> Result<Arc<dyn Driver>, gantry_plugin::Error> {
         if name.is_empty() || name == local::NAME {
             return Ok(self.local.clone());
@@ -112,7 +112,7 @@ impl Drivers {
         Ok(self.distant(plugin).await)
     }
 
-    /// The same for a volume that is to be used: a plugin that is about to come is waited for.
+    /// As [`Drivers::get`], for a volume that is to be used: waits for a plugin that is about to start.
     pub async fn wait_for(&self, name: &str) -> Result<Arc<dyn Driver>, gantry_plugin::Error> {
         if name == local::NAME {
             return Ok(self.local.clone());
@@ -121,7 +121,7 @@ impl Drivers {
         Ok(self.distant(plugin).await)
     }
 
-    /// All plugins that keep volumes; those that there are and that do not answer are told of apart.
+    /// All plugins that are volume drivers, and separately the errors of plugins that do not answer.
     pub async fn plugins(&self) -> (Vec<Arc<dyn Driver>>, Vec<(String, gantry_plugin::Error)>) {
         let (found, failed) = self.plugins.all(interface::VOLUME).await;
         let mut drivers: Vec<Arc<dyn Driver>> = Vec::with_capacity(found.len());
@@ -131,7 +131,7 @@ impl Drivers {
         (drivers, failed)
     }
 
-    /// The names of all drivers that were in use since the start.
+    /// The names of all drivers that have been used since the engine's start.
     pub fn names(&self) -> Vec<String> {
         let mut names = self.plugins.active_names(interface::VOLUME);
         names.push(local::NAME.to_owned());
@@ -152,7 +152,7 @@ impl Drivers {
     }
 }
 
-/// What went wrong with a plugin while something was done that the user knows by these words.
+/// Words an error of a plugin with the action that the user knows.
 pub(super) fn failed(doing: impl Into<String>) -> impl FnOnce(gantry_plugin::Error) -> Error {
     let doing = doing.into();
     |source| Error::Plugin { doing, source: Box::new(source) }

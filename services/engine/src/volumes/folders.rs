@@ -1,7 +1,7 @@
-//! The folders of volumes, and what they alone can tell of them.
+//! The folders of volumes, and what can be learned from the folders alone.
 //!
-//! Whatever is in a volume somebody may have written, and no record is worth as much. A folder is removed for one reason:
-//! that it is in `.removed`, where only a removal puts it.
+//! A volume's content may be valuable even without its record. So a folder is removed only from `.removed`, where
+//! only the removal of a volume puts it.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +17,7 @@ use crate::root::kernel;
 const DATA: &str = "_data";
 const RECORD: &str = "record";
 const REMOVED: &str = ".removed";
-/// Between a volume's name, which cannot hold it, and what makes the name in `.removed` unique.
+/// Separates a volume's name, which cannot contain it, from the suffix that makes a name in `.removed` unique.
 const SEPARATOR: char = '@';
 
 /// All folders. Cheap to clone.
@@ -26,17 +26,17 @@ pub struct Folders {
     root: PathBuf,
 }
 
-/// A folder that goes when its record has gone.
+/// A folder that is removed after its record.
 #[derive(Debug)]
 #[must_use = "it goes, or is put back"]
 pub struct Condemned {
     home: PathBuf,
-    /// Where it is; absent when there was none.
+    /// Present path; `None` if there was no folder.
     now: Option<PathBuf>,
 }
 
 impl Folders {
-    /// Makes the directories that all others are in.
+    /// Makes the directories that contain all folders.
     pub fn open(root: PathBuf) -> Result<Folders> {
         let removed = root.join(REMOVED);
         std::fs::create_dir_all(&removed)
@@ -49,12 +49,12 @@ impl Folders {
         self.root.join(name)
     }
 
-    /// What containers see of a volume.
+    /// The path of a volume's content.
     pub fn data(&self, name: &str) -> PathBuf {
         self.home(name).join(DATA)
     }
 
-    /// The names of all folders that could be a volume's.
+    /// The names of all folders that could belong to a volume.
     pub fn names(&self) -> Result<Vec<String>> {
         let entries = list(&self.root)?;
         let own = |path: &PathBuf| path.is_dir();
@@ -62,31 +62,33 @@ impl Folders {
         Ok(entries.into_iter().filter(own).filter_map(name).filter(|name| names::is_valid(name)).collect())
     }
 
-    /// Makes a volume's folder, durably, and describes it. One that is there keeps its data.
+    /// Makes a volume's folder, durably, with a description. A folder that exists keeps its data.
     pub fn make(&self, volume: &VolumeRecord) -> Result<()> {
         let disk = |source| Error::Database { doing: "make a volume's folder", source };
         gantry_disk::atomic::create_dir_all(self.data(&volume.name)).map_err(disk)?;
         self.describe(volume)
     }
 
-    /// Writes down what is recorded of a volume. Not synced: it is for the loss of a record, not for that of power.
+    /// Writes a copy of the volume's record into its folder. Not synced: it helps if the database is lost, not after
+    /// a power failure.
     fn describe(&self, volume: &VolumeRecord) -> Result<()> {
         let path = self.home(&volume.name).join(RECORD);
         std::fs::write(&path, volume.encode_to_vec()).map_err(|source| Error::io("write", &path, source))
     }
 
-    /// The same for a volume that has its folder and no description yet.
+    /// Describes a volume whose folder has no description yet.
     pub fn describe_once(&self, volume: &VolumeRecord) -> Result<()> {
         let home = self.home(&volume.name);
         if home.join(RECORD).exists() || !home.is_dir() { Ok(()) } else { self.describe(volume) }
     }
 
-    /// What the folders say that are not `known`. An empty one that does not even say that is taken away.
+    /// The volumes whose folders are not `known`, from their descriptions. An empty folder without a description is
+    /// removed.
     pub fn unrecorded(&self, known: impl Fn(&str) -> bool) -> Result<Vec<VolumeRecord>> {
         let mut found = Vec::new();
         for name in self.names()?.into_iter().filter(|name| !known(name)) {
             let home = self.home(&name);
-            // Both fail where there is anything in it.
+            // Both calls fail if the directory is not empty.
             let _ = std::fs::remove_dir(home.join(DATA));
             if std::fs::remove_dir(&home).is_ok() {
                 continue;
@@ -103,20 +105,29 @@ impl Folders {
         Ok(found)
     }
 
-    /// Moves a volume's folder to where it may be removed, before its record goes.
+    /// Moves a volume's folder into `.removed`, before its record is deleted.
     pub fn condemn(&self, name: &str) -> Result<Condemned> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         let unique = format!("{name}{SEPARATOR}{now:x}-{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let (home, away) = (self.home(name), self.root.join(REMOVED).join(unique));
         match std::fs::rename(&home, &away) {
-            Ok(()) => Ok(Condemned { home, now: Some(away) }),
+            Ok(()) => {
+                let condemned = Condemned { home, now: Some(away) };
+                // Synced before the record is deleted: otherwise a power failure could bring the folder back without
+                // its record, and recovery would take it for a volume.
+                for directory in [self.root.join(REMOVED), self.root.clone()] {
+                    gantry_disk::atomic::sync_dir(&directory)
+                        .map_err(|source| Error::Database { doing: "move a volume away", source })?;
+                }
+                Ok(condemned)
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Condemned { home, now: None }),
             Err(source) => Err(Error::io("move away", &home, source)),
         }
     }
 
-    /// Removes what was to be removed when the machine stopped; what still has its record is put back.
+    /// Finishes the removals that a crash has interrupted. A folder whose record still exists is moved back.
     pub fn reprieve(&self, known: impl Fn(&str) -> bool) -> Result<()> {
         for path in list(&self.root.join(REMOVED))? {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -132,19 +143,19 @@ impl Folders {
     }
 }
 
-/// Removes a folder; what is mounted at its `_data` is not its own.
+/// Removes a folder. A file system mounted at its `_data` is not part of it.
 fn remove(folder: &Path) -> Result<()> {
     gantry_mount::detach_all(&folder.join(DATA)).map_err(kernel)?;
     gantry_rooted::tree::remove_tree(folder).map_err(kernel)
 }
 
 impl Condemned {
-    /// Nothing that has to go: somebody else has removed it.
+    /// For a volume that has been removed already.
     pub fn nothing() -> Condemned {
         Condemned { home: PathBuf::new(), now: None }
     }
 
-    /// Removes it.
+    /// Removes the folder.
     pub fn execute(mut self) -> Result<()> {
         match self.now.take() {
             Some(path) => remove(&path),
@@ -168,10 +179,10 @@ fn list(directory: &Path) -> Result<Vec<PathBuf>> {
     std::fs::read_dir(directory).map_err(fail)?.map(|entry| Ok(entry.map_err(fail)?.path())).collect()
 }
 
-/// What a folder says of itself.
+/// Reads a folder's description.
 fn described(home: &Path) -> Option<VolumeRecord> {
     let volume = VolumeRecord::decode(std::fs::read(home.join(RECORD)).ok()?.as_slice()).ok()?;
-    // An empty file decodes, too.
+    // An empty file decodes too, so the name is checked.
     (!volume.name.is_empty()).then_some(volume)
 }
 
@@ -218,7 +229,7 @@ mod tests {
         for name in ["kept", "gone", "spared"] {
             folders.make(&volume(name)).expect("made");
         }
-        // As if the machine had stopped in between.
+        // The state after a crash between the two steps.
         for name in ["kept", "gone"] {
             let mut condemned = folders.condemn(name).expect("moved");
             condemned.now = None;

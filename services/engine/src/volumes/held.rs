@@ -1,17 +1,18 @@
-//! Volumes whose content is elsewhere: mounted with their first user, unmounted with the last. So are a container's views of
-//! images, each at a place of its own.
+//! Volumes whose content has to be mounted: it is mounted for the first user and unmounted after the last. The same
+//! applies to a container's views of images, each of which has its own mount point.
 //!
-//! Users are containers that run, by their ids, and copies into and out of containers. Who has a volume of the engine's own driver
-//! is nowhere on disk: it follows from what runs, and is told by each container's record when the engine starts. What is
-//! mounted then stays mounted as long as a container that may run has it.
+//! A user is a running container, by its id, or a copy into or out of a container. The users of the local driver's
+//! volumes are not recorded: when the engine starts, it derives them from the records of the containers that run. A
+//! volume stays mounted while a container that may run has it.
 //!
 //! ```text
 //! nobody ──hold──> mounted ──hold──> mounted for several
 //!    ^── release ─────┘ ^──── release ────┘
 //! ```
 //!
-//! A driver that counts users is told of each of them and of each one's end, by the same id. What it was told is on record before
-//! it is told, and until it has heard of the end: an engine that dies in between tells it at its next start.
+//! A driver that counts users is told of each user and of each user's end, with the same id. The engine records a
+//! user before it tells the driver, and deletes the record after the driver has been told of the end: if an engine
+//! dies in between, the next one tells the driver.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -24,14 +25,15 @@ use tokio::runtime::Handle;
 use super::Volumes;
 use super::driver::{Driver, Last, failed, local};
 use super::options::FileSystem;
-use crate::container::create::blocking;
+use crate::blocking::blocking;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::names;
 use crate::record::{HeldRecord, MountRecord, Record};
 use crate::root::{kernel, mount_at};
 
-/// Who has which volume, and where others' volumes are meanwhile. Guards single edits; the volume's turn is held around them.
+/// The users of each volume, and the present paths of plugins' volumes. The lock is held for single edits; the
+/// volume's own lock is held around them.
 #[derive(Default)]
 pub(super) struct Users(Mutex<State>);
 
@@ -75,21 +77,21 @@ impl Users {
     }
 }
 
-/// Volumes that are held for something that passes; released when it is dropped.
+/// Volumes that are in use until this value is dropped.
 pub struct Held {
     engine: Engine,
-    /// Also where it is dropped on a thread of an archive's own.
+    /// Needed because the value may be dropped on an archive's own thread.
     runtime: Handle,
     volumes: Vec<Elsewhere>,
     user: String,
 }
 
-/// What is mounted while it is used.
+/// Something that is mounted while it is in use.
 #[derive(Clone, Debug)]
 pub struct Elsewhere {
-    /// The volume's name, or the view's.
+    /// The name of the volume, or the key of the view.
     key: String,
-    /// Who has the view, and where it goes; none for a volume.
+    /// The snapshotter of a view and its mount point; `None` for a volume.
     view: Option<(String, PathBuf)>,
 }
 
@@ -106,26 +108,27 @@ impl Drop for Held {
 }
 
 impl Engine {
-    /// Holds what is elsewhere of these mounts until the guard is dropped.
+    /// Takes into use what has to be mounted for these mounts, until the guard is dropped.
     pub(crate) async fn hold_for_now(&self, mounts: &[MountRecord]) -> Result<Held> {
-        // Unlike that of any other, also after a restart.
+        // A random name, which is unique even across restarts of the engine.
         let user = names::new_id();
         let volumes = elsewhere(mounts);
-        // First the guard: what was mounted before one fails is released, too.
+        // The guard is made first, so that if one mount fails, the others are released.
         let runtime = Handle::current();
         let held = Held { engine: self.clone(), runtime, volumes: volumes.clone(), user: user.clone() };
         self.hold(&volumes, &user).await?;
         Ok(held)
     }
 
-    /// Mounts what nobody has yet. Who calls it releases it, whether it fails or not.
+    /// Mounts what has no user yet. The caller must release it, even if this fails.
     pub(crate) async fn hold(&self, all: &[Elsewhere], user: &str) -> Result<()> {
         for one in all {
             let _turn = self.volumes.turns.lock(one.key.clone()).await;
             match &one.view {
                 None => self.volumes.mount(&one.key, user).await?,
                 Some((snapshotter, place)) => {
-                    let (mounts, place) = (self.peers.mounts(snapshotter, &one.key).await?, place.clone());
+                    let (mounts, place) =
+                        (self.peers.snapshots.mounts(snapshotter, &one.key).await?, place.clone());
                     let mounted = move || match is_mount_point(&place).map_err(kernel)? {
                         true => Ok(()),
                         false => mount_at(&mounts, &place),
@@ -139,7 +142,7 @@ impl Engine {
     }
 }
 
-/// What of a container's mounts is to be mounted.
+/// The parts of a container's mounts that have to be mounted.
 pub fn elsewhere(mounts: &[MountRecord]) -> Vec<Elsewhere> {
     let view = |mount: &MountRecord| (mount.snapshotter.clone(), PathBuf::from(&mount.point.source));
     let one = |mount: &MountRecord| match mount.snapshot.is_empty() {
@@ -150,7 +153,7 @@ pub fn elsewhere(mounts: &[MountRecord]) -> Vec<Elsewhere> {
 }
 
 impl Volumes {
-    /// Mounts a volume for a user, unless it has it; the caller has the volume's turn.
+    /// Mounts a volume for a user, unless the user already has it. The caller must hold the volume's lock.
     async fn mount(&self, name: &str, user: &str) -> Result<()> {
         if self.users.has(name, user) {
             return Ok(());
@@ -179,7 +182,8 @@ impl Volumes {
                 return Err(Error::Path(format!("error while mounting volume '': {why}")));
             }
             Err(error) => {
-                // It has said no: nothing is mounted. Of all else nobody knows, and the release says that it is over.
+                // The driver has refused, so nothing is mounted. After any other error the volume may be mounted, and
+                // the release tells the driver that the use is over.
                 if error.is_refusal() {
                     self.store.delete_held(&held).await?;
                 }
@@ -192,7 +196,7 @@ impl Volumes {
         Ok(())
     }
 
-    /// Says who has volumes that were mounted before the engine started.
+    /// Enters a user of volumes that were mounted before the engine started.
     pub fn expect(&self, all: &[Elsewhere], user: &str) -> Result<()> {
         for one in all {
             self.users.add(&one.key, user);
@@ -203,7 +207,7 @@ impl Volumes {
         Ok(())
     }
 
-    /// The mounts with the places that others' volumes have now; their users have them.
+    /// The mounts with the present paths of plugins' volumes. The caller must be a user of them.
     pub fn placed(&self, mounts: &[MountRecord]) -> Vec<MountRecord> {
         let placed = |mount: &MountRecord| {
             let mut mount = mount.clone();
@@ -217,7 +221,7 @@ impl Volumes {
         mounts.iter().map(placed).collect()
     }
 
-    /// The same record where no mount is of others, which is nearly always.
+    /// Returns the same record if no mount is of a plugin's volume, which is the common case.
     pub fn placed_in(&self, record: Arc<Record>) -> Arc<Record> {
         match record.mounts.iter().any(MountRecord::is_of_plugin) {
             true => Arc::new(Record { mounts: self.placed(&record.mounts), ..(*record).clone() }),
@@ -225,7 +229,7 @@ impl Volumes {
         }
     }
 
-    /// Unmounts what nobody has any more.
+    /// Ends a use, and unmounts what has no user any more.
     pub async fn release(&self, all: &[Elsewhere], user: &str) {
         for one in all {
             let _turn = self.turns.lock(one.key.clone()).await;
@@ -244,19 +248,20 @@ impl Volumes {
         }
     }
 
-    /// The caller has the volume's turn.
+    /// Ends the use of one volume. The caller must hold the volume's lock.
     async fn release_one(&self, name: &str, user: &str, last: Last) -> Result<()> {
         if let Some(held) = self.store.held(user, name)? {
             return self.end(&held, last).await;
         }
-        // A driver that counts was not told, or has heard of the end. Without a record it was the engine's own.
+        // A driver that counts users has already been told, or never was. Without a record, the volume was the local
+        // driver's.
         match self.get(name) {
             Ok(volume) if volume.driver != local::NAME => Ok(()),
             _ => self.drivers.local().unmount(name, user, last).await,
         }
     }
 
-    /// Tells a driver that counts of a user's end. One that cannot be told is told at the next start.
+    /// Tells a driver that counts users of a user's end. If that fails, the next start tells it.
     async fn end(&self, held: &HeldRecord, last: Last) -> Result<()> {
         let driver = self.drivers.get(&held.driver).await;
         let driver = driver.map_err(failed(super::lookup("get", &held.volume, &held.driver)))?;
@@ -269,11 +274,11 @@ impl Volumes {
         }
     }
 
-    /// Tells drivers that count of users that are no more; `lives` knows which are.
+    /// Tells drivers that count users of users that no longer exist, as `lives` decides.
     pub async fn end_strays(&self, lives: impl Fn(&str) -> bool) -> Result<()> {
-        for held in self.store.all_held()?.into_iter().filter(|held| !lives(&held.user)) {
+        for held in self.store.all_held().await?.into_iter().filter(|held| !lives(&held.user)) {
             let _turn = self.turns.lock(held.volume.clone()).await;
-            // It may have come back meanwhile.
+            // The user may have returned meanwhile.
             if self.users.has(&held.volume, &held.user) {
                 continue;
             }
@@ -285,7 +290,7 @@ impl Volumes {
         Ok(())
     }
 
-    /// Names of volumes that are mounted and that nobody has.
+    /// Names of volumes that are mounted and have no user.
     pub async fn left_mounted(&self) -> Vec<String> {
         let volumes = self.all().into_iter();
         let idle = volumes.filter(|volume| self.users.is_none(&volume.name));
@@ -300,7 +305,7 @@ impl Volumes {
         left.await.unwrap_or_default()
     }
 
-    /// Unmounts a volume that was left; false when somebody has it by now.
+    /// Unmounts such a volume; returns false if it has a user by now.
     pub async fn unmount_left(&self, name: &str) -> Result<bool> {
         let _turn = self.turns.lock(name.to_owned()).await;
         match self.users.is_none(name) {

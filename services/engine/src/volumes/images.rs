@@ -1,18 +1,18 @@
-//! Mounts of images: each container has views of its own, which the engine mounts as it mounts volumes whose content is
-//! elsewhere ([`super::held`]).
+//! Mounts of images. Each container has its own views, which the engine mounts in the same way as volumes
+//! ([`super::held`]).
 //!
-//! The container's record in tasks refers to its views by labels, so that no collection takes them; they go with the
-//! container.
+//! The labels of the container's record in the tasks service refer to its views, so that garbage collection keeps
+//! them. They are removed with the container.
 
 use std::path::PathBuf;
 
-use crate::container::create::blocking;
+use crate::blocking::blocking;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::record::{MountRecord, Record};
 use crate::root::kernel;
 
-/// Labels by which a container's record keeps its views.
+/// Labels with which a container's record keeps its views.
 pub fn references(record: &Record) -> impl Iterator<Item = (String, String)> {
     views(&record.mounts).enumerate().map(|(number, mount)| {
         let label = format!("containerd.io/gc.ref.snapshot.{}/image-{number}", mount.snapshotter);
@@ -25,12 +25,12 @@ fn views(mounts: &[MountRecord]) -> impl Iterator<Item = &MountRecord> {
 }
 
 impl Engine {
-    /// Finds the images among the mounts of a container that is being made; tells whether there are any.
+    /// Resolves the images among the mounts of a container that is being created. Returns whether there are any.
     pub(crate) async fn find_images(&self, mounts: &mut [MountRecord], id: &str) -> Result<bool> {
         let mut any = false;
         for (number, mount) in mounts.iter_mut().filter(|mount| mount.point.r#type == "image").enumerate() {
-            let image = self.peers.resolve_image(&mount.point.name, "").await?;
-            mount.chain_id = image.chain_id;
+            let image = self.peers.images.resolve(&mount.point.name, "").await?;
+            mount.chain_id = image.chain_id().map(|chain| chain.to_string()).unwrap_or_default();
             mount.snapshotter.clone_from(&self.snapshotter);
             mount.snapshot = format!("{id}-image-{number}");
             let place = self.paths.container(id).join(format!("image-{number}"));
@@ -41,13 +41,13 @@ impl Engine {
         Ok(any)
     }
 
-    /// Makes a container's views. Only one that cannot be made asks whether its image is unpacked.
+    /// Makes a container's views. Only if that fails, makes sure that the image is unpacked and tries again.
     pub(crate) async fn view_images(&self, record: &Record) -> Result<()> {
         for mount in views(&record.mounts) {
-            let view = || self.peers.view(&mount.snapshotter, &mount.snapshot, &mount.chain_id);
+            let view = || self.peers.snapshots.view(&mount.snapshotter, &mount.snapshot, &mount.chain_id);
             match view().await {
                 Err(error) if error.peer_code() == Some(tonic::Code::NotFound) => {
-                    self.peers.ensure_unpacked(&mount.point.name, "", &mount.snapshotter).await?;
+                    self.peers.images.unpack(&mount.point.name, "", &mount.snapshotter).await?;
                     view().await?;
                 }
                 made => made?,
@@ -66,7 +66,7 @@ impl Engine {
         for mount in views(&record.mounts) {
             let place = PathBuf::from(&mount.point.source);
             blocking(move || gantry_mount::detach_all(&place).map_err(kernel)).await?;
-            self.peers.remove_snapshot(&mount.snapshotter, &mount.snapshot).await?;
+            self.peers.snapshots.remove(&mount.snapshotter, &mount.snapshot).await?;
         }
         Ok(())
     }

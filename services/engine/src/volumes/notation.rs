@@ -1,15 +1,16 @@
-//! How one mount is written: `-v`, `--mount`, `--tmpfs`.
+//! Parses the notations for one mount: `-v`, `--mount`, `--tmpfs`.
 
 use std::collections::BTreeSet;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
 use gantry_api::engine::{Mount, MountPoint};
+use gantry_rooted::clean;
 
 use crate::error::{Error, Result};
 use crate::names;
 use crate::record::MountRecord;
 
-/// Reads `source:destination[:mode]`, or `destination` alone.
+/// Parses `source:destination[:mode]`, or `destination` alone.
 pub(super) fn parse_bind(text: &str, driver: &str) -> Result<MountRecord> {
     let invalid = || Error::Invalid(format!("invalid volume specification: '{text}'"));
     let parts: Vec<&str> = text.split(':').collect();
@@ -53,7 +54,7 @@ pub(super) fn parse_bind(text: &str, driver: &str) -> Result<MountRecord> {
             }
             _ => "",
         };
-        // Each thing once: two words about the same contradict each other.
+        // Each subject once: two words about the same subject contradict each other.
         if about.is_empty() || !said.insert(about) {
             return Err(Error::Invalid(format!("invalid mode: {mode}")));
         }
@@ -63,7 +64,7 @@ pub(super) fn parse_bind(text: &str, driver: &str) -> Result<MountRecord> {
             return Err(within("field VolumeOptions must not be specified".to_owned()));
         }
         mount.point.r#type = "bind".to_owned();
-        mount.point.source = cleaned(source).display().to_string();
+        mount.point.source = clean(source).display().to_string();
         mount.make_source = true;
         if mount.point.propagation.is_empty() {
             mount.point.propagation = "rprivate".to_owned();
@@ -72,7 +73,7 @@ pub(super) fn parse_bind(text: &str, driver: &str) -> Result<MountRecord> {
         if !mount.point.propagation.is_empty() {
             return Err(within("field BindOptions must not be specified".to_owned()));
         }
-        // The names of others' volumes are others' business.
+        // Another driver may have its own rules for names.
         let local = driver.is_empty() || driver == super::driver::local::NAME;
         if local && source.len() == 1 {
             return Err(Error::Invalid(format!(
@@ -94,7 +95,7 @@ pub(super) fn parse_bind(text: &str, driver: &str) -> Result<MountRecord> {
     Ok(mount)
 }
 
-/// Reads what `--mount` says.
+/// Parses a mount of `--mount`.
 pub(super) fn parse_mount(asked: &Mount) -> Result<MountRecord> {
     let config =
         |text: String| Error::Invalid(format!("invalid mount config for type {:?}: {text}", asked.r#type));
@@ -144,7 +145,7 @@ pub(super) fn parse_mount(asked: &Mount) -> Result<MountRecord> {
             ) {
                 return Err(config(format!("invalid propagation mode: {}", options.propagation)));
             }
-            mount.point.source = cleaned(&asked.source).display().to_string();
+            mount.point.source = clean(&asked.source).display().to_string();
             mount.point.propagation =
                 if options.propagation.is_empty() { "rprivate".to_owned() } else { options.propagation };
             mount.non_recursive = options.non_recursive;
@@ -206,7 +207,7 @@ pub(super) fn parse_mount(asked: &Mount) -> Result<MountRecord> {
     Ok(mount)
 }
 
-/// Puts a mount(8) option of a tmpfs in the place of what contradicts it.
+/// Adds a mount(8) option of a tmpfs and removes the options that it contradicts.
 fn add_tmpfs_option(options: &mut Vec<String>, word: &str) -> Result<()> {
     const KNOWN: [&str; 25] = [
         "exec",
@@ -248,7 +249,7 @@ fn add_tmpfs_option(options: &mut Vec<String>, word: &str) -> Result<()> {
     Ok(())
 }
 
-/// Reads a destination and mount(8) options over Docker's defaults.
+/// Parses a destination and mount(8) options; Docker's defaults come first.
 pub(super) fn parse_tmpfs(destination: &str, text: &str) -> Result<MountRecord> {
     let destination = checked_destination(destination)?;
     let mut options = tmpfs_defaults();
@@ -272,7 +273,7 @@ fn tmpfs_defaults() -> Vec<String> {
     ["noexec", "nosuid", "nodev"].map(str::to_owned).to_vec()
 }
 
-/// Whether a path cannot lead out of where it begins, symlinks aside.
+/// Whether a path cannot lead out of its base directory, apart from symlinks.
 fn is_local(path: &Path) -> bool {
     let mut depth = 0;
     path.components().all(|part| {
@@ -286,31 +287,16 @@ fn is_local(path: &Path) -> bool {
     })
 }
 
-/// A place in a container: absolute, and not its root.
+/// Checks a path in a container: it must be absolute and not the root.
 pub(super) fn checked_destination(text: &str) -> Result<String> {
     if !text.starts_with('/') {
         return Err(Error::Invalid(format!("invalid mount path: '{text}' mount path must be absolute")));
     }
-    let path = cleaned(text);
+    let path = clean(text);
     if path == Path::new("/") {
         return Err(Error::Invalid("invalid specification: destination can't be '/'".to_owned()));
     }
     Ok(path.display().to_string())
-}
-
-/// A path without `.`, `..` and doubled slashes.
-pub(crate) fn cleaned(text: &str) -> PathBuf {
-    let mut path = PathBuf::from("/");
-    for part in Path::new(text).components() {
-        match part {
-            Component::Normal(name) => path.push(name),
-            Component::ParentDir => {
-                path.pop();
-            }
-            _ => {}
-        }
-    }
-    path
 }
 
 #[cfg(test)]

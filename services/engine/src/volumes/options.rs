@@ -1,4 +1,4 @@
-//! The local driver's options: `type`, `device` and `o`, as mount(8) takes them, and `size`.
+//! Options of the local driver: `type`, `device` and `o`, as for mount(8), and `size`.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, ToSocketAddrs};
@@ -10,10 +10,10 @@ use crate::archive::words;
 use crate::error::{Error, Result};
 
 const KNOWN: [&str; 4] = ["type", "o", "device", "size"];
-/// ENODEV: what mount(2) says of a file system that the kernel does not have.
+/// ENODEV: mount(2) does not know the file system type.
 const NO_SUCH_DEVICE: i32 = 19;
 
-/// A file system that a volume's content is in.
+/// The file system of a volume's content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileSystem {
     kind: String,
@@ -21,7 +21,7 @@ pub struct FileSystem {
     options: String,
 }
 
-/// Refuses options that a volume of this name cannot be made with. Those of volumes that exist were taken once.
+/// Refuses options with which a volume of this name cannot be made. Not called for volumes that exist.
 pub fn check<'a>(name: &str, options: impl IntoIterator<Item = (&'a String, &'a String)>) -> Result<()> {
     let options: BTreeMap<&str, &str> =
         options.into_iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
@@ -45,7 +45,7 @@ pub fn check<'a>(name: &str, options: impl IntoIterator<Item = (&'a String, &'a 
         match crate::logs::kept::bytes_of(size) {
             None => return invalid(format!("invalid size: '{size}'")),
             Some(0) => {}
-            // Nothing here counts what a directory holds.
+            // Gantry cannot limit the size of a directory.
             Some(_) => return invalid("quota size requested but no quota support".to_owned()),
         }
     }
@@ -58,19 +58,20 @@ pub fn check<'a>(name: &str, options: impl IntoIterator<Item = (&'a String, &'a 
 }
 
 impl FileSystem {
-    /// What a volume's options say; none for one that is its own directory.
+    /// Reads a volume's options; `None` for a volume that is a plain directory.
     pub fn parse(options: &BTreeMap<String, String>) -> Option<FileSystem> {
         let option = |key: &str| options.get(key).cloned().unwrap_or_default();
         let (kind, device, options) = (option("type"), option("device"), option("o"));
         (!kind.is_empty() || !device.is_empty()).then_some(FileSystem { kind, device, options })
     }
 
-    /// Whether nothing of it stays when it is unmounted.
+    /// Whether the content is lost when the file system is unmounted.
     pub fn is_memory(&self) -> bool {
         matches!(self.kind.as_str(), "tmpfs" | "ramfs")
     }
 
-    /// Mounts it. May take as long as the network takes; names are resolved in the network that the engine is in.
+    /// Mounts the file system, which may take as long as the network does. Names are resolved in the engine's network
+    /// namespace.
     pub fn mount(&self, place: &Path) -> Result<()> {
         let failed =
             |why: String| Error::Path(format!("error while mounting volume '{}': {why}", place.display()));
@@ -97,7 +98,7 @@ impl FileSystem {
         })
     }
 
-    /// What the host lacks, where the kernel's word for it says little.
+    /// Adds what the host lacks, for an errno that says little.
     fn advice(&self, error: &gantry_host::Error) -> String {
         match error.raw_os_error() {
             Some(NO_SUCH_DEVICE) => format!(" (this kernel has no file system {:?})", self.kind),
@@ -105,7 +106,8 @@ impl FileSystem {
         }
     }
 
-    /// Device and options with an address in the place of the server's name: the kernel knows no names.
+    /// Returns device and options with the server's address in place of its name, because the kernel does not resolve
+    /// names.
     fn resolved(
         &self,
         resolve: impl Fn(&str) -> std::result::Result<IpAddr, String>,
@@ -129,7 +131,7 @@ impl FileSystem {
     }
 }
 
-/// The address of a name, of the fourth version where there is one.
+/// Resolves a name, to an IPv4 address if it has one.
 fn address_of(name: &str) -> std::result::Result<IpAddr, String> {
     if let Ok(address) = name.parse() {
         return Ok(address);

@@ -1,8 +1,8 @@
-//! From `-v`, `--mount`, `--tmpfs`, `--volumes-from` and the image's volumes to one list of mounts, each destination once. How
-//! a single one is written, [`super::notation`] knows.
+//! Combines `-v`, `--mount`, `--tmpfs`, `--volumes-from` and the image's volumes into one list of mounts with unique
+//! destinations. [`super::notation`] parses the single mounts.
 //!
-//! Later ones win over earlier ones of another kind (volumes-from < binds and mounts; the image's volumes only where
-//! nothing else is); the same destination twice among the user's own is refused.
+//! Binds and mounts override `--volumes-from`; the image's volumes apply only to destinations without any other
+//! mount. Two mounts of the user's own at the same destination are refused.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,7 +15,7 @@ use crate::names;
 use crate::record::MountRecord;
 
 impl Engine {
-    /// Plans the mounts of a container; sources of binds that may be made are made.
+    /// Plans the mounts of a container. Creates missing sources of binds where that is allowed.
     pub(crate) fn plan_mounts(
         &self,
         config: &ContainerConfig,
@@ -33,7 +33,7 @@ impl Engine {
             if !matches!(mode, "rw" | "ro" | "z" | "Z" | "rw,z" | "ro,z") {
                 return Err(Error::Invalid(format!("invalid mode: {mode}")));
             }
-            let other = self.index.find(name)?.record();
+            let other = self.containers.find(name)?.record();
             for mount in other.mounts.iter().filter(|mount| may_be_shared(mount)) {
                 let mut mount = mount.clone();
                 mount.point.rw &= !mode.starts_with("ro");
@@ -77,7 +77,7 @@ impl Engine {
     }
 }
 
-/// Memory is a container's own, and so is its view of an image.
+/// A tmpfs and a view of an image belong to one container only.
 fn may_be_shared(mount: &MountRecord) -> bool {
     mount.snapshot.is_empty() && (!mount.is_tmpfs() || mount.tmpfs_volume)
 }
@@ -104,7 +104,7 @@ fn anonymous(destination: String, driver: &str) -> MountRecord {
     }
 }
 
-/// A bind's source must be there; `-v` makes a directory where it is not.
+/// A bind's source must exist; `-v` creates a missing one as a directory.
 fn check_bind(mount: &MountRecord) -> Result<()> {
     let source = mount.source();
     if source.exists() {
@@ -124,7 +124,7 @@ fn check_bind(mount: &MountRecord) -> Result<()> {
 /// Volumes by name, with the containers that have them.
 pub(crate) fn users_of(engine: &Engine) -> HashMap<String, Vec<String>> {
     let mut users: HashMap<String, Vec<String>> = HashMap::new();
-    for container in engine.index.all() {
+    for container in engine.containers.all() {
         for mount in &container.record().mounts {
             if mount.point.r#type == "volume" {
                 users.entry(mount.point.name.clone()).or_default().push(container.id().to_owned());

@@ -1,4 +1,4 @@
-//! Binds that spread mounts between host and container: only what the host shares can be shared.
+//! Checks binds with mount propagation: a bind can only be shared if the host's mount is shared.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use gantry_mount::table::{self, Entry};
 use crate::error::{Error, Result};
 use crate::root::kernel;
 
-/// Refuses a bind that is to follow the host, or to be followed, where its source lies in a mount that does not spread.
+/// Refuses a `shared` or `slave` bind if its source is in a mount that does not propagate.
 pub fn check(source: &Path, propagation: &str) -> Result<()> {
     let wanted: &[&str] = match propagation {
         "shared" | "rshared" => &["shared:"],
@@ -27,7 +27,7 @@ pub fn check(source: &Path, propagation: &str) -> Result<()> {
     }
 }
 
-/// The mount that a path lies in: of those at the innermost place the last, which covers the others.
+/// The mount that contains a path: the last one at the innermost mount point, because it covers the earlier ones.
 fn holder<'t>(table: &'t [Entry], path: &Path) -> Option<&'t Entry> {
     let over = table.iter().filter(|entry| path.starts_with(&entry.mount_point));
     over.max_by_key(|entry| entry.mount_point.components().count())

@@ -1,4 +1,4 @@
-//! Volumes as callers ask for them.
+//! The calls of the volumes' interface.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -8,18 +8,19 @@ use gantry_api::engine::{Filter, Pruned, Volume, VolumeSpec};
 use super::Wanted;
 use super::driver::{Seen, failed, local};
 use super::plan::users_of;
+use crate::blocking::blocking;
 use crate::container::Container;
-use crate::container::create::blocking;
 use crate::container::list::filters_of;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::events::Events;
 use crate::filters::Filters;
 use crate::record::VolumeRecord;
 
 const KNOWN: [&str; 5] = ["dangling", "driver", "label", "label!", "name"];
 
 impl Engine {
-    /// Makes a volume, or finds it made.
+    /// Creates a volume, or returns the existing one.
     pub async fn make_volume(&self, request: VolumeSpec) -> Result<Volume> {
         let wanted = Wanted {
             name: request.name,
@@ -30,11 +31,11 @@ impl Engine {
         };
         let (volume, new) = self.volumes.create(wanted).await?;
         if new {
-            self.publish_volume(&volume.name, &volume.driver, "create");
+            self.events.publish_volume(&volume.name, &volume.driver, "create");
         }
         let driver = self.volumes.drivers().get(&volume.driver).await;
         let driver = driver.map_err(failed(format!("create {}", volume.name)))?;
-        // A plugin's tells more when it is asked for.
+        // A plugin has further facts about a volume, which it returns only when asked.
         let seen = match new && driver.counts_users() {
             true => Seen::default(),
             false => driver.look(&volume.name).await?.unwrap_or_default(),
@@ -42,13 +43,14 @@ impl Engine {
         Ok(view(volume, driver.scope(), Seen { status: String::new(), ..seen }))
     }
 
-    /// One volume.
+    /// Returns one volume.
     pub async fn get_volume(&self, name: &str) -> Result<Volume> {
         let (volume, driver, seen) = self.volumes.find(name).await?;
         Ok(view(volume, driver.scope(), seen))
     }
 
-    /// The volumes that pass, those of plugins too: what a plugin does not tell is told as far as it is recorded.
+    /// The volumes that match, including those of plugins. If a plugin does not answer, its recorded volumes are
+    /// listed from the records.
     pub async fn list_volumes(&self, filters: &[Filter], usage: Usage) -> Result<Vec<Volume>> {
         let filters = filters_of(filters);
         let passes = self.pass(&filters, &KNOWN)?;
@@ -66,7 +68,7 @@ impl Engine {
         Ok(volumes)
     }
 
-    /// All volumes of the drivers that are wanted.
+    /// All volumes of the drivers that `wanted` accepts.
     async fn all_volumes(&self, wanted: impl Fn(&str) -> bool) -> Vec<Volume> {
         let recorded = |driver: &str| {
             let driver = driver.to_owned();
@@ -112,17 +114,17 @@ impl Engine {
         all
     }
 
-    /// The plugins that recorded volumes are of.
+    /// The plugins that recorded volumes belong to.
     fn plugins_recorded(&self) -> BTreeSet<String> {
         let drivers = self.volumes.all().into_iter().map(|volume| volume.driver);
         drivers.filter(|driver| driver != local::NAME).collect()
     }
 
-    /// Removes a volume; one that does not exist is only an error without force.
+    /// Removes a volume. A volume that does not exist is an error only without `force`.
     pub async fn unmake_volume(&self, name: &str, force: bool) -> Result<()> {
         match self.volumes.remove(name, |name| self.volume_users(name)).await {
             Ok(driver) => {
-                self.publish_volume(name, &driver, "destroy");
+                self.events.publish_volume(name, &driver, "destroy");
                 Ok(())
             }
             Err(Error::NoSuchVolume(_)) if force => Ok(()),
@@ -142,10 +144,12 @@ impl Engine {
             .unwrap_or(false);
         let passes = self.pass(&filters, &["all", "label", "label!"])?;
         let mut answer = Pruned::default();
-        // What plugins keep is theirs to be pruned.
+        // Volumes of plugins are not pruned. Neither are volumes with options: their content is on another file
+        // system, so that removing them frees no space.
         let own = self.all_volumes(|driver| driver == local::NAME).await;
-        for volume in own.into_iter().filter(|volume| (all || volume.anonymous) && passes(&filtered(volume)))
-        {
+        let chosen =
+            |volume: &Volume| (all || volume.anonymous) && is_kept_here(volume) && passes(&filtered(volume));
+        for volume in own.into_iter().filter(chosen) {
             if !self.volume_users(&volume.name).is_empty() {
                 continue;
             }
@@ -156,7 +160,10 @@ impl Engine {
                     answer.space_reclaimed += u64::try_from(size).unwrap_or(0);
                 }
                 Err(Error::VolumeInUse { .. } | Error::NoSuchVolume(_)) => {}
-                Err(error) => return Err(error),
+                // The failure is logged, and the other volumes are removed all the same.
+                Err(error) => {
+                    tracing::warn!(volume = %volume.name, error = %gantry_rpc::chain(&error), "volume not pruned");
+                }
             }
         }
         let attributes = [("reclaimed".to_owned(), answer.space_reclaimed.to_string())].into();
@@ -164,7 +171,7 @@ impl Engine {
         Ok(answer)
     }
 
-    /// What filters say of volumes.
+    /// Whether a volume matches the filters.
     fn pass<'a>(
         &self,
         filters: &'a Filters,
@@ -187,8 +194,9 @@ impl Engine {
         })
     }
 
+    /// Size in bytes; -1 if the content is not in a folder of the local driver.
     async fn volume_size(&self, volume: &Volume) -> i64 {
-        if volume.driver != local::NAME {
+        if !is_kept_here(volume) {
             return -1;
         }
         let data = self.volumes.folders().data(&volume.name);
@@ -197,13 +205,15 @@ impl Engine {
         usage.map_or(-1, |usage| i64::try_from(usage.size).unwrap_or(i64::MAX))
     }
 
-    /// A container that runs no more has no volumes mounted.
+    /// Ends the use of volumes by a container that no longer runs.
     pub(crate) async fn release_volumes(&self, container: &Container) {
         let volumes = super::held::elsewhere(&container.record().mounts);
         self.volumes.release(&volumes, container.id()).await;
     }
+}
 
-    /// Events of the volumes that a container has mounted.
+impl Events {
+    /// Sends events for the volumes that a container has mounted.
     pub(crate) fn publish_mounts(&self, container: &Container) {
         let record = container.record();
         for point in record.mounts.iter().map(|mount| &mount.point).filter(|point| point.r#type == "volume") {
@@ -214,11 +224,11 @@ impl Engine {
                 ("propagation".to_owned(), point.propagation.clone()),
                 ("read/write".to_owned(), point.rw.to_string()),
             ]);
-            self.events.publish("volume", "mount", &point.name, attributes);
+            self.publish("volume", "mount", &point.name, attributes);
         }
     }
 
-    /// Events of the volumes that a container had mounted.
+    /// Sends events for the volumes that a container has unmounted.
     pub(crate) fn publish_unmounts(&self, container: &Container) {
         let record = container.record();
         for point in record.mounts.iter().map(|mount| &mount.point).filter(|point| point.r#type == "volume") {
@@ -226,18 +236,24 @@ impl Engine {
                 ("container".to_owned(), container.id().to_owned()),
                 ("driver".to_owned(), point.driver.clone()),
             ]);
-            self.events.publish("volume", "unmount", &point.name, attributes);
+            self.publish("volume", "unmount", &point.name, attributes);
         }
     }
 
-    /// An event of a volume that was made or removed.
+    /// Sends an event for a volume that was created or removed.
     pub(crate) fn publish_volume(&self, name: &str, driver: &str, action: &str) {
         let attributes = BTreeMap::from([("driver".to_owned(), driver.to_owned())]);
-        self.events.publish("volume", action, name, attributes);
+        self.publish("volume", action, name, attributes);
     }
 }
 
-/// What filters look at.
+/// Whether a volume's content is in a folder of the local driver, not a plugin's and not on a file system that its
+/// options name.
+fn is_kept_here(volume: &Volume) -> bool {
+    volume.driver == local::NAME && volume.options.is_empty()
+}
+
+/// The facts that filters match.
 struct Filtered<'a> {
     name: &'a str,
     driver: &'a str,
@@ -249,7 +265,7 @@ fn filtered(volume: &Volume) -> Filtered<'_> {
     Filtered { name: &volume.name, driver: &volume.driver, labels: labels.collect() }
 }
 
-/// A volume as callers see it.
+/// A volume as clients see it.
 fn view(volume: VolumeRecord, scope: &str, seen: Seen) -> Volume {
     Volume {
         mountpoint: seen.mountpoint,

@@ -1,4 +1,6 @@
-//! The engine on its real socket, in a temporary root, with neighbours that behave (see [`world`]).
+//! Tests of the engine on its real socket, in a temporary root, with fakes of its peers (see [`world`]).
+
+#![allow(clippy::disallowed_methods, reason = "the work of a test ends with it")]
 
 mod contract;
 mod released;
@@ -8,14 +10,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gantry_api::Peers;
+use gantry_api::tasks::{self, Cause, StartFailure};
 use gantry_daemon::{Context, Roots, Service as _};
+use gantry_fakes::Program;
 use gantry_proto::gantry::engine::v1 as pb;
 use pb::wait_request::Condition;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::Code;
 use world::World;
 
-/// An engine and its world; everything ends with it.
+/// An engine and its world. Both end when this is dropped.
 struct Stage {
     directory: tempfile::TempDir,
     world: World,
@@ -38,6 +42,19 @@ impl Stage {
         stage
     }
 
+    /// Registers the suites' programs with the fake.
+    fn install(&self) {
+        let failure = |cause| StartFailure { cause, errno: 0, stage: tasks::Stage::Execute };
+        let programs = [
+            ("missing", Program::Fails(failure(Cause::NotFound))),
+            ("forbidden", Program::Fails(failure(Cause::NotPermitted))),
+            ("false", Program::Ends(1)),
+        ];
+        for (name, program) in programs {
+            self.world.tasks.install(name, program);
+        }
+    }
+
     async fn ready(&self) {
         for _ in 0..200 {
             if self.peers.system().info(pb::InfoRequest {}).await.is_ok() {
@@ -53,7 +70,8 @@ impl Stage {
         self.engine.shutdown().cancel();
         let database = self.directory.path().join("state/engine/db");
         for _ in 0..500 {
-            // Whoever has it open has it locked; its schema is the engine's own.
+            // The database is locked while an engine has it open. The schema is the engine's own, so the other error
+            // means that it is free.
             if let Ok(_) | Err(gantry_disk::Error::NewerSchema { .. }) =
                 gantry_disk::Database::open(&database, &[])
             {
@@ -64,13 +82,13 @@ impl Stage {
         panic!("the engine does not end");
     }
 
-    /// Starts an engine again.
+    /// Starts an engine on the same root.
     async fn begin(&mut self) {
         self.engine = start_engine(self.directory.path().to_owned());
         self.ready().await;
     }
 
-    /// Starts an engine that refuses to go on; what it says.
+    /// Starts an engine that refuses to run, and returns its message.
     async fn refusal(&self) -> String {
         let context = Context::for_test("engine", roots(self.directory.path()));
         let ended = in_time(gantry_engine::Service::run(context)).await.expect("in time");
@@ -122,6 +140,29 @@ impl Stage {
         self.peers.containers().remove(request).await.map(drop)
     }
 
+    async fn connect(&self, id: &str, network: &str) -> Result<(), tonic::Status> {
+        let (container, network) = (id.to_owned(), network.to_owned());
+        let request = pb::ConnectRequest { container, network, ..Default::default() };
+        self.peers.containers().connect(request).await.map(drop)
+    }
+
+    async fn disconnect(&self, id: &str, network: &str) -> Result<(), tonic::Status> {
+        let (container, network) = (id.to_owned(), network.to_owned());
+        let request = pb::DisconnectRequest { container, network, force: false };
+        self.peers.containers().disconnect(request).await.map(drop)
+    }
+
+    /// Names of a container's endpoints, and of the networks in its record.
+    async fn networks(&self, id: &str) -> (Vec<String>, Vec<String>) {
+        let attached = self.world.network.attached().into_iter().find(|netns| netns.id == id);
+        let endpoints = attached.expect("a network namespace").endpoints;
+        let mut has: Vec<String> = endpoints.into_iter().map(|endpoint| endpoint.network_name).collect();
+        has.sort();
+        let mut wanted: Vec<String> = self.get(id).await.expect("it exists").networks.into_keys().collect();
+        wanted.sort();
+        (has, wanted)
+    }
+
     async fn exec(&self, id: &str) -> pb::Exec {
         let request = pb::ExecRequest { id: id.to_owned() };
         self.peers.execs().get(request).await.expect("it exists").into_inner()
@@ -133,7 +174,7 @@ impl Stage {
         listed.into_inner().volumes.into_iter().map(|volume| volume.name).collect()
     }
 
-    /// Begins to wait; the task's result is the exit code.
+    /// Begins a wait; the task returns the exit code.
     async fn wait(&self, id: &str, condition: Condition) -> tokio::task::JoinHandle<i64> {
         use pb::wait_response::Event;
         let request = pb::WaitRequest { container: id.to_owned(), condition: condition.into() };
@@ -148,7 +189,7 @@ impl Stage {
         })
     }
 
-    /// What has happened to objects of a kind, in order.
+    /// The actions of objects of one kind, in order.
     async fn events(&self, kind: &str) -> Vec<pb::Event> {
         let filter = pb::Filter { key: "type".to_owned(), values: vec![kind.to_owned()] };
         let request =
@@ -263,12 +304,13 @@ async fn a_create_that_fails_is_undone() {
 async fn a_program_that_is_not_there_ends_with_127() {
     let stage = Stage::new().await;
     let id = stage.create(|_| {}).await.expect("created");
-    stage.world.things().refuse_start = Some("exec: \"x\": executable file not found in $PATH".to_owned());
+    let failure = StartFailure { cause: Cause::NotFound, errno: 2, stage: tasks::Stage::Execute };
+    stage.world.tasks.install("sh", Program::Fails(failure));
     let refused = stage.start(&id).await.expect_err("refused");
     assert_eq!(refused.code(), Code::InvalidArgument);
     let state = stage.get(&id).await.expect("it stays").state.unwrap_or_default();
     assert_eq!((state.status(), state.exit_code), (pb::Status::Created, 127));
-    assert!(stage.world.things().processes.is_empty() && stage.world.network.attached().is_empty());
+    assert!(stage.world.tasks.processes().is_empty() && stage.world.network.attached().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -294,7 +336,7 @@ async fn the_policy_restarts_until_the_user_stops() {
         .expect("created");
     stage.start(&id).await.expect("started");
     stage.world.end(&id, 1);
-    stage.until("the second start", async || stage.world.things().starts == 2).await;
+    stage.until("the second start", async || stage.world.tasks.starts() == 2).await;
     stage.until("running again", async || stage.status(&id).await == pb::Status::Running).await;
     assert_eq!(stage.get(&id).await.expect("it exists").restart_count, 1);
     let request = pb::StopRequest { container: id.clone(), ..Default::default() };
@@ -302,7 +344,7 @@ async fn the_policy_restarts_until_the_user_stops() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     let state = stage.get(&id).await.expect("it exists").state.unwrap_or_default();
     assert_eq!((state.status(), state.exit_code), (pb::Status::Exited, 143));
-    assert_eq!(stage.world.things().starts, 2);
+    assert_eq!(stage.world.tasks.starts(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -374,7 +416,7 @@ async fn volumes_outlive_the_loss_of_all_records() {
     let refusal = stage.refusal().await;
     assert!(refusal.contains("gantry fsck --repair"), "{refusal}");
     assert_eq!(std::fs::read_to_string(engine.join("volumes/vol/_data/x")).expect("kept"), "precious");
-    // Without the copy, too.
+    // The same without the copy of the database.
     std::fs::remove_file(engine.join("db.copy")).expect("there");
     let refusal = stage.refusal().await;
     assert!(refusal.contains("gantry backup restore"), "{refusal}");
@@ -414,7 +456,7 @@ async fn a_volume_that_is_mounted_twice_is_filled_once() {
         std::fs::create_dir(&data).expect("made");
         std::fs::write(data.join("hello"), name).expect("written");
     }
-    // The stage has one root for all containers: what each of them has is made before two of them make it.
+    // All containers of the fake share one root, so it is prepared before two of them are created at once.
     stage.create(|_| ()).await.expect("created");
     let binds = || vec!["vol:/one".to_owned(), "vol:/two".to_owned()];
     let create = || stage.create(|request| request.host_config.as_mut().expect("given").binds = binds());
@@ -465,6 +507,33 @@ async fn a_folder_that_is_there_already_keeps_its_data_as_a_volume() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pruning_spares_volumes_with_options_and_is_not_ended_by_one_that_stays() {
+    let stage = Stage::new().await;
+    let elsewhere = [("type", "tmpfs"), ("device", "tmpfs")].map(|(key, value)| (key.into(), value.into()));
+    for (name, driver_opts) in [("aa", [].into()), ("optional", elsewhere.into()), ("zz", [].into())] {
+        let request = pb::CreateVolumeRequest { name: name.to_owned(), driver_opts, ..Default::default() };
+        stage.peers.volumes().create(request).await.expect("made");
+    }
+    // A removal moves the folder here first.
+    let volumes = stage.directory.path().join("state/engine/volumes");
+    let blocked = volumes.join(".removed");
+    std::fs::remove_dir(&blocked).expect("empty");
+    std::fs::write(&blocked, "").expect("written");
+    let all = pb::Filter { key: "all".to_owned(), values: vec!["true".to_owned()] };
+    let request = pb::PruneRequest { filters: vec![all] };
+    let pruned = stage.peers.volumes().prune(request.clone()).await.expect("pruned").into_inner();
+    assert_eq!(pruned.deleted, [""; 0], "none could be moved away");
+    std::fs::remove_file(&blocked).expect("removed");
+    std::fs::create_dir(&blocked).expect("made");
+    let pruned = stage.peers.volumes().prune(request).await.expect("pruned").into_inner();
+    assert_eq!(pruned.deleted, ["aa", "zz"]);
+    assert_eq!(stage.volumes().await, ["optional"]);
+    let request = pb::ListVolumesRequest { usage: true, ..Default::default() };
+    let listed = stage.peers.volumes().list(request).await.expect("listed").into_inner().volumes;
+    assert_eq!(listed[0].size, -1, "it is not measured, for it may be on a server");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_removal_that_goes_on_after_a_restart_keeps_the_volumes_that_were_to_be_kept() {
     let mut stage = Stage::new().await;
     let with_volume = |request: &mut pb::CreateRequest| {
@@ -490,6 +559,9 @@ async fn a_removal_that_failed_at_the_start_too_can_be_tried_again() {
     let id = stage.create(|_| {}).await.expect("created");
     stage.world.things().keep_snapshots = true;
     stage.remove(&id, false).await.expect_err("refused");
+    stage.world.things().records.clear();
+    assert_eq!(stage.fsck(true).await, [], "nothing of it is lost, and nothing made again");
+    assert!(stage.world.things().records.is_empty());
     stage.restart().await;
     stage.until("given up", async || stage.status(&id).await == pb::Status::Dead).await;
     let refused = stage.start(&id).await.expect_err("half of it is gone");
@@ -514,6 +586,78 @@ async fn an_exec_that_outlives_the_engine_has_its_own_exit_code() {
     stage.until("watched again", async || stage.exec(&exec).await.running).await;
     stage.world.end_exec(&id, &exec, 9);
     stage.until("its end", async || stage.exec(&exec).await.exit_code == Some(9)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_its_container_s_end_an_exec_that_nobody_started_is_forgotten_and_one_that_ran_is_not() {
+    let stage = Stage::new().await;
+    let id = stage.create(|_| {}).await.expect("created");
+    stage.start(&id).await.expect("started");
+    let make = async || {
+        let cmd = vec!["sleep".to_owned()];
+        let request = pb::ExecCreateRequest { container: id.clone(), cmd, ..Default::default() };
+        stage.peers.execs().create(request).await.expect("made").into_inner().id
+    };
+    let (waiting, ran) = (make().await, make().await);
+    let open = pb::exec_start_request::Open { id: ran.clone(), detach: true, ..Default::default() };
+    let open = pb::ExecStartRequest { message: Some(pb::exec_start_request::Message::Open(open)) };
+    stage.peers.execs().start(tokio_stream::iter([open])).await.expect("started");
+    stage.world.end_exec(&id, &ran, 9);
+    stage.until("its end", async || stage.exec(&ran).await.exit_code == Some(9)).await;
+    assert!(!stage.exec(&waiting).await.running, "it waits");
+    stage.world.end(&id, 0);
+    stage.until("the end", async || stage.status(&id).await == pb::Status::Exited).await;
+    stage
+        .until("forgotten", async || {
+            let request = pb::ExecRequest { id: waiting.clone() };
+            let asked = stage.peers.execs().get(request).await;
+            asked.is_err_and(|status| status.code() == Code::NotFound)
+        })
+        .await;
+    assert_eq!(stage.exec(&ran).await.exit_code, Some(9));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_networks_that_was_cut_short_is_undone_or_finished() {
+    use gantry_api::network::{Attach as _, EndpointSpec, Manage as _, NetworkSpec};
+    let mut stage = Stage::new().await;
+    let id = stage.create(|_| {}).await.expect("created");
+    stage.start(&id).await.expect("started");
+    let network = stage.world.network.clone();
+    let spec = NetworkSpec { name: "other".to_owned(), ipv4: true, ..NetworkSpec::default() };
+    let other = network.create(spec).await.expect("made").id;
+    let endpoint = EndpointSpec { network: "other".to_owned(), ..EndpointSpec::default() };
+    let named = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let (one, both) = (named(&["bridge"]), named(&["bridge", "other"]));
+
+    // The engine dies after the change and before its record.
+    stage.stop().await;
+    network.connect(&id, endpoint.clone()).await.expect("connected");
+    stage.begin().await;
+    let nobody_was_told = (one.clone(), one.clone());
+    stage.until("undone", async || stage.networks(&id).await == nobody_was_told).await;
+    let files = ["hosts", "resolv.conf"]
+        .map(|name| stage.directory.path().join("state/engine/containers").join(&id).join(name));
+    let read = || files.each_ref().map(|path| std::fs::read_to_string(path).expect("a file"));
+    let before = read();
+    stage.connect(&id, "other").await.expect("connected");
+    assert_eq!(stage.networks(&id).await, (both.clone(), both.clone()));
+    let [hosts, resolv] = read();
+    assert_eq!(hosts.lines().count(), before[0].lines().count() + 1, "an address more: {hosts}");
+    assert_ne!(resolv, before[1], "the name service");
+    stage.stop().await;
+    network.disconnect(&id, &other).await.expect("disconnected");
+    stage.begin().await;
+    stage.until("finished", async || stage.networks(&id).await == nobody_was_told).await;
+    assert_eq!(read(), before, "the address that it had there is forgotten");
+
+    // The network service's answer is lost.
+    network.connect(&id, endpoint).await.expect("connected");
+    stage.connect(&id, "other").await.expect("connected again");
+    assert_eq!(stage.networks(&id).await, (both.clone(), both));
+    network.disconnect(&id, &other).await.expect("disconnected");
+    stage.disconnect(&id, "other").await.expect("finished");
+    assert_eq!(stage.networks(&id).await, (one.clone(), one));
 }
 
 #[tokio::test(flavor = "multi_thread")]

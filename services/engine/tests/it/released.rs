@@ -1,5 +1,6 @@
-//! What engines of releases have written is read as it was. `data/0.1.0` is a database that 0.1.0's store made: a container
-//! with every field that it knew set, one that asked for nothing in each of its states, volumes, execs.
+//! The present engine reads databases that released engines have written. `data/0.1.0` is a database that the store
+//! of 0.1.0 wrote: a container with every field of that release set, a default container in each state, volumes, and
+//! execs.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -18,7 +19,7 @@ use gantry_engine::record::{
 use gantry_engine::store::Store;
 use prost::Message;
 
-/// The release's database, in a place where it may be changed.
+/// A copy of the release's database that the test may change.
 fn database(release: &str) -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/data").join(release);
@@ -39,7 +40,7 @@ async fn what_0_1_0_has_written_is_read_as_it_was() {
     let directory = database("0.1.0");
     let store = open(&directory);
     assert_eq!(store.identity().await.expect("read"), IDENTITY);
-    let mut containers = store.containers().expect("readable");
+    let mut containers = store.containers().await.expect("readable");
     containers.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
     let mut expected = expected();
     expected.sort_by(|(a, ..), (b, ..)| a.name.cmp(&b.name));
@@ -48,8 +49,8 @@ async fn what_0_1_0_has_written_is_read_as_it_was() {
         assert_eq!(record, expected);
         assert_eq!((life.phase(), life.past()), (phase, past), "{}", record.name);
     }
-    assert_eq!(store.volumes().expect("readable"), volumes());
-    assert_eq!(store.execs().expect("readable"), execs());
+    assert_eq!(store.volumes().await.expect("readable"), volumes());
+    assert_eq!(store.execs().await.expect("readable"), execs());
 }
 
 #[tokio::test]
@@ -57,20 +58,20 @@ async fn what_is_written_back_is_the_same() {
     let directory = database("0.1.0");
     let store = open(&directory);
     let before = written(&store);
-    for (record, life) in store.containers().expect("readable") {
+    for (record, life) in store.containers().await.expect("readable") {
         store.put(&record, &life.recorded()).await.expect("written");
     }
-    store.put_volumes(&store.volumes().expect("readable")).await.expect("written");
-    for exec in store.execs().expect("readable") {
+    store.put_volumes(&store.volumes().await.expect("readable")).await.expect("written");
+    for exec in store.execs().await.expect("readable") {
         store.put_exec(&exec).await.expect("written");
     }
     assert_eq!(written(&store), before);
     drop(store);
-    // The next start has nothing to do.
+    // The next start changes nothing.
     assert_eq!(written(&open(&directory)), before);
 }
 
-/// Everything, as bytes.
+/// The whole content, as bytes.
 fn written(store: &Store) -> Vec<(String, Vec<u8>)> {
     fn of<T: Message + Default>(table: &Table<String, T>) -> Vec<(String, Vec<u8>)> {
         let all = table.scan_all().expect("readable");
@@ -476,7 +477,7 @@ fn full() -> Record {
     }
 }
 
-/// As a container that asked for nothing is written.
+/// The record of a container that was created with defaults only.
 fn plain(digit: char, name: &str, stage: Stage) -> Record {
     Record {
         id: id(digit),

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use gantry_proto::gantry::engine::v1 as engine;
+use gantry_api::engine;
 
-use super::{or_null, string_list};
+use super::or_null;
 use crate::wire::Empty;
 use crate::wire::container::{Config, HealthConfig};
 
-/// From a client.
+/// Converts a client's configuration for the engine.
 pub fn to_engine(config: Config) -> engine::ContainerConfig {
     engine::ContainerConfig {
         hostname: config.hostname,
@@ -22,9 +22,9 @@ pub fn to_engine(config: Config) -> engine::ContainerConfig {
         open_stdin: config.open_stdin,
         stdin_once: config.stdin_once,
         env: config.env.unwrap_or_default(),
-        // An empty list is what Go's clients send for "the image's".
-        cmd: string_list(config.cmd.filter(|words| !words.is_empty())),
-        entrypoint: string_list(config.entrypoint.filter(|words| !words.is_empty())),
+        // Go's clients send an empty list to mean the image's value.
+        cmd: config.cmd.filter(|words| !words.is_empty()),
+        entrypoint: config.entrypoint.filter(|words| !words.is_empty()),
         healthcheck: config.healthcheck.map(health_to_engine),
         image: config.image,
         volumes: config.volumes.unwrap_or_default().into_keys().collect(),
@@ -39,7 +39,7 @@ pub fn to_engine(config: Config) -> engine::ContainerConfig {
     }
 }
 
-/// To a client.
+/// Converts the engine's configuration for a client.
 pub fn from_engine(config: engine::ContainerConfig) -> Config {
     let empty = |keys: Vec<String>| keys.into_iter().map(|key| (key, Empty)).collect::<BTreeMap<_, _>>();
     Config {
@@ -54,13 +54,13 @@ pub fn from_engine(config: engine::ContainerConfig) -> Config {
         open_stdin: config.open_stdin,
         stdin_once: config.stdin_once,
         env: or_null(config.env),
-        cmd: config.cmd.map(|list| list.values),
+        cmd: config.cmd,
         healthcheck: config.healthcheck.map(health_from_engine),
         args_escaped: false,
         image: config.image,
         volumes: Some(empty(config.volumes)).filter(|volumes| !volumes.is_empty()),
         working_dir: config.working_dir,
-        entrypoint: config.entrypoint.map(|list| list.values),
+        entrypoint: config.entrypoint,
         network_disabled: config.network_disabled,
         mac_address: config.mac_address,
         on_build: or_null(config.on_build),

@@ -1,28 +1,27 @@
 //! Containers: list rows, inspection, states.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use gantry_docker::container::{command, state_name};
-use gantry_proto::gantry::engine::v1 as engine;
+use gantry_api::{engine, time};
+use gantry_docker::container::command;
 
-use super::{config, host_config, network};
+use super::{config, host_config, network, ports};
 use crate::moment;
 use crate::version::ApiVersion;
 use crate::wire::container::{
-    GraphDriver, Health, HealthResult, Inspect, MountPoint, NetworkSettings, Port, State, Status, Summary,
+    GraphDriver, Health, HealthResult, Inspect, MountPoint, NetworkSettings, State, Status, Summary,
     SummaryHostConfig, SummaryNetworks,
 };
-use crate::wire::host_config::{PortBinding, PortMap};
 use crate::wire::image::Descriptor;
 use crate::wire::network::EndpointSettings;
 
 /// A row of the list.
 pub fn summary(of: engine::ContainerSummary, version: ApiVersion) -> Summary {
-    let state = of.state.unwrap_or_default();
+    let state = of.state;
     let descriptor = || descriptor(&of.manifest_media_type, &of.manifest_digest, of.manifest_size);
-    let reachable = of.networks.iter().filter_map(|one| one.settings.as_ref()).any(has_way_out);
-    let ports = if reachable { ports(state.status(), of.ports, &of.exposed_ports) } else { Vec::new() };
-    let networks = of.networks.into_iter().map(|one| (one.network, one.settings.unwrap_or_default()));
+    let reachable = of.networks.iter().map(|one| &one.settings).any(ports::has_way_out);
+    let ports = if reachable { ports::listed(state.status, of.ports, &of.exposed_ports) } else { Vec::new() };
+    let networks = of.networks.into_iter().map(|one| (one.network, one.settings));
     let annotations =
         if version.at_least(46) { of.annotations.into_iter().collect() } else { BTreeMap::new() };
     Summary {
@@ -30,12 +29,12 @@ pub fn summary(of: engine::ContainerSummary, version: ApiVersion) -> Summary {
         image_manifest_descriptor: version.at_least(48).then(descriptor).flatten(),
         image: of.image,
         command: command(&of.path, &of.args),
-        created: moment::unix_seconds(of.created_at.as_ref()),
+        created: moment::unix_seconds(time::timestamp(of.created_at).as_ref()),
         ports,
         size_rw: of.size_rw.unwrap_or_default(),
         size_root_fs: of.size_root_fs.unwrap_or_default(),
         labels: of.labels.into_iter().collect(),
-        state: state_name(state.status()),
+        state: state.status.name(),
         status: Status(state),
         host_config: SummaryHostConfig { network_mode: of.network_mode, annotations },
         network_settings: SummaryNetworks { networks: network::endpoints_from_engine(networks) },
@@ -45,21 +44,20 @@ pub fn summary(of: engine::ContainerSummary, version: ApiVersion) -> Summary {
     }
 }
 
-/// The whole of a container.
+/// A container's inspection.
 pub fn inspect(of: engine::Container, version: ApiVersion) -> Inspect {
-    let state = of.state.clone().unwrap_or_default();
+    let state = of.state.clone();
     let manifest = descriptor(&of.manifest_media_type, &of.manifest_digest, of.manifest_size);
     let mut networks = network::endpoints_from_engine(of.networks.clone());
     if !version.at_least(45) {
-        let hostname = of.config.as_ref().map_or("", |config| config.hostname.as_str());
-        add_names_to_aliases(&mut networks, &of.id, hostname);
+        add_names_to_aliases(&mut networks, &of.id, &of.config.hostname);
     }
-    // The fields outside of `Networks` are those of the default bridge.
+    // Docker fills the fields outside of `Networks` from the default bridge.
     let bridge = networks.get("bridge").cloned().unwrap_or_default();
     let network_settings = NetworkSettings {
         sandbox_id: if of.sandbox_key.is_empty() { String::new() } else { of.id.clone() },
         sandbox_key: of.sandbox_key.clone(),
-        ports: port_map(&of, state.status()),
+        ports: ports::shown(&of, state.status),
         endpoint_id: bridge.endpoint_id,
         gateway: bridge.gateway,
         global_ipv6_address: bridge.global_ipv6_address,
@@ -71,12 +69,12 @@ pub fn inspect(of: engine::Container, version: ApiVersion) -> Inspect {
         networks,
         ..NetworkSettings::default()
     };
-    let mut config = config::from_engine(of.config.unwrap_or_default());
+    let mut config = config::from_engine(of.config);
     if version.at_least(44) {
         config.mac_address = String::new();
     }
     Inspect {
-        created: moment::rfc3339_nano(of.created_at.as_ref()),
+        created: written(of.created_at),
         path: of.path,
         args: of.args,
         state: state_of(state),
@@ -93,7 +91,7 @@ pub fn inspect(of: engine::Container, version: ApiVersion) -> Inspect {
         process_label: String::new(),
         app_armor_profile: of.apparmor_profile,
         exec_ids: super::or_null(of.exec_ids),
-        host_config: host_config::from_engine(of.host_config.unwrap_or_default()),
+        host_config: host_config::from_engine(of.host),
         graph_driver: GraphDriver {
             data: Some(of.graph_data.into_iter().collect::<BTreeMap<_, _>>()).filter(|data| !data.is_empty()),
             name: of.snapshotter,
@@ -108,7 +106,7 @@ pub fn inspect(of: engine::Container, version: ApiVersion) -> Inspect {
     }
 }
 
-/// Until API 1.44 the aliases in networks with a name service also told the names that it answers to by itself.
+/// Until API 1.44 the aliases in a network with DNS also contained the names that Docker gives each container.
 fn add_names_to_aliases(networks: &mut BTreeMap<String, EndpointSettings>, id: &str, hostname: &str) {
     let short = id.get(..12).unwrap_or(id);
     for (network, settings) in networks {
@@ -133,12 +131,17 @@ fn descriptor(media_type: &str, digest: &str, size: i64) -> Option<Descriptor> {
     })
 }
 
+/// A time as Docker writes it; 0 is never.
+fn written(nanoseconds: i64) -> String {
+    moment::rfc3339_nano(time::timestamp(nanoseconds).as_ref())
+}
+
 fn state_of(state: engine::State) -> State {
-    let status = state.status();
+    let status = state.status;
     let active =
         matches!(status, engine::Status::Running | engine::Status::Paused | engine::Status::Restarting);
     State {
-        status: state_name(status),
+        status: status.name(),
         running: active,
         paused: status == engine::Status::Paused,
         restarting: status == engine::Status::Restarting,
@@ -147,8 +150,8 @@ fn state_of(state: engine::State) -> State {
         pid: state.pid,
         exit_code: i64::from(state.exit_code),
         error: state.error,
-        started_at: moment::rfc3339_nano(state.started_at.as_ref()),
-        finished_at: moment::rfc3339_nano(state.finished_at.as_ref()),
+        started_at: written(state.started_at),
+        finished_at: written(state.finished_at),
         health: state.health.map(|health| Health {
             status: health.status,
             failing_streak: u32::try_from(health.failing_streak).unwrap_or_default(),
@@ -156,8 +159,8 @@ fn state_of(state: engine::State) -> State {
                 .log
                 .into_iter()
                 .map(|result| HealthResult {
-                    start: moment::rfc3339_nano(result.start.as_ref()),
-                    end: moment::rfc3339_nano(result.end.as_ref()),
+                    start: written(result.start),
+                    end: written(result.end),
                     exit_code: i64::from(result.exit_code),
                     output: result.output,
                 })
@@ -179,65 +182,10 @@ fn mount_point(mount: engine::MountPoint) -> MountPoint {
     }
 }
 
-/// Published ports, then those that are only exposed.
-fn ports(status: engine::Status, published: Vec<engine::PublishedPort>, exposed: &[String]) -> Vec<Port> {
-    if !matches!(status, engine::Status::Running | engine::Status::Paused) {
-        return Vec::new();
-    }
-    let mut ports: BTreeSet<Port> = published
-        .into_iter()
-        .map(|port| Port {
-            ip: port.host_ip,
-            private_port: port.container_port,
-            public_port: port.host_port,
-            protocol: port.protocol,
-        })
-        .collect();
-    for exposed in exposed {
-        let (number, protocol) = exposed.split_once('/').unwrap_or((exposed, "tcp"));
-        let Ok(number) = number.parse() else { continue };
-        if !ports.iter().any(|port| port.private_port == number && port.protocol == protocol) {
-            ports.insert(Port {
-                ip: String::new(),
-                private_port: number,
-                public_port: 0,
-                protocol: protocol.to_owned(),
-            });
-        }
-    }
-    ports.into_iter().collect()
-}
-
-/// Ports only count where the container could be reached by them: not on internal networks.
-fn has_way_out(settings: &engine::EndpointSettings) -> bool {
-    !settings.gateway.is_empty() || !settings.ipv6_gateway.is_empty()
-}
-
-fn port_map(of: &engine::Container, status: engine::Status) -> PortMap {
-    let mut map = PortMap::new();
-    if !matches!(status, engine::Status::Running | engine::Status::Paused | engine::Status::Restarting) {
-        return map;
-    }
-    if !of.networks.values().any(has_way_out) {
-        return map;
-    }
-    for exposed in of.config.iter().flat_map(|config| &config.exposed_ports) {
-        map.insert(exposed.clone(), None);
-    }
-    for port in &of.ports {
-        let binding = PortBinding { host_ip: port.host_ip.clone(), host_port: port.host_port.to_string() };
-        map.entry(format!("{}/{}", port.container_port, port.protocol))
-            .or_default()
-            .get_or_insert_default()
-            .push(binding);
-    }
-    map
-}
-
-/// What a list has of a container.
+/// A container's row in a list.
 #[cfg(test)]
 pub fn listed(of: engine::Container) -> engine::ContainerSummary {
-    let (config, host) = (of.config.unwrap_or_default(), of.host_config.unwrap_or_default());
+    let (config, host) = (of.config, of.host);
     engine::ContainerSummary {
         id: of.id,
         name: of.name,
@@ -256,7 +204,7 @@ pub fn listed(of: engine::Container) -> engine::ContainerSummary {
         networks: of
             .networks
             .into_iter()
-            .map(|(network, settings)| engine::NamedEndpoint { network, settings: Some(settings) })
+            .map(|(network, settings)| engine::NamedEndpoint { network, settings })
             .collect(),
         mounts: of.mounts,
         ports: of.ports,
@@ -269,19 +217,11 @@ pub fn listed(of: engine::Container) -> engine::ContainerSummary {
 
 #[cfg(test)]
 mod tests {
-    use prost_types::Timestamp;
-
     use super::*;
 
     fn state(status: engine::Status, exit_code: i32, at: i64) -> engine::State {
-        let at = Some(Timestamp { seconds: at, nanos: 0 });
-        engine::State {
-            status: status.into(),
-            exit_code,
-            started_at: at,
-            finished_at: at,
-            ..engine::State::default()
-        }
+        let at = at * 1_000_000_000;
+        engine::State { status, exit_code, started_at: at, finished_at: at, ..engine::State::default() }
     }
 
     #[test]
@@ -302,11 +242,11 @@ mod tests {
         engine::Container {
             id: "c1".into(),
             name: "web".into(),
-            state: Some(state(engine::Status::Running, 0, 1)),
-            config: Some(engine::ContainerConfig {
+            state: state(engine::Status::Running, 0, 1),
+            config: engine::ContainerConfig {
                 exposed_ports: vec!["80/tcp".into(), "53/udp".into()],
                 ..Default::default()
-            }),
+            },
             ports: vec![engine::PublishedPort {
                 protocol: "tcp".into(),
                 container_port: 80,
@@ -357,7 +297,7 @@ mod tests {
     fn older_clients_find_the_short_id_among_the_aliases() {
         let mut of = web();
         of.id = "0123456789abcdef".into();
-        of.config.get_or_insert_default().hostname = "0123456789ab".into();
+        of.config.hostname = "0123456789ab".into();
         let given = engine::EndpointSettings { aliases: vec!["db".into()], ..Default::default() };
         of.networks = [("bridge".to_owned(), Default::default()), ("net".to_owned(), given)].into();
         let aliases = |minor| {
@@ -372,7 +312,7 @@ mod tests {
     #[test]
     fn a_stopped_container_has_no_ports() {
         let mut stopped = web();
-        stopped.state = Some(state(engine::Status::Exited, 0, 1));
+        stopped.state = state(engine::Status::Exited, 0, 1);
         let whole = serde_json::to_value(inspect(stopped.clone(), ApiVersion::CURRENT)).expect("json");
         assert_eq!(whole["NetworkSettings"]["Ports"], serde_json::json!({}));
         let row = serde_json::to_value(summary(listed(stopped), ApiVersion::CURRENT)).expect("json");

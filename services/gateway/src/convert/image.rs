@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use gantry_docker::image::layer_size;
-use gantry_proto::containerd::types;
-use gantry_proto::gantry::images::v1 as images;
+use gantry_api::images;
+use prost_types::Timestamp;
 
 use crate::moment;
 use crate::version::ApiVersion;
@@ -17,39 +16,38 @@ use crate::wire::registry::AuthConfig;
 
 pub use gantry_docker::image::familiar;
 
-/// Credentials, for the images service.
-pub fn auth(auth: AuthConfig) -> images::Auth {
-    images::Auth {
-        username: auth.username,
-        password: auth.password,
-        identity_token: auth.identitytoken,
-        registry_token: auth.registrytoken,
-        server_address: auth.serveraddress,
-    }
+/// A registry's credentials, for `images`.
+pub fn credentials(auth: AuthConfig) -> images::Credentials {
+    images::Credentials::of(auth.username, auth.password, auth.identitytoken, auth.registrytoken)
+}
+
+/// Bytes as clients read them.
+pub fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 /// A descriptor, for a client.
-pub fn descriptor(of: &types::Descriptor) -> Descriptor {
+pub fn descriptor(of: &gantry_types::Descriptor) -> Descriptor {
     Descriptor {
         media_type: of.media_type.clone(),
-        digest: of.digest.clone(),
-        size: of.size,
+        digest: of.digest.to_string(),
+        size: signed(of.size),
         annotations: of.annotations.clone().into_iter().collect(),
         platform: None,
     }
 }
 
 /// A platform, for a client.
-pub fn platform(of: &types::Platform) -> Platform {
+pub fn platform(of: &gantry_types::Platform) -> Platform {
     Platform {
-        architecture: of.architecture.clone(),
-        os: of.os.clone(),
-        os_version: of.os_version.clone(),
-        variant: of.variant.clone(),
+        architecture: of.architecture().to_owned(),
+        os: of.os().to_owned(),
+        os_version: String::new(),
+        variant: of.variant().unwrap_or_default().to_owned(),
     }
 }
 
-/// Names and digests as users write them. Before API 1.43 an image without any had placeholders.
+/// Names and digests as users write them. Before API 1.43 Docker wrote placeholders for an image without them.
 fn names(of: &images::Image, version: ApiVersion) -> (Vec<String>, Vec<String>) {
     let tags: Vec<_> = of.names.iter().map(|name| familiar(name)).collect();
     let digests: Vec<_> = of.digests.iter().map(|name| familiar(name)).collect();
@@ -59,16 +57,16 @@ fn names(of: &images::Image, version: ApiVersion) -> (Vec<String>, Vec<String>) 
     (tags, digests)
 }
 
-/// How a row is shown.
+/// What a row shows.
 #[derive(Debug, Clone, Copy)]
 pub struct RowOptions {
     /// The client's version.
     pub version: ApiVersion,
-    /// Whether manifests are listed.
+    /// Whether it lists manifests.
     pub manifests: bool,
-    /// How many containers use it, when that was counted.
+    /// How many containers use the image, if the caller has counted them.
     pub containers: Option<i64>,
-    /// How much of it other images have too, when that was computed.
+    /// How many of its bytes other images have too, if the caller has computed it.
     pub shared_size: Option<i64>,
 }
 
@@ -77,39 +75,39 @@ pub fn summary(of: &images::Image, options: RowOptions) -> Summary {
     let (repo_tags, repo_digests) = names(of, options.version);
     Summary {
         containers: options.containers.unwrap_or(-1),
-        created: moment::unix_seconds(of.created_at.as_ref()),
-        id: of.id.clone(),
+        created: moment::unix_seconds(Some(&of.created_at.into())),
+        id: of.id().to_string(),
         labels: Some(of.labels.clone().into_iter().collect::<BTreeMap<_, _>>())
             .filter(|labels| !labels.is_empty()),
         parent_id: String::new(),
-        descriptor: of.target.as_ref().filter(|_| options.version.at_least(48)).map(descriptor),
+        descriptor: options.version.at_least(48).then(|| descriptor(&of.target)),
         manifests: if options.manifests && options.version.at_least(47) { manifests(of) } else { Vec::new() },
         repo_digests,
         repo_tags,
         shared_size: options.shared_size.unwrap_or(-1),
-        size: of.size,
-        virtual_size: (!options.version.at_least(44)).then_some(of.size),
+        size: signed(of.size),
+        virtual_size: (!options.version.at_least(44)).then_some(signed(of.size)),
     }
 }
 
 fn manifests(of: &images::Image) -> Vec<ManifestSummary> {
-    let Some(manifest) = &of.manifest else { return Vec::new() };
-    let unpacked = of.layers.iter().map(|layer| layer.unpacked_size.max(0)).sum();
+    let unpacked = of.layers.iter().filter_map(|layer| layer.unpacked_size).sum();
+    let (content, total) = (signed(of.content_size), signed(of.content_size.saturating_add(unpacked)));
     vec![ManifestSummary {
-        id: manifest.digest.clone(),
-        descriptor: Descriptor { platform: of.platform.as_ref().map(platform), ..descriptor(manifest) },
+        id: of.manifest.digest.to_string(),
+        descriptor: Descriptor { platform: Some(platform(&of.platform)), ..descriptor(&of.manifest) },
         available: true,
-        size: ManifestSize { content: of.content_size, total: of.content_size + unpacked },
+        size: ManifestSize { content, total },
         kind: "image",
         image_data: Some(ImageProperties {
-            platform: of.platform.as_ref().map(platform).unwrap_or_default(),
-            size: UnpackedSize { unpacked },
+            platform: platform(&of.platform),
+            size: UnpackedSize { unpacked: signed(unpacked) },
             containers: Vec::new(),
         }),
     }]
 }
 
-/// The whole of an image.
+/// An image's inspection.
 pub fn inspect(of: &images::Image, version: ApiVersion, with_manifests: bool) -> Inspect {
     let (repo_tags, repo_digests) = names(of, version);
     let document = ImageDocument::parse(&of.config_json);
@@ -156,7 +154,7 @@ pub fn inspect(of: &images::Image, version: ApiVersion, with_manifests: bool) ->
         }))
     };
     Inspect {
-        id: of.id.clone(),
+        id: of.id().to_string(),
         repo_tags,
         repo_digests,
         parent: String::new(),
@@ -169,26 +167,26 @@ pub fn inspect(of: &images::Image, version: ApiVersion, with_manifests: bool) ->
         variant: document.variant,
         os: document.os,
         os_version: document.os_version,
-        size: of.size,
-        virtual_size: (!version.at_least(44)).then_some(of.size),
+        size: signed(of.size),
+        virtual_size: (!version.at_least(44)).then_some(signed(of.size)),
         graph_driver: GraphDriver { data: None, name: "overlayfs".to_owned() },
         root_fs: RootFs {
             kind: if document.rootfs.kind.is_empty() { "layers".to_owned() } else { document.rootfs.kind },
             layers: document.rootfs.diff_ids,
         },
-        metadata: Metadata { last_tag_time: moment::rfc3339_nano(of.tagged_at.as_ref()) },
-        descriptor: of.target.as_ref().filter(|_| version.at_least(48)).map(descriptor),
+        metadata: Metadata {
+            last_tag_time: moment::rfc3339_nano(of.tagged_at.map(Timestamp::from).as_ref()),
+        },
+        descriptor: version.at_least(48).then(|| descriptor(&of.target)),
         manifests: if with_manifests && version.at_least(48) { manifests(of) } else { Vec::new() },
     }
 }
 
-/// What an image was made by, newest first.
+/// The steps that made an image, newest first.
 pub fn history(of: &images::Image) -> Vec<History> {
     let document = ImageDocument::parse(&of.config_json);
-    let mut sizes = of
-        .layers
-        .iter()
-        .map(|layer| if layer.unpacked_size >= 0 { layer.unpacked_size } else { layer_size(layer) });
+    let size = |layer: &images::Layer| signed(layer.unpacked_size.unwrap_or(layer.descriptor.size));
+    let mut sizes = of.layers.iter().map(size);
     let mut rows: Vec<_> = document
         .history
         .iter()
@@ -215,7 +213,7 @@ pub fn history(of: &images::Image) -> Vec<History> {
     }
     rows.reverse();
     if let Some(newest) = rows.first_mut() {
-        newest.id.clone_from(&of.id);
+        newest.id = of.id().to_string();
         newest.tags = super::or_null(of.names.iter().map(|name| familiar(name)).collect());
     }
     rows
@@ -227,6 +225,8 @@ fn seconds(text: &str) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use gantry_fakes::{image, layer};
+
     use super::*;
 
     fn busybox() -> images::Image {
@@ -236,26 +236,23 @@ mod tests {
             "history":[{"created":"2024-01-01T00:00:00Z","created_by":"ADD file"},
                        {"created":"2024-01-01T00:00:01Z","created_by":"CMD","empty_layer":true},
                        {"created":"2024-01-02T03:04:05Z","created_by":"COPY x"}]}"#;
-        let layer = |size| images::Layer { unpacked_size: size, ..images::Layer::default() };
         images::Image {
-            id: "sha256:aa".into(),
             names: vec!["docker.io/library/busybox:1".into()],
             config_json: config.as_bytes().to_vec().into(),
-            layers: vec![layer(100), layer(7)],
+            layers: vec![layer("one", 10, Some(100)), layer("two", 10, Some(7))],
             size: 500,
-            target: Some(types::Descriptor { digest: "sha256:aa".into(), size: 9, ..Default::default() }),
-            ..images::Image::default()
+            ..image()
         }
     }
 
     #[test]
     fn history_is_newest_first_and_counts_layers() {
-        let rows = history(&busybox());
+        let (rows, id) = (history(&busybox()), busybox().id().to_string());
         let shown: Vec<_> =
             rows.iter().map(|row| (row.id.as_str(), row.created_by.as_str(), row.size)).collect();
         assert_eq!(
             shown,
-            [("sha256:aa", "COPY x", 7), ("<missing>", "CMD", 0), ("<missing>", "ADD file", 100)]
+            [(id.as_str(), "COPY x", 7), ("<missing>", "CMD", 0), ("<missing>", "ADD file", 100)]
         );
         assert_eq!(rows[0].tags.as_deref(), Some(&["busybox:1".to_owned()][..]));
         assert_eq!(rows[2].created, 1_704_067_200);
@@ -273,7 +270,7 @@ mod tests {
             serde_json::json!({"Cmd": ["sh"], "Entrypoint": null, "Env": ["PATH=/bin"], "Labels": null,
             "OnBuild": null, "User": "", "Volumes": null, "WorkingDir": ""})
         );
-        assert!(new.get("VirtualSize").is_none() && new["Descriptor"]["digest"] == "sha256:aa");
+        assert!(new.get("VirtualSize").is_none() && new["Descriptor"]["digest"] == busybox().id().as_str());
         let old = json(41, false);
         assert_eq!(old["VirtualSize"], 500);
         assert_eq!(old["Config"]["AttachStdin"], false);

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use gantry_proto::gantry::engine::v1 as engine;
-use gantry_proto::gantry::network::v1 as network;
+use gantry_api::engine;
+use gantry_api::network::{self, Address, NetworkSpec, Subnet};
+use prost_types::Timestamp;
 
 use super::or_null;
 use crate::moment;
@@ -12,7 +13,7 @@ use crate::wire::network::{
     Network,
 };
 
-/// A wish for an endpoint, from a client.
+/// A client's request for an endpoint.
 pub fn endpoint_to_engine(settings: EndpointSettings) -> engine::EndpointSettings {
     let ipam = settings.ipam_config.clone().unwrap_or_default();
     engine::EndpointSettings {
@@ -61,37 +62,34 @@ fn endpoint_from_engine(settings: engine::EndpointSettings) -> EndpointSettings 
     }
 }
 
-/// A wish for a network, from a client.
-pub fn create_to_network(request: CreateRequest) -> network::CreateRequest {
-    network::CreateRequest {
+/// A client's request for a network, which has IPv4 and not IPv6 where the client does not say.
+pub fn spec_of(request: CreateRequest) -> NetworkSpec {
+    let ipam = request.ipam.unwrap_or_default();
+    let subnet = |config: IpamConfig| Subnet {
+        subnet: config.subnet,
+        ip_range: config.ip_range,
+        gateway: config.gateway,
+        auxiliary: config.auxiliary_addresses.into_iter().collect(),
+        chosen: false,
+    };
+    NetworkSpec {
         name: request.name,
         driver: request.driver,
         internal: request.internal,
         attachable: request.attachable,
-        enable_ipv4: request.enable_ipv4,
-        enable_ipv6: request.enable_ipv6,
-        ipam: request.ipam.map(|ipam| network::Ipam {
+        ipv4: request.enable_ipv4.unwrap_or(true),
+        ipv6: request.enable_ipv6.unwrap_or(false),
+        ipam: network::Ipam {
             driver: ipam.driver,
             options: ipam.options.unwrap_or_default().into_iter().collect(),
-            config: ipam
-                .config
-                .unwrap_or_default()
-                .into_iter()
-                .map(|config| network::IpamConfig {
-                    subnet: config.subnet,
-                    ip_range: config.ip_range,
-                    gateway: config.gateway,
-                    auxiliary_addresses: config.auxiliary_addresses.into_iter().collect(),
-                    chosen: false,
-                })
-                .collect(),
-        }),
+            subnets: ipam.config.unwrap_or_default().into_iter().map(subnet).collect(),
+        },
         options: request.options.into_iter().collect(),
         labels: request.labels.into_iter().collect(),
     }
 }
 
-/// Whether the containers of a network are shown.
+/// Whether to show the containers of a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Containers {
     Shown,
@@ -100,22 +98,22 @@ pub enum Containers {
 
 /// A network, for a client.
 pub fn from_network(of: network::Network, containers: Containers) -> Network {
-    let ipam = of.ipam.unwrap_or_default();
+    let ipam = of.ipam;
     let endpoints = if containers == Containers::Shown { of.endpoints } else { Vec::new() };
-    // The two drivers that hand out no addresses show no configuration at all.
-    let config = if ipam.config.is_empty() && matches!(of.driver.as_str(), "host" | "null") {
+    // `host` and `null` give out no addresses, and Docker shows no configuration for them.
+    let config = if ipam.subnets.is_empty() && matches!(of.driver.as_str(), "host" | "null") {
         None
     } else {
-        Some(ipam.config)
+        Some(ipam.subnets)
     };
     Network {
         name: of.name,
         id: of.id,
-        created: moment::rfc3339_nano(of.created_at.as_ref()),
+        created: moment::rfc3339_nano(Some(&Timestamp::from(of.created_at))),
         scope: of.scope,
         driver: of.driver,
-        enable_ipv4: of.enable_ipv4,
-        enable_ipv6: of.enable_ipv6,
+        enable_ipv4: of.ipv4,
+        enable_ipv6: of.ipv6,
         ipam: Ipam {
             driver: if ipam.driver.is_empty() { "default".to_owned() } else { ipam.driver },
             options: Some(ipam.options.into_iter().collect::<BTreeMap<_, _>>())
@@ -126,7 +124,7 @@ pub fn from_network(of: network::Network, containers: Containers) -> Network {
                         subnet: config.subnet,
                         ip_range: config.ip_range,
                         gateway: config.gateway,
-                        auxiliary_addresses: config.auxiliary_addresses.into_iter().collect(),
+                        auxiliary_addresses: config.auxiliary.into_iter().collect(),
                     })
                     .collect()
             }),
@@ -142,9 +140,9 @@ pub fn from_network(of: network::Network, containers: Containers) -> Network {
                 let resource = EndpointResource {
                     name: endpoint.name,
                     endpoint_id: endpoint.id,
-                    mac_address: endpoint.mac_address,
-                    ipv4_address: with_prefix(&endpoint.ipv4_address, endpoint.ipv4_prefix),
-                    ipv6_address: with_prefix(&endpoint.ipv6_address, endpoint.ipv6_prefix),
+                    mac_address: endpoint.mac,
+                    ipv4_address: with_prefix(endpoint.ipv4),
+                    ipv6_address: with_prefix(endpoint.ipv6),
                 };
                 (endpoint.netns, resource)
             })
@@ -154,8 +152,8 @@ pub fn from_network(of: network::Network, containers: Containers) -> Network {
     }
 }
 
-fn with_prefix(address: &str, prefix: u32) -> String {
-    if address.is_empty() { String::new() } else { format!("{address}/{prefix}") }
+fn with_prefix(own: Option<Address>) -> String {
+    own.map(|own| format!("{}/{}", own.address, own.prefix)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -163,22 +161,26 @@ mod tests {
     use super::*;
 
     fn example() -> network::Network {
-        network::Network {
-            id: "n1".into(),
-            name: "web".into(),
-            driver: "bridge".into(),
-            scope: "local".into(),
-            enable_ipv4: true,
-            endpoints: vec![network::Endpoint {
-                id: "e1".into(),
-                netns: "c1".into(),
-                name: "db".into(),
-                ipv4_address: "172.18.0.2".into(),
-                ipv4_prefix: 16,
-                ..network::Endpoint::default()
-            }],
-            ..network::Network::default()
-        }
+        let address = Address { address: [172, 18, 0, 2].into(), prefix: 16, gateway: None };
+        let endpoint = network::Endpoint {
+            id: "e1".into(),
+            netns: "c1".into(),
+            name: "db".into(),
+            ipv4: Some(address),
+            ..network::Endpoint::default()
+        };
+        let web = gantry_fakes::network(NetworkSpec { name: "web".into(), ..NetworkSpec::default() });
+        network::Network { endpoints: vec![endpoint], ..web }
+    }
+
+    #[test]
+    fn a_network_has_ipv4_alone_unless_its_client_says_otherwise() {
+        let families = |body: &str| {
+            let spec = spec_of(serde_json::from_str(body).expect("a request"));
+            (spec.ipv4, spec.ipv6)
+        };
+        assert_eq!(families("{}"), (true, false));
+        assert_eq!(families(r#"{"EnableIPv4": false, "EnableIPv6": true}"#), (false, true));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use gantry_api::{engine, time};
 use crate::moment;
 use crate::wire::volume::{UsageData, Volume};
 
-/// Whether sizes and references are shown.
+/// Whether to show sizes and references.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Usage {
     Shown,

@@ -1,4 +1,4 @@
-//! Containers: listing, creation, inspection, and their small changes of state.
+//! Containers: list, create, inspect, top, changes, resize, prune.
 
 mod archive;
 mod attach;
@@ -12,14 +12,15 @@ pub use lifecycle::{kill, pause, remove, rename, restart, start, stop, unpause, 
 pub use logs::logs;
 pub use watch::{stats, wait};
 
-use gantry_proto::gantry::engine::v1 as engine;
+use gantry_api::engine::containers::{Inspect as _, Manage as _, Run as _, Sizes};
+use gantry_api::engine::{ChangeKind, CreateSpec, ListQuery, Window};
 use gantry_types::Platform;
 use http::StatusCode;
 
 use crate::call::Call;
 use crate::convert::{self, config, container, host_config, network};
 use crate::error::Error;
-use crate::peers::{ENGINE, of};
+use crate::peers::failed;
 use crate::response::{self, Response};
 use crate::wire::container::{Change, CreateRequest, CreateResponse, PruneResponse, Summary, TopResponse};
 use gantry_docker::Filters;
@@ -51,22 +52,22 @@ pub async fn list(call: &Call) -> Result<Response, Error> {
         }
     }
     let limit = call.query.number("limit")?.unwrap_or(0);
-    let request = engine::ListRequest {
+    let query = ListQuery {
         all: call.query.flag("all"),
         limit: std::cmp::max(limit, 0),
         size: call.query.flag("size"),
-        filters: convert::engine_filters(filters),
+        filters: convert::filters(filters),
         newer_than: 0,
     };
-    let rows = call.app.lists.get(call.peers(), request, call.version).await?;
+    let rows = call.app.lists.get(call.peers(), query, call.version).await?;
     response::ok(&rows.as_ref())
 }
 
-/// All containers as the list shows them, with sizes: for the disk usage.
+/// The rows of all containers, with sizes: for `GET /system/df`.
 pub async fn with_sizes(call: &Call) -> Result<Vec<Summary>, Error> {
-    let request = engine::ListRequest { all: true, size: true, ..engine::ListRequest::default() };
-    let list = call.peers().containers().list(request).await.map_err(of(ENGINE))?.into_inner().containers;
-    Ok(list.into_iter().map(|of| container::summary(of, call.version)).collect())
+    let query = ListQuery { all: true, size: true, ..ListQuery::default() };
+    let list = call.peers().containers().containers(query).await.map_err(failed)?;
+    Ok(list.containers.into_iter().map(|of| container::summary(of, call.version)).collect())
 }
 
 /// `POST /containers/create`
@@ -98,50 +99,45 @@ pub async fn create(mut call: Call) -> Result<Response, Error> {
         "default".clone_into(&mut host.network_mode);
     }
     let networks = request.networking_config.unwrap_or_default().endpoints_config;
-    let message = engine::CreateRequest {
+    let spec = CreateSpec {
         name,
         platform,
-        config: Some(config::to_engine(request.config)),
-        host_config: Some(host_config::to_engine(host)),
+        config: config::to_engine(request.config),
+        host: host_config::to_engine(host),
         networks: networks
             .into_iter()
             .map(|(name, settings)| (name, network::endpoint_to_engine(settings.unwrap_or_default())))
             .collect(),
         api_version: call.version.to_string(),
     };
-    let created = call.peers().containers().create(message).await.map_err(of(ENGINE))?.into_inner();
+    let created = call.peers().containers().create_container(spec).await.map_err(failed)?;
     response::json(StatusCode::CREATED, &CreateResponse { id: created.id, warnings: created.warnings })
 }
 
 /// `GET /containers/{id}/json`
 pub async fn inspect(call: &Call, id: &str) -> Result<Response, Error> {
-    let request = engine::GetRequest { container: id.to_owned(), size: call.query.flag("size") };
-    let found = call.peers().containers().get(request).await.map_err(of(ENGINE))?.into_inner();
+    let sizes = if call.query.flag("size") { Sizes::Measured } else { Sizes::Untold };
+    let found = call.peers().containers().container(id, sizes).await.map_err(failed)?;
     response::ok(&container::inspect(found, call.version))
 }
 
 /// `GET /containers/{id}/top`
 pub async fn top(call: &Call, id: &str) -> Result<Response, Error> {
-    let ps_args = call.query.find("ps_args").unwrap_or("-ef").to_owned();
-    let request = engine::TopRequest { container: id.to_owned(), ps_args };
-    let top = call.peers().containers().top(request).await.map_err(of(ENGINE))?.into_inner();
-    response::ok(&TopResponse {
-        titles: top.titles,
-        processes: top.processes.into_iter().map(|row| row.values).collect(),
-    })
+    let ps_args = call.query.find("ps_args").unwrap_or("-ef");
+    let top = call.peers().containers().top(id, ps_args).await.map_err(failed)?;
+    response::ok(&TopResponse { titles: top.titles, processes: top.processes })
 }
 
 /// `GET /containers/{id}/changes`
 pub async fn changes(call: &Call, id: &str) -> Result<Response, Error> {
-    let request = engine::ContainerRequest { container: id.to_owned() };
-    let changes = call.peers().containers().changes(request).await.map_err(of(ENGINE))?.into_inner().changes;
+    let changes = call.peers().containers().changes(id).await.map_err(failed)?;
     let rows: Vec<_> = changes
         .into_iter()
         .map(|change| {
-            let kind = match change.kind() {
-                engine::changes_response::Kind::Modified => 0,
-                engine::changes_response::Kind::Added => 1,
-                engine::changes_response::Kind::Deleted => 2,
+            let kind = match change.kind {
+                ChangeKind::Modified => 0,
+                ChangeKind::Added => 1,
+                ChangeKind::Deleted => 2,
             };
             Change { kind, path: change.path }
         })
@@ -152,12 +148,11 @@ pub async fn changes(call: &Call, id: &str) -> Result<Response, Error> {
 /// `POST /containers/{id}/resize`
 pub async fn resize(call: &Call, id: &str) -> Result<Response, Error> {
     let (height, width) = dimensions(call)?;
-    let request = engine::ResizeRequest { container: id.to_owned(), height, width };
-    call.peers().containers().resize(request).await.map_err(of(ENGINE))?;
+    call.peers().containers().resize_container(id, Window { height, width }).await.map_err(failed)?;
     Ok(response::empty(StatusCode::OK))
 }
 
-/// The height and width of a terminal; both are needed.
+/// The height and width of a terminal; a client must send both.
 pub fn dimensions(call: &Call) -> Result<(u32, u32), Error> {
     let number = |key: &str, what: &str| {
         let text = call.query.text(key);
@@ -170,8 +165,8 @@ pub fn dimensions(call: &Call) -> Result<(u32, u32), Error> {
 pub async fn prune(call: &Call) -> Result<Response, Error> {
     let filters: Filters = call.filters(&["label", "label!", "until"])?;
     filters.until()?;
-    let request = engine::PruneRequest { filters: convert::engine_filters(filters) };
-    let pruned = call.peers().containers().prune(request).await.map_err(of(ENGINE))?.into_inner();
+    let pruned =
+        call.peers().containers().prune_containers(&convert::filters(filters)).await.map_err(failed)?;
     response::ok(&PruneResponse {
         containers_deleted: (!pruned.deleted.is_empty()).then_some(pruned.deleted),
         space_reclaimed: pruned.space_reclaimed,

@@ -1,32 +1,27 @@
-//! Further processes in containers.
+//! Execs: further processes in containers.
 
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use futures::{StreamExt, stream};
+use gantry_api::Failure;
+use gantry_api::engine::execs::{Inspect as _, Manage as _, Start as _, StartSpec, Starting, client};
+use gantry_api::engine::{AttachPoint, Exec, ExecSpec, Streams, Window};
 use gantry_http::upgrade::Client;
-use gantry_proto::gantry::engine::v1 as engine;
-use gantry_proto::gantry::engine::v1::exec_start_request::{Message as Ask, Open};
-use gantry_proto::gantry::engine::v1::exec_start_response::Message as Answer;
 use http::StatusCode;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
 
 use super::containers;
-use crate::attach_point::{self, Streams};
 use crate::call::Call;
 use crate::detach::{self, Keys};
 use crate::error::Error;
 use crate::hijack::{self, Ended, InputEnd, Terminal};
 use crate::multiplex;
-use crate::peers::{ENGINE, Peers, of};
+use crate::peers::{Peers, failed};
 use crate::response::{self, Response};
 use crate::wire::IdResponse;
 use crate::wire::exec::{ExecRequest, Inspect, ProcessConfig, StartRequest};
 
-/// A client asks for the exit code as soon as the output has ended: so long we wait for the engine to know it.
+/// How long the gateway waits until the engine knows the exit code, after the output has ended. A client asks for the code then.
 const EXIT_PATIENCE: Duration = Duration::from_secs(3);
 
 /// `POST /containers/{id}/exec`
@@ -37,9 +32,9 @@ pub async fn create(mut call: Call, id: &str) -> Result<Response, Error> {
         return Err(Error::bad("No exec command specified"));
     }
     Keys::parse(&exec.detach_keys)
-        .map_err(|_| Error::internal(format!("Invalid escape keys ({}) provided", exec.detach_keys)))?;
+        .map_err(|_| Error::refused(format!("Invalid escape keys ({}) provided", exec.detach_keys)))?;
     let [console_height, console_width] = exec.console_size.unwrap_or_default();
-    let request = engine::ExecCreateRequest {
+    let spec = ExecSpec {
         container: id.to_owned(),
         attach_stdin: exec.attach_stdin,
         attach_stdout: exec.attach_stdout,
@@ -54,20 +49,20 @@ pub async fn create(mut call: Call, id: &str) -> Result<Response, Error> {
         console_height,
         console_width,
     };
-    let created = call.peers().execs().create(request).await.map_err(of(ENGINE))?.into_inner();
-    response::json(StatusCode::CREATED, &IdResponse { id: created.id })
+    let id = call.peers().execs().create_exec(spec).await.map_err(failed)?;
+    response::json(StatusCode::CREATED, &IdResponse { id })
 }
 
 /// `POST /exec/{id}/start`
 pub async fn start(mut call: Call, id: &str) -> Result<Response, Error> {
     let start: StartRequest = call.json_or_default().await?;
-    let [console_height, console_width] = start.console_size.unwrap_or_default();
-    let open =
-        Open { id: id.to_owned(), detach: start.detach, tty: start.tty, console_height, console_width };
-    let exec = if start.detach { engine::Exec::default() } else { get(call.peers(), id).await? };
+    let [height, width] = start.console_size.unwrap_or_default();
+    let size = Window { height, width };
+    let spec = StartSpec { id: id.to_owned(), detach: start.detach, tty: start.tty, size };
+    let exec = if start.detach { Exec::default() } else { get(call.peers(), id).await? };
     let terminal = Terminal::from(start.tty);
     if exec.running || exec.exit_code.is_some() {
-        // dockerd looks at it after it has taken the connection over.
+        // dockerd checks this after it has hijacked the connection.
         let ran = if exec.running { "is already running" } else { "has already run" };
         let message = format!("exec command {id} {ran}");
         return hijack::take_over(&mut call, terminal, move |mut client| async move {
@@ -76,41 +71,33 @@ pub async fn start(mut call: Call, id: &str) -> Result<Response, Error> {
             client.close().await;
         });
     }
-    let (container_id, spec) = (exec.container_id, exec.spec.unwrap_or_default());
-
-    let (asks, receiver) = mpsc::channel(2);
-    let first = engine::ExecStartRequest { message: Some(Ask::Open(open)) };
-    let requests = stream::iter([first]).chain(ReceiverStream::new(receiver));
-    let mut answers = call.peers().execs().start(requests).await.map_err(of(ENGINE))?.into_inner();
-    let answer = answers.message().await.map_err(of(ENGINE))?.and_then(|answer| answer.message);
-    let point = match answer {
-        Some(Answer::Point(point)) => point,
-        Some(Answer::Started(_)) if start.detach => return Ok(response::empty(StatusCode::OK)),
-        _ if start.detach => return Ok(response::empty(StatusCode::OK)),
-        _ => return Err(Error::internal("the engine did not say where to attach")),
+    let mut starting = call.peers().execs().start_exec(spec).await.map_err(failed)?;
+    let point = match starting.point().await.map_err(failed)? {
+        Some(point) => point,
+        None if start.detach => return Ok(response::empty(StatusCode::OK)),
+        None => return Err(Error::internal("the engine did not say where to attach")),
     };
+    let (container_id, spec) = (exec.container_id, exec.spec);
     let keys = if spec.tty { Some(Keys::parse(&spec.detach_keys)?) } else { None };
     let (peers, id) = (call.peers().clone(), id.to_owned());
-    let attachment = Attachment { peers, id, container_id, spec, point, keys, asks, answers };
+    let attachment = Attachment { peers, id, container_id, spec, point, keys, starting };
     hijack::take_over(&mut call, terminal, move |client| attachment.run(client, terminal))
 }
 
-async fn get(peers: &Peers, id: &str) -> Result<engine::Exec, Error> {
-    let request = engine::ExecRequest { id: id.to_owned() };
-    Ok(peers.execs().get(request).await.map_err(of(ENGINE))?.into_inner())
+async fn get(peers: &Peers, id: &str) -> Result<Exec, Error> {
+    peers.execs().exec(id).await.map_err(failed)
 }
 
-/// A client of a process that is about to start.
+/// A client that waits for its process to start.
 struct Attachment {
     peers: Peers,
     id: String,
     container_id: String,
-    spec: engine::ExecCreateRequest,
-    point: engine::AttachPoint,
+    spec: ExecSpec,
+    point: AttachPoint,
     keys: Option<Keys>,
-    /// Open as long as we are attached.
-    asks: mpsc::Sender<engine::ExecStartRequest>,
-    answers: Streaming<engine::ExecStartResponse>,
+    /// The engine counts the client as attached as long as this is open.
+    starting: client::Starting,
 }
 
 impl Attachment {
@@ -121,7 +108,7 @@ impl Attachment {
             Ok(_) => {}
             Err(error) => {
                 tracing::debug!(exec = self.id, %error, "exec did not start");
-                // The client may be gone as well.
+                // The client may be gone, too.
                 let _ = hijack::tell(&mut client, terminal, &error.to_string()).await;
             }
         }
@@ -134,19 +121,19 @@ impl Attachment {
         let streams = Streams {
             stdin: spec.attach_stdin,
             stdout: spec.attach_stdout,
-            // A client on a terminal has no second stream.
+            // A client with a terminal reads a single stream.
             stderr: spec.attach_stderr && terminal == Terminal::No,
+            stdin_once: true,
         };
         let input_end = match (spec.attach_stdin, spec.tty) {
             (false, _) => InputEnd::Ignored,
             (true, false) => InputEnd::EndsInput,
             (true, true) => InputEnd::EndsAttachment,
         };
-        let shim = attach_point::connect(&self.point, streams, true).await?;
-        let connected = engine::ExecStartRequest { message: Some(Ask::Connected(true)) };
-        self.asks.send(connected).await.map_err(|_| Error::unavailable("service engine ended the exec"))?;
+        let shim = self.point.connect(streams).await.map_err(failed)?;
+        self.starting.connected().await.map_err(failed)?;
         let keys = self.keys.take().filter(|_| spec.attach_stdin);
-        let mut verdict = std::pin::pin!(verdict(&mut self.answers));
+        let mut verdict = std::pin::pin!(verdict(&mut self.starting));
         let mut splice = std::pin::pin!(hijack::splice_as(client, shim, form, input_end, keys));
         tokio::select! {
             verdict = &mut verdict => {
@@ -154,7 +141,7 @@ impl Attachment {
                 Ok(splice.await)
             }
             ended = &mut splice => {
-                // A process that could not start has no output: its reason is on its way.
+                // A process that could not start has no output; the engine is about to give the reason.
                 if ended == Ended::Output && let Ok(verdict) = tokio::time::timeout(EXIT_PATIENCE, verdict).await {
                     verdict?;
                 }
@@ -178,34 +165,26 @@ impl Attachment {
     }
 }
 
-/// Waits until the process runs or was refused. An engine that goes away meanwhile decides nothing: the shim's socket
-/// tells the rest.
-async fn verdict(answers: &mut Streaming<engine::ExecStartResponse>) -> Result<(), Error> {
-    loop {
-        match answers.message().await {
-            Ok(Some(engine::ExecStartResponse { message: Some(Answer::Started(_)) }) | None) => return Ok(()),
-            Ok(Some(_)) => {}
-            Err(status) if status.code() == tonic::Code::Unavailable => return Ok(()),
-            Err(status) => return Err(Error::from_peer(ENGINE, &status)),
-        }
+/// Waits until the process runs or cannot start. If the engine goes away meanwhile, the shim's socket tells whether it runs; if
+/// the engine answers that the shim is away, the process does not run.
+async fn verdict(starting: &mut impl Starting<Error = Failure>) -> Result<(), Error> {
+    match starting.started().await {
+        Err(failure) if !failure.is_unanswered() => Err(failed(failure)),
+        _ => Ok(()),
     }
 }
 
 /// `POST /exec/{id}/resize`
 pub async fn resize(call: &Call, id: &str) -> Result<Response, Error> {
     let (height, width) = containers::dimensions(call)?;
-    call.peers()
-        .execs()
-        .resize(engine::ExecResizeRequest { id: id.to_owned(), height, width })
-        .await
-        .map_err(of(ENGINE))?;
+    call.peers().execs().resize_exec(id, Window { height, width }).await.map_err(failed)?;
     Ok(response::empty(StatusCode::OK))
 }
 
 /// `GET /exec/{id}/json`
 pub async fn inspect(call: &Call, id: &str) -> Result<Response, Error> {
     let exec = get(call.peers(), id).await?;
-    let spec = exec.spec.unwrap_or_default();
+    let spec = exec.spec;
     let mut words = spec.cmd.into_iter();
     let detach_keys = match spec.detach_keys.as_str() {
         "" => String::new(),
@@ -230,4 +209,47 @@ pub async fn inspect(call: &Call, id: &str) -> Result<Response, Error> {
         detach_keys,
         pid: exec.pid,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tonic::Status;
+
+    use super::*;
+
+    /// A start that fails.
+    struct Failing(Option<Status>);
+
+    impl Starting for Failing {
+        type Error = Failure;
+
+        async fn point(&mut self) -> Result<Option<AttachPoint>, Failure> {
+            Ok(None)
+        }
+
+        async fn connected(&mut self) -> Result<(), Failure> {
+            Ok(())
+        }
+
+        async fn started(&mut self) -> Result<u32, Failure> {
+            let status = Box::new(self.0.take().expect("asked once"));
+            Err(Failure { service: "engine", call: "start a process", status })
+        }
+
+        async fn ended(&mut self) -> Result<(), Failure> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_is_away_says_nothing_of_the_process_and_a_shim_that_is_does() {
+        let mut away = Status::unavailable("service engine is away");
+        away.set_source(Arc::new(std::io::Error::other("its answer broke off")));
+        verdict(&mut Failing(Some(away))).await.expect("the shim's socket tells");
+        let answer = Status::unavailable("start process: shim is away");
+        let error = verdict(&mut Failing(Some(answer))).await.expect_err("it does not run");
+        assert_eq!(error.to_string(), "start process: shim is away");
+    }
 }

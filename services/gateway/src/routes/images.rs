@@ -1,4 +1,4 @@
-//! Images: what is here. Moving them is in [`transfer`] and [`archives`].
+//! Images: list, inspect, history, tag, remove, prune. [`transfer`] and [`archives`] move them.
 
 mod archives;
 mod transfer;
@@ -8,10 +8,10 @@ pub use transfer::{create, push};
 
 use std::collections::HashMap;
 
+use gantry_api::engine::system::Inspect as _;
+use gantry_api::images::{self, Force, Inspect as _, Look, Manage as _, Registries as _};
 use gantry_docker::event;
 use gantry_docker::image::{layer_owners, new_name, shared_size, uses};
-use gantry_proto::gantry::engine::v1 as engine;
-use gantry_proto::gantry::images::v1 as images;
 use gantry_types::Reference;
 use http::StatusCode;
 
@@ -19,7 +19,7 @@ use crate::call::Call;
 use crate::convert;
 use crate::convert::image::{self, RowOptions};
 use crate::error::Error;
-use crate::peers::{ENGINE, IMAGES, Peers, of};
+use crate::peers::{Peers, failed};
 use crate::response::{self, Response};
 use crate::wire;
 use crate::wire::image::{Platform, PruneResponse, Removed, Summary};
@@ -30,36 +30,29 @@ pub async fn list(call: &Call) -> Result<Response, Error> {
     let filters = call.filters(&["dangling", "label", "label!", "before", "since", "reference", "until"])?;
     filters.flag("dangling")?;
     filters.check_until()?;
-    let request = images::ListRequest { filters: convert::image_filters(filters) };
-    let found = call
-        .peers()
-        .images()
-        .list(call.peers().within(request))
-        .await
-        .map_err(of(IMAGES))?
-        .into_inner()
-        .images;
+    let peers = call.peers();
+    let found = peers.images().images(peers.namespace(), &convert::filters(filters)).await.map_err(failed)?;
     let shown = Shown {
         manifests: call.query.flag("manifests"),
-        // The list tells it since API 1.51.
+        // The list contains it since API 1.51.
         containers: call.version.at_least(51),
         shared_size: call.version.at_least(42) && call.query.flag("shared-size"),
     };
     response::ok(&summaries(call, &found, shown).await)
 }
 
-/// What rows show beside the images themselves.
+/// What rows show besides.
 #[derive(Debug, Clone, Copy)]
 pub struct Shown {
     /// The manifests.
     pub manifests: bool,
-    /// How many containers use them.
+    /// How many containers use each image.
     pub containers: bool,
-    /// How much of them other images have too.
+    /// How many bytes other images have too.
     pub shared_size: bool,
 }
 
-/// Rows of the list, also for the disk usage. Newest first.
+/// Rows for the list and for `GET /system/df`, newest first.
 pub async fn summaries(call: &Call, found: &[images::Image], shown: Shown) -> Vec<Summary> {
     let uses = if shown.containers { count_uses(call).await } else { None };
     let owners = if shown.shared_size { Some(layer_owners(found)) } else { None };
@@ -69,8 +62,8 @@ pub async fn summaries(call: &Call, found: &[images::Image], shown: Shown) -> Ve
             let options = RowOptions {
                 version: call.version,
                 manifests: shown.manifests,
-                containers: uses.as_ref().map(|uses| uses.get(&of.id).copied().unwrap_or(0)),
-                shared_size: owners.as_ref().map(|owners| shared_size(of, owners)),
+                containers: uses.as_ref().map(|uses| uses.get(of.id().as_str()).copied().unwrap_or(0)),
+                shared_size: owners.as_ref().map(|owners| image::signed(shared_size(of, owners))),
             };
             image::summary(of, options)
         })
@@ -79,9 +72,9 @@ pub async fn summaries(call: &Call, found: &[images::Image], shown: Shown) -> Ve
     rows
 }
 
-/// How many containers use each image; none when the engine is away, for a list is worth showing without.
+/// How many containers use each image; empty while the engine is away, because the list is of use without.
 async fn count_uses(call: &Call) -> Option<HashMap<String, i64>> {
-    let info = call.peers().system().info(engine::InfoRequest {}).await.ok()?.into_inner();
+    let info = call.peers().system().info().await.ok()?;
     let mut uses = HashMap::new();
     for one in info.image_uses {
         *uses.entry(one.image_id).or_default() += 1;
@@ -89,16 +82,16 @@ async fn count_uses(call: &Call) -> Option<HashMap<String, i64>> {
     Some(uses)
 }
 
-/// What containers use: an image that is used must not go, so an engine that is away forbids a removal.
-async fn in_use(call: &Call) -> Result<Vec<images::remove_request::Use>, Error> {
-    let info = call.peers().system().info(engine::InfoRequest {}).await.map_err(of(ENGINE))?.into_inner();
+/// The images that containers use. It fails while the engine is away, because an image in use must not be removed.
+async fn in_use(call: &Call) -> Result<Vec<images::Use>, Error> {
+    let info = call.peers().system().info().await.map_err(failed)?;
     Ok(uses(info.image_uses))
 }
 
 /// A platform as some routes take it: JSON `{"os","architecture","variant"}`.
-pub fn platform(text: &str) -> Result<String, Error> {
+pub fn platform(text: &str) -> Result<Option<gantry_types::Platform>, Error> {
     if text.is_empty() {
-        return Ok(String::new());
+        return Ok(None);
     }
     let platform: Platform = wire::read(text.as_bytes())
         .map_err(|error| Error::bad(format!("failed to parse platform {text:?}: {error}")))?;
@@ -107,28 +100,40 @@ pub fn platform(text: &str) -> Result<String, Error> {
             "failed to parse platform {text:?}: both os and architecture must be provided"
         )));
     }
-    Ok(platform.slashed())
+    slashed(&platform.slashed())
 }
 
-async fn resolve(call: &Call, name: &str, platform: String) -> Result<images::Image, Error> {
-    let request = images::ResolveRequest { reference: name.to_owned(), platform, documents_only: false };
-    Ok(call.peers().images().resolve(call.peers().within(request)).await.map_err(of(IMAGES))?.into_inner())
+/// A platform as other routes take it: `os/architecture[/variant]`; none for the empty text.
+pub fn slashed(text: &str) -> Result<Option<gantry_types::Platform>, Error> {
+    match text.trim() {
+        "" => Ok(None),
+        text => text.parse().map(Some).map_err(|error: gantry_types::Error| Error::bad(error.to_string())),
+    }
+}
+
+async fn resolve(
+    call: &Call,
+    name: &str,
+    platform: Option<&gantry_types::Platform>,
+) -> Result<images::Image, Error> {
+    let peers = call.peers();
+    peers.images().image(peers.namespace(), name, platform, Look::Everything).await.map_err(failed)
 }
 
 /// `GET /images/{name}/json`
 pub async fn inspect(call: &Call, name: &str) -> Result<Response, Error> {
     let manifests = call.query.flag("manifests");
     let wanted = platform(call.query.text("platform"))?;
-    if manifests && !wanted.is_empty() {
+    if manifests && wanted.is_some() {
         return Err(Error::bad("conflicting options: manifests and platform options cannot both be set"));
     }
-    let found = resolve(call, name, wanted).await?;
+    let found = resolve(call, name, wanted.as_ref()).await?;
     response::ok(&image::inspect(&found, call.version, manifests))
 }
 
 /// `GET /images/{name}/history`
 pub async fn history(call: &Call, name: &str) -> Result<Response, Error> {
-    let found = resolve(call, name, platform(call.query.text("platform"))?).await?;
+    let found = resolve(call, name, platform(call.query.text("platform"))?.as_ref()).await?;
     response::ok(&image::history(&found))
 }
 
@@ -136,11 +141,9 @@ pub async fn history(call: &Call, name: &str) -> Result<Response, Error> {
 pub async fn tag(call: &Call, name: &str) -> Result<Response, Error> {
     let (repository, tag) = (call.query.text("repo"), call.query.text("tag"));
     let target = new_name(repository, tag)?;
-    let request = images::TagRequest { source: name.to_owned(), target: target.to_string() };
-    let tagged =
-        call.peers().images().tag(call.peers().within(request)).await.map_err(of(IMAGES))?.into_inner();
-    let id = tagged.image.map(|image| image.id).unwrap_or_default();
-    call.peers().tell(event::tagged(&id, &target.familiar())).await;
+    let peers = call.peers();
+    let tagged = peers.images().tag_image(peers.namespace(), name, &target).await.map_err(failed)?;
+    peers.tell(event::tagged(tagged.id().as_str(), &target.familiar())).await;
     Ok(response::empty(StatusCode::CREATED))
 }
 
@@ -150,34 +153,34 @@ pub async fn remove(call: &Call, name: &str) -> Result<Response, Error> {
     if platforms.len() > 1 {
         return Err(Error::bad("multiple platforms are not supported"));
     }
-    let request = images::RemoveRequest {
-        reference: name.to_owned(),
-        force: call.query.flag("force"),
-        no_prune: call.query.flag("noprune"),
+    let removal = images::Removal {
+        text: name.to_owned(),
+        force: if call.query.flag("force") { Force::Yes } else { Force::No },
         in_use: in_use(call).await?,
         platform: platform(platforms.first().map_or("", String::as_str))?,
     };
-    let removed =
-        call.peers().images().remove(call.peers().within(request)).await.map_err(of(IMAGES))?.into_inner();
+    let peers = call.peers();
+    let removed = peers.images().remove_image(peers.namespace(), removal).await.map_err(failed)?;
     response::ok(&report(call, removed).await)
 }
 
-/// Tells the event log what became of an image, which has its id for a name there.
+/// Adds an image's event to the event log, by the image's id.
 async fn publish(peers: &Peers, action: &str, id: &str) {
     peers.tell(event::image(action, id)).await;
 }
 
-/// Tells the event log, and lists names before what they named.
-async fn report(call: &Call, removed: images::RemoveResponse) -> Vec<Removed> {
+/// Adds removals to the event log, and lists removed names before the images that they named.
+async fn report(call: &Call, removed: images::Removed) -> Vec<Removed> {
     for id in &removed.untagged_from {
-        publish(call.peers(), "untag", id).await;
+        publish(call.peers(), "untag", id.as_str()).await;
     }
     for id in &removed.deleted {
-        publish(call.peers(), "delete", id).await;
+        publish(call.peers(), "delete", id.as_str()).await;
     }
     let untagged =
         removed.untagged.into_iter().map(|name| Removed { deleted: String::new(), untagged: name });
-    let deleted = removed.deleted.into_iter().map(|id| Removed { deleted: id, untagged: String::new() });
+    let deleted = removed.deleted.iter();
+    let deleted = deleted.map(|id| Removed { deleted: id.to_string(), untagged: String::new() });
     untagged.chain(deleted).collect()
 }
 
@@ -188,11 +191,9 @@ pub async fn prune(call: &Call) -> Result<Response, Error> {
     if filters.flag("dangling")?.is_none() {
         filters.add("dangling", "true");
     }
-    let request =
-        images::PruneRequest { filters: convert::image_filters(filters), in_use: in_use(call).await? };
-    let removed =
-        call.peers().images().prune(call.peers().within(request)).await.map_err(of(IMAGES))?.into_inner();
-    let space_reclaimed = removed.freed_bytes;
+    let (peers, filters, in_use) = (call.peers(), convert::filters(filters), in_use(call).await?);
+    let removed = peers.images().prune_images(peers.namespace(), &filters, &in_use).await.map_err(failed)?;
+    let space_reclaimed = removed.freed;
     let deleted = report(call, removed).await;
     call.peers().tell(event::pruned("image", space_reclaimed)).await;
     response::ok(&PruneResponse { images_deleted: (!deleted.is_empty()).then_some(deleted), space_reclaimed })
@@ -202,19 +203,10 @@ pub async fn prune(call: &Call) -> Result<Response, Error> {
 pub async fn distribution(call: &Call, name: &str) -> Result<Response, Error> {
     let reference =
         Reference::parse_normalized(name).map_err(|error| Error::bad(error.to_string()))?.with_default_tag();
-    let request = images::DistributionRequest {
-        reference: reference.to_string(),
-        auth: Some(image::auth(call.registry_auth())),
-    };
-    let found = call
-        .peers()
-        .images()
-        .distribution(call.peers().within(request))
-        .await
-        .map_err(of(IMAGES))?
-        .into_inner();
+    let credentials = image::credentials(call.registry_auth());
+    let found = call.peers().images().distribution(&reference, &credentials).await.map_err(failed)?;
     response::ok(&Distribution {
-        descriptor: found.descriptor.as_ref().map(image::descriptor).unwrap_or_default(),
+        descriptor: image::descriptor(&found.descriptor),
         platforms: found.platforms.iter().map(image::platform).collect(),
     })
 }
@@ -225,10 +217,10 @@ mod tests {
 
     #[test]
     fn platforms_as_json() {
-        assert_eq!(platform("").expect("none"), "");
+        assert_eq!(platform("").expect("none"), None);
         assert_eq!(
             platform(r#"{"os":"linux","architecture":"arm64","variant":"v8"}"#).expect("platform"),
-            "linux/arm64/v8"
+            Some("linux/arm64/v8".parse().expect("a platform"))
         );
         for text in ["linux/amd64", r#"{"os":"linux"}"#, "[]"] {
             assert_eq!(platform(text).expect_err(text).status(), StatusCode::BAD_REQUEST);

@@ -1,20 +1,20 @@
-//! Networks, which the network service owns; connecting a container is the engine's.
+//! Networks, which `network` owns; `engine` connects containers to them.
 
+use gantry_api::engine::containers::{Connect as _, Force};
+use gantry_api::network::{Inspect as _, Manage as _, Network};
 use gantry_docker::event;
 use gantry_docker::filters::truth;
 use gantry_docker::network::{
     LIST_FILTERS, PRUNE_FILTERS, is_predefined, is_prunable, matches, unknown_type,
 };
-use gantry_proto::gantry::engine::v1 as engine;
-use gantry_proto::gantry::network::v1 as network;
 use http::StatusCode;
 use tonic::Code;
 
 use super::no_content;
 use crate::call::Call;
-use crate::convert::network::{Containers, create_to_network, endpoint_to_engine, from_network};
+use crate::convert::network::{Containers, endpoint_to_engine, from_network, spec_of};
 use crate::error::Error;
-use crate::peers::{ENGINE, NETWORK, of};
+use crate::peers::failed;
 use crate::response::{self, Response};
 use crate::wire::network::{ConnectRequest, CreateRequest, CreateResponse, DisconnectRequest, PruneResponse};
 
@@ -29,7 +29,7 @@ pub async fn list(call: &Call) -> Result<Response, Error> {
         Error::bad(format!("invalid value for filter 'dangling', {words}"))
     })?;
     if let Some(kind) = unknown_type(&filters) {
-        return Err(Error::internal(format!("invalid filter: 'type'='{kind}'")));
+        return Err(Error::refused(format!("invalid filter: 'type'='{kind}'")));
     }
     let networks = all(call).await?;
     let rows: Vec<_> = networks
@@ -40,15 +40,8 @@ pub async fn list(call: &Call) -> Result<Response, Error> {
     response::ok(&rows)
 }
 
-async fn all(call: &Call) -> Result<Vec<network::Network>, Error> {
-    Ok(call
-        .peers()
-        .networks()
-        .list(network::ListRequest {})
-        .await
-        .map_err(of(NETWORK))?
-        .into_inner()
-        .networks)
+async fn all(call: &Call) -> Result<Vec<Network>, Error> {
+    call.peers().networks().networks().await.map_err(failed)
 }
 
 /// `GET /networks/{id}`
@@ -67,14 +60,13 @@ pub async fn inspect(call: &Call, id: &str) -> Result<Response, Error> {
     response::ok(&from_network(found, Containers::Shown))
 }
 
-async fn get(call: &Call, id: &str) -> Result<network::Network, Error> {
-    let found = call.peers().networks().get(network::GetRequest { network: id.to_owned() }).await;
-    Ok(found.map_err(of(NETWORK))?.into_inner())
+async fn get(call: &Call, id: &str) -> Result<Network, Error> {
+    call.peers().networks().network(id).await.map_err(failed)
 }
 
 /// `POST /networks/create`
 pub async fn create(mut call: Call) -> Result<Response, Error> {
-    let request: CreateRequest = call.json_or_default().await?;
+    let mut request: CreateRequest = call.json_or_default().await?;
     if request.name.trim().is_empty() {
         return Err(Error::bad("invalid name: name is empty"));
     }
@@ -102,22 +94,20 @@ pub async fn create(mut call: Call) -> Result<Response, Error> {
     if let Some((_, what)) = unsupported.iter().find(|(asked, _)| *asked) {
         return Err(Error::not_implemented(format!("{what} are not supported")));
     }
-    let mut message = create_to_network(request);
     if !call.version.at_least(48) {
-        // Older clients did not know it.
-        message.enable_ipv4 = None;
+        // Older versions of the API do not have it.
+        request.enable_ipv4 = None;
     }
-    if message.driver.is_empty() {
-        "bridge".clone_into(&mut message.driver);
+    let mut spec = spec_of(request);
+    if spec.driver.is_empty() {
+        "bridge".clone_into(&mut spec.driver);
     }
-    let created = match call.peers().networks().create(message).await {
-        Ok(created) => created.into_inner(),
-        // Docker's status for a pool that overlaps with another.
-        Err(status) if status.code() == Code::FailedPrecondition => {
-            return Err(Error::new(StatusCode::FORBIDDEN, status.message()));
-        }
-        Err(status) => return Err(Error::from_peer(NETWORK, &status)),
-    };
+    let created =
+        call.peers().networks().create(spec).await.map_err(|failure| match failure.status.code() {
+            // Docker's status for a subnet that overlaps with another.
+            Code::FailedPrecondition => Error::new(StatusCode::FORBIDDEN, failure.status.message()),
+            _ => failed(failure),
+        })?;
     publish(&call, "create", &created).await;
     response::json(StatusCode::CREATED, &CreateResponse { id: created.id, warning: String::new() })
 }
@@ -129,47 +119,35 @@ pub async fn remove(call: &Call, id: &str) -> Result<Response, Error> {
     Ok(no_content())
 }
 
-async fn remove_one(call: &Call, found: &network::Network) -> Result<(), Error> {
+async fn remove_one(call: &Call, found: &Network) -> Result<(), Error> {
     if is_predefined(&found.name) {
         return Err(Error::new(
             StatusCode::FORBIDDEN,
             format!("{} is a pre-defined network and cannot be removed", found.name),
         ));
     }
-    call.peers()
-        .networks()
-        .remove(network::RemoveRequest { network: found.id.clone() })
-        .await
-        .map_err(of(NETWORK))?;
+    call.peers().networks().remove(&found.id).await.map_err(failed)?;
     publish(call, "destroy", found).await;
     Ok(())
 }
 
-async fn publish(call: &Call, action: &str, of: &network::Network) {
+async fn publish(call: &Call, action: &str, of: &Network) {
     call.peers().tell(event::network(action, of)).await;
 }
 
 /// `POST /networks/{id}/connect`
 pub async fn connect(mut call: Call, id: &str) -> Result<Response, Error> {
     let request: ConnectRequest = call.json_or_default().await?;
-    let message = engine::ConnectRequest {
-        container: request.container,
-        network: id.to_owned(),
-        settings: request.endpoint_config.map(endpoint_to_engine),
-    };
-    call.peers().containers().connect(message).await.map_err(of(ENGINE))?;
+    let settings = request.endpoint_config.map(endpoint_to_engine).unwrap_or_default();
+    call.peers().containers().connect_container(&request.container, id, settings).await.map_err(failed)?;
     Ok(response::empty(StatusCode::OK))
 }
 
 /// `POST /networks/{id}/disconnect`
 pub async fn disconnect(mut call: Call, id: &str) -> Result<Response, Error> {
     let request: DisconnectRequest = call.json_or_default().await?;
-    let message = engine::DisconnectRequest {
-        container: request.container,
-        network: id.to_owned(),
-        force: request.force,
-    };
-    call.peers().containers().disconnect(message).await.map_err(of(ENGINE))?;
+    let force = if request.force { Force::Yes } else { Force::No };
+    call.peers().containers().disconnect_container(&request.container, id, force).await.map_err(failed)?;
     Ok(response::empty(StatusCode::OK))
 }
 
@@ -184,7 +162,7 @@ pub async fn prune(call: &Call) -> Result<Response, Error> {
         }
         match remove_one(call, &found).await {
             Ok(()) => deleted.push(found.name),
-            // Someone has connected to it, or removed it, meanwhile.
+            // Somebody has connected a container to it, or removed it, meanwhile.
             Err(error) => tracing::debug!(network = found.name, %error, "network was not pruned"),
         }
     }

@@ -1,14 +1,17 @@
 //! The system as a whole: ping, version, info, login, events, disk usage.
 
-use futures::TryStreamExt;
+use futures::stream;
+use gantry_api::engine::EventQuery;
+use gantry_api::engine::system::{Events as _, Inspect as _, Subscribe as _};
 use gantry_api::engine::volumes::{Inspect as _, Usage};
-use gantry_docker::Filters;
+use gantry_api::images::{Inspect as _, Registries as _};
+use gantry_api::network::Inspect as _;
 use gantry_docker::image::layers_usage;
+use gantry_docker::{Filters, event};
 use gantry_http::send_buffer;
-use gantry_proto::gantry::engine::v1 as engine;
-use gantry_proto::gantry::images::v1 as images;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderName, HeaderValue, PRAGMA};
+use prost_types::Timestamp;
 use serde::Serialize;
 
 use super::containers;
@@ -18,29 +21,11 @@ use crate::convert::{self, image, volume};
 use crate::error::Error;
 use crate::host;
 use crate::moment;
-use crate::peers::{ENGINE, IMAGES, failed, of};
+use crate::peers::failed;
 use crate::response::{self, Response};
 use crate::wire::event::Message;
 use crate::wire::registry::{AuthConfig, LoginResponse};
 use crate::wire::system::DiskUsage;
-
-/// What events can be chosen by.
-const EVENT_FILTERS: [&str; 14] = [
-    "config",
-    "container",
-    "daemon",
-    "event",
-    "image",
-    "label",
-    "network",
-    "node",
-    "plugin",
-    "scope",
-    "secret",
-    "service",
-    "type",
-    "volume",
-];
 
 /// `GET /_ping` and `HEAD /_ping`
 pub fn ping(head: bool) -> Response {
@@ -64,37 +49,39 @@ pub fn version(_call: &Call) -> Result<Response, Error> {
 /// `GET /info`
 pub async fn info(call: &Call) -> Result<Response, Error> {
     let peers = call.peers();
-    let (mut system, mut store, mut settings) = (peers.system(), peers.images(), peers.images());
-    let (engine, images, registries) = tokio::join!(
-        system.info(engine::InfoRequest {}),
-        store.list(peers.within(images::ListRequest::default())),
-        settings.registries(images::RegistriesRequest {}),
+    let (engine, networks, images, registries) = tokio::join!(
+        peers.system().info(),
+        peers.networks().drivers(),
+        peers.images().images(peers.namespace(), &[]),
+        peers.images().registries(),
     );
-    let engine = engine.map_err(of(ENGINE))?.into_inner();
-    // The rest is worth showing without a figure.
-    let images = images.map_or(0, |list| list.into_inner().images.len());
-    let registries = registries.map_or_else(|_| Vec::new(), |all| all.into_inner().registries);
+    let engine = engine.map_err(failed)?;
+    // The rest is of use without what follows.
+    let networks = networks.unwrap_or_default();
+    let images = images.map_or(0, |list| list.len());
+    let registries = registries.unwrap_or_default();
     let (run, authorization) = (&call.app.run, call.app.authorization.as_ref());
-    response::ok(&host::info(engine, images, &registries, run, authorization, call.version))
+    response::ok(&host::info(engine, networks, images, &registries, run, authorization, call.version))
 }
 
 /// `POST /auth`
 pub async fn auth(mut call: Call) -> Result<Response, Error> {
     let credentials: AuthConfig = call.json().await?;
-    let request = images::LoginRequest { auth: Some(image::auth(credentials.completed())) };
-    let request = call.peers().within(request);
-    let login = call.peers().images().login(request).await.map_err(of(IMAGES))?.into_inner();
-    response::ok(&LoginResponse {
-        identity_token: login.identity_token,
-        status: "Login Succeeded".to_owned(),
-    })
+    let credentials = credentials.completed();
+    let address = credentials.serveraddress.clone();
+    call.peers().images().login(&address, &image::credentials(credentials)).await.map_err(failed)?;
+    response::ok(&LoginResponse { identity_token: String::new(), status: "Login Succeeded".to_owned() })
+}
+
+fn nanoseconds(at: Timestamp) -> i64 {
+    moment::unix_nanos(Some(&at))
 }
 
 /// `GET /events`
 pub async fn events(call: &Call) -> Result<Response, Error> {
-    let since = moment::parse_instant(call.query.text("since")).map_err(Error::internal)?;
-    let until = moment::parse_instant(call.query.text("until")).map_err(Error::internal)?;
-    let order = |at: &prost_types::Timestamp| (at.seconds, at.nanos);
+    let since = moment::parse_instant(call.query.text("since")).map_err(Error::refused)?;
+    let until = moment::parse_instant(call.query.text("until")).map_err(Error::refused)?;
+    let order = |at: &Timestamp| (at.seconds, at.nanos);
     if let (Some(since), Some(until)) = (&since, &until)
         && order(since) > order(until)
     {
@@ -102,12 +89,16 @@ pub async fn events(call: &Call) -> Result<Response, Error> {
         return Err(Error::bad(format!("`since` time ({since}) cannot be after `until` time ({until})")));
     }
     let mut filters = Filters::parse_any(call.query.text("filters"))?;
-    filters.retain(&EVENT_FILTERS);
-    // The beginning of time as an end: all of the past, and nothing that follows.
+    filters.retain(&event::FILTERS);
+    // An end of zero means the events so far, and none that follow.
     let until = until.map(|until| if order(&until) == (0, 0) { moment::now() } else { until });
-    let request = engine::EventsRequest { since, until, filters: convert::engine_filters(filters) };
-    let events = call.peers().system().events(request).await.map_err(of(ENGINE))?.into_inner();
-    let lines = response::lines(events.map_ok(Message::from));
+    let (since, until) = (since.map(nanoseconds), until.map(nanoseconds));
+    let query = EventQuery { since, until, filters: convert::filters(filters) };
+    let events = call.peers().system().events(query).await.map_err(failed)?;
+    let events = stream::try_unfold(events, |mut events| async move {
+        Ok::<_, Error>(events.next().await.map_err(failed)?.map(|event| (Message::from(event), events)))
+    });
+    let lines = response::lines(events);
     Ok(response::streamed(response::JSON, send_buffer::bounded(call.app.tasks(), "events", lines)))
 }
 
@@ -124,15 +115,9 @@ pub async fn disk_usage(call: &Call) -> Result<Response, Error> {
     let mut usage =
         DiskUsage { layers_size: 0, images: None, containers: None, volumes: None, build_cache: None };
     if wanted("image") {
-        let found = call
-            .peers()
-            .images()
-            .list(call.peers().within(images::ListRequest::default()))
-            .await
-            .map_err(of(IMAGES))?
-            .into_inner()
-            .images;
-        usage.layers_size = layers_usage(&found);
+        let peers = call.peers();
+        let found = peers.images().images(peers.namespace(), &[]).await.map_err(failed)?;
+        usage.layers_size = image::signed(layers_usage(&found));
         let shown = Shown { manifests: false, containers: true, shared_size: true };
         usage.images = Some(summaries(call, &found, shown).await);
     }
@@ -141,8 +126,9 @@ pub async fn disk_usage(call: &Call) -> Result<Response, Error> {
     }
     if wanted("volume") {
         let found = call.peers().volumes().volumes(&[], Usage::Measured).await.map_err(failed)?;
-        usage.volumes =
-            Some(found.into_iter().map(|of| volume::from_engine(of, volume::Usage::Shown)).collect());
+        // As in Docker, only volumes whose content is on this disk: none of a plugin, and none with options.
+        let here = found.into_iter().filter(|of| of.driver == "local" && of.options.is_empty());
+        usage.volumes = Some(here.map(|of| volume::from_engine(of, volume::Usage::Shown)).collect());
     }
     if wanted("build-cache") {
         usage.build_cache = Some(Vec::new());
@@ -150,7 +136,7 @@ pub async fn disk_usage(call: &Call) -> Result<Response, Error> {
     response::ok(&usage)
 }
 
-/// `POST /build/prune`: there is no build cache, so nothing to free.
+/// `POST /build/prune`: Gantry has no build cache, so it frees nothing.
 pub fn prune_builds() -> Result<Response, Error> {
     #[derive(Serialize)]
     #[serde(rename_all = "PascalCase")]

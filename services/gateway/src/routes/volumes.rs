@@ -1,4 +1,4 @@
-//! Volumes, which the engine owns.
+//! Volumes, which `engine` owns.
 
 use gantry_api::engine::VolumeSpec;
 use gantry_api::engine::volumes::{self, Force, Inspect as _, Manage as _};
@@ -64,7 +64,7 @@ pub async fn remove(call: &Call, name: &str) -> Result<Response, Error> {
 pub async fn prune(call: &Call) -> Result<Response, Error> {
     let mut filters = call.filters(&["all", "label", "label!"])?;
     filters.flag("all")?;
-    // Named volumes are spared since API 1.42 only.
+    // Only since API 1.42 does a prune spare named volumes.
     if !call.version.at_least(42) && !filters.has("all") {
         filters.add("all", "true");
     }

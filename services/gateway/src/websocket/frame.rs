@@ -1,7 +1,7 @@
-//! Frames of a WebSocket (RFC 6455, 5): a client's are taken apart, ours put together.
+//! Frames of a WebSocket (RFC 6455, 5): decodes a client's, encodes the gateway's.
 //!
-//! What a client sends is a stream to us: where its messages begin and end, and whether they are text, does not matter. A
-//! frame's payload is handed out as it comes, so that nobody makes us keep a large one.
+//! The decoder treats the client's data as a stream: where messages begin and end, and whether they are text, does not matter. It hands
+//! out a frame's payload in the pieces that arrive, so that no client can make it keep a large one.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -16,43 +16,43 @@ const MASKED: u8 = 0x80;
 /// The longest payload of a control frame.
 const CONTROL_LIMIT: usize = 125;
 
-/// What a client said.
+/// What a client sent.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Said {
     /// Bytes for the process.
     Data(Bytes),
-    /// It wants to hear this again.
+    /// A ping, which is answered with these bytes.
     Ping(Bytes),
-    /// It is through, for a reason: a status, and words.
+    /// A close, with a status and a reason.
     Close(Bytes),
 }
 
-/// A client that does not keep to the protocol.
+/// A client breaks the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Violation;
 
-/// Takes a client's frames apart.
+/// Decodes a client's frames.
 #[derive(Debug, Default)]
 pub struct Decoder {
     input: BytesMut,
-    /// What is left of a data frame.
+    /// How many bytes of a data frame are still to come.
     left: u64,
     mask: [u8; 4],
-    /// How much of the frame was unmasked.
+    /// How many bytes of the frame are unmasked.
     at: usize,
 }
 
 impl Decoder {
-    /// Takes what the client sent.
+    /// Takes received bytes.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.input.extend_from_slice(bytes);
     }
 
-    /// The next thing that it said, once that is known.
+    /// The next thing that the client sent, once it is complete.
     ///
     /// # Errors
     ///
-    /// For what no client may send: nothing after it can be understood.
+    /// The client broke the protocol; nothing after that can be decoded.
     pub fn next(&mut self) -> Result<Option<Said>, Violation> {
         loop {
             if self.left > 0 {
@@ -85,11 +85,11 @@ impl Decoder {
         }
     }
 
-    /// The length of a frame's head, its kind, and the length of its payload, when all of the head is there.
+    /// The length of a frame's head, its kind, and the length of its payload, once the whole head is here.
     fn head(&self) -> Result<Option<(usize, u8, u64)>, Violation> {
         let [first, second, rest @ ..] = &self.input[..] else { return Ok(None) };
         let opcode = first & 0x0f;
-        // Nothing was agreed on that the reserved bits could mean.
+        // The reserved bits are for extensions, of which the gateway agrees to none.
         let known = matches!(opcode, CONTINUATION | TEXT | BINARY | CLOSE | PING | PONG) && first & 0x70 == 0;
         if !known || second & MASKED == 0 {
             return Err(Violation);
@@ -107,7 +107,7 @@ impl Decoder {
         Ok(length.filter(|_| self.input.len() >= head).map(|length| (head, opcode, length)))
     }
 
-    /// Goes behind a head.
+    /// Skips a head.
     fn begin(&mut self, head: usize) {
         let mask = self.mask.len();
         self.mask.copy_from_slice(&self.input[head - mask..head]);
@@ -125,7 +125,7 @@ impl Decoder {
     }
 }
 
-/// Bytes of the process.
+/// A frame with the process's bytes.
 pub fn data(bytes: &[u8]) -> Bytes {
     frame(BINARY, bytes)
 }
@@ -135,7 +135,7 @@ pub fn pong(payload: &[u8]) -> Bytes {
     frame(PONG, payload)
 }
 
-/// The end, with a status.
+/// A close, with a status.
 pub fn close(status: u16) -> Bytes {
     frame(CLOSE, &status.to_be_bytes())
 }

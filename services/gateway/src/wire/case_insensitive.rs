@@ -1,22 +1,22 @@
-//! Members of JSON objects by name without case, as Go's `encoding/json` finds the fields of a struct.
+//! Finds members of JSON objects whatever the case of their names, as Go's `encoding/json` does for the fields of a struct.
 //!
-//! Where a struct is read, a member belongs to the field of its name, or else to one whose name differs in the case of
-//! letters only. The keys of maps are data, and stay as they are.
+//! In a struct, a member belongs to the field of the same name, or else to a field whose name differs only in the case of letters. The
+//! keys of maps are data, and stay as they are.
 //!
-//! A struct with flattened fields does not tell serde how its fields are called. Such a one derives its reading with
-//! `remote = "Self"`, leaves the flattened fields out of it, and reads them from the same object ([`object`]).
+//! A struct with flattened fields does not tell serde the names of its fields. Such a struct derives its reading with `remote = "Self"`,
+//! leaves the flattened fields out, and reads them from the same object ([`object`]).
 
 use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{DeserializeOwned, Deserializer, Error as _, IntoDeserializer, Visitor};
 use serde::{Deserialize, forward_to_deserialize_any};
 use serde_json::{Error, Map, Value};
 
-/// Reads a value whose members are found without case.
+/// Reads a value, whatever the case of its members' names.
 pub fn read<T: DeserializeOwned>(value: &Value) -> Result<T, Error> {
     T::deserialize(CaseInsensitive(value))
 }
 
-/// Takes an object in, for a struct and for those that are flattened into it.
+/// Reads an object, for a struct and for the structs that are flattened into it.
 pub fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
     Map::deserialize(deserializer).map(Value::Object)
 }
@@ -98,7 +98,7 @@ impl<'de> Deserializer<'de> for CaseInsensitive<'_> {
     }
 }
 
-/// The member for a field: that of its very name, or the last one that resembles it.
+/// The member for a field: the one of exactly its name, or else the last whose name differs only in case.
 fn member<'a>(members: &'a Map<String, Value>, field: &str) -> Option<&'a Value> {
     let similar =
         || members.iter().rev().find(|(key, _)| key.eq_ignore_ascii_case(field)).map(|(_, value)| value);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gantry_proto::gantry::engine::v1 as engine;
+use gantry_api::engine;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -13,7 +13,7 @@ use super::network::{EndpointSettings, NetworkingConfig};
 use super::{Empty, is_default, words};
 use crate::moment;
 
-/// What a container is made from, independent of the host.
+/// A container's configuration, without what concerns the host.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct Config {
@@ -54,7 +54,7 @@ pub struct Config {
     pub shell: Option<Vec<String>>,
 }
 
-/// How a container is probed. Lengths of time are nanoseconds.
+/// A health probe. Durations are nanoseconds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct HealthConfig {
@@ -124,7 +124,7 @@ pub struct Summary {
     pub mounts: Vec<MountPoint>,
 }
 
-/// A state in words, with how long it has been so when it is written: `Up 3 minutes`.
+/// A state in words, with its age at the moment of writing: `Up 3 minutes`.
 #[derive(Debug, Clone)]
 pub struct Status(pub engine::State);
 
@@ -333,7 +333,7 @@ pub struct UpdateResponse {
     pub warnings: Option<Vec<String>>,
 }
 
-/// What `X-Docker-Container-Path-Stat` carries, base64 of this as JSON.
+/// The header `X-Docker-Container-Path-Stat`: base64 of this as JSON.
 #[derive(Debug, Serialize)]
 pub struct PathStat {
     pub name: String,

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use gantry_proto::gantry::engine::v1 as engine;
+use gantry_api::engine;
 use serde::Serialize;
-
-use crate::moment;
 
 /// One event, with the three older fields that Docker still sends for containers and images.
 #[derive(Debug, Serialize)]
@@ -39,7 +37,7 @@ pub struct Actor {
 impl From<engine::Event> for Message {
     fn from(event: engine::Event) -> Self {
         let attributes: BTreeMap<_, _> = event.attributes.into_iter().collect();
-        let (status, id, from) = match event.r#type.as_str() {
+        let (status, id, from) = match event.kind.as_str() {
             "container" => (
                 event.action.clone(),
                 event.actor_id.clone(),
@@ -52,11 +50,11 @@ impl From<engine::Event> for Message {
             status,
             id,
             from,
-            kind: event.r#type,
+            kind: event.kind,
             action: event.action,
             scope: "local",
-            time: moment::unix_seconds(event.time.as_ref()),
-            time_nano: moment::unix_nanos(event.time.as_ref()),
+            time: event.time.div_euclid(1_000_000_000),
+            time_nano: event.time,
             actor: Actor { id: event.actor_id, attributes },
         }
     }
@@ -69,11 +67,11 @@ mod tests {
     #[test]
     fn the_older_fields_follow_the_type() {
         let event = |kind: &str| engine::Event {
-            r#type: kind.into(),
+            kind: kind.into(),
             action: "start".into(),
             actor_id: "abc".into(),
             attributes: [("image".to_owned(), "busybox".to_owned())].into(),
-            time: Some(prost_types::Timestamp { seconds: 5, nanos: 7 }),
+            time: 5_000_000_007,
             probe: true,
         };
         let text = |kind| serde_json::to_string(&Message::from(event(kind))).expect("json");

@@ -1,4 +1,4 @@
-//! Further processes in containers.
+//! Execs: further processes in containers.
 
 use serde::{Deserialize, Serialize};
 
@@ -53,7 +53,7 @@ pub struct Inspect {
     pub can_remove: bool,
     #[serde(rename = "ContainerID")]
     pub container_id: String,
-    /// The bytes of the sequence, base64; empty for the usual one.
+    /// The detach keys' bytes, base64; empty for the default.
     #[serde(rename = "DetachKeys")]
     pub detach_keys: String,
     #[serde(rename = "Pid")]

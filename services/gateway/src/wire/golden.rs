@@ -1,12 +1,10 @@
-//! Our models against replies that dockerd 28 gave: the same keys at every level.
+//! Compares Gantry's models with replies of dockerd 28: they have the same keys at every level.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use gantry_proto::containerd::types;
-use gantry_proto::gantry::engine::v1 as engine;
-use gantry_proto::gantry::images::v1 as images;
-use gantry_proto::gantry::network::v1 as network;
+use gantry_api::engine;
+use gantry_api::network::{Endpoint, Ipam, Network, NetworkSpec, Subnet};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -57,7 +55,7 @@ fn keys(value: &Value) -> BTreeSet<String> {
     keys
 }
 
-/// Compares with dockerd's response; `ours` and `theirs` are the keys that only one side may have.
+/// Compares with dockerd's reply; `ours` and `theirs` are the keys that only one side may have.
 fn compare(golden: &str, response: &impl Serialize, ours: &[&str], theirs: &[&str]) {
     let golden: Value = serde_json::from_str(golden).expect("golden JSON");
     let (golden, response) = (keys(&golden), keys(&serde_json::to_value(response).expect("JSON")));
@@ -71,18 +69,14 @@ fn busy() -> engine::Container {
     engine::Container {
         id: "c".into(),
         name: "gw1".into(),
-        state: Some(engine::State { status: engine::Status::Running.into(), ..engine::State::default() }),
-        config: Some(engine::ContainerConfig { exposed_ports: vec!["80/tcp".into()], ..Default::default() }),
-        host_config: Some(engine::HostConfig {
+        state: engine::State { status: engine::Status::Running, ..engine::State::default() },
+        config: engine::ContainerConfig { exposed_ports: vec!["80/tcp".into()], ..Default::default() },
+        host: engine::HostConfig {
             network_mode: "bridge".into(),
             runtime: "runc".into(),
-            port_bindings: [(
-                "80/tcp".to_owned(),
-                engine::PortBindings { bindings: vec![engine::PortBinding::default()] },
-            )]
-            .into(),
+            port_bindings: [("80/tcp".to_owned(), vec![engine::PortBinding::default()])].into(),
             ..Default::default()
-        }),
+        },
         networks: [(
             "bridge".to_owned(),
             engine::EndpointSettings { gateway: "172.17.0.1".into(), ..Default::default() },
@@ -125,7 +119,7 @@ fn containers() {
 
 #[test]
 fn stats() {
-    let sample = engine::stats_response::Sample {
+    let sample = engine::Sample {
         cpu_per_cpu: vec![1],
         pids_current: 1,
         system_cpu: 1,
@@ -134,10 +128,10 @@ fn stats() {
         memory_max_usage: 1,
         memory_limit: 1,
         memory_stats: [("cache".to_owned(), 1)].into(),
-        interfaces: [("eth0".to_owned(), engine::stats_response::Interface::default())].into(),
+        interfaces: [("eth0".to_owned(), engine::Interface::default())].into(),
         ..Default::default()
     };
-    let stats = engine::StatsResponse {
+    let stats = engine::Stats {
         id: "c".into(),
         name: "n".into(),
         current: Some(sample.clone()),
@@ -148,17 +142,15 @@ fn stats() {
 
 #[test]
 fn networks() {
-    let config = network::IpamConfig {
-        subnet: "172.17.0.0/16".into(),
-        gateway: "172.17.0.1".into(),
-        ..Default::default()
-    };
-    let bridge = network::Network {
-        ipam: Some(network::Ipam { config: vec![config], ..Default::default() }),
-        endpoints: vec![network::Endpoint { netns: "c".into(), ..Default::default() }],
+    let subnet = Subnet { subnet: "172.17.0.0/16".into(), gateway: "172.17.0.1".into(), ..Subnet::default() };
+    let spec = NetworkSpec {
+        name: "bridge".into(),
+        ipam: Ipam { subnets: vec![subnet], ..Ipam::default() },
         options: [("o".to_owned(), "1".to_owned())].into(),
-        ..Default::default()
+        ..NetworkSpec::default()
     };
+    let endpoints = vec![Endpoint { netns: "c".into(), ..Endpoint::default() }];
+    let bridge = Network { endpoints, ..gantry_fakes::network(spec) };
     compare(
         include_str!("golden/network.json"),
         &networks::from_network(bridge, Containers::Shown),
@@ -173,14 +165,13 @@ fn volumes() {
     compare(include_str!("golden/volume.json"), &volume::from_engine(of, Usage::Hidden), &[], &[]);
 }
 
-/// Ours is the containerd image store, which also tells the descriptor.
+/// Gantry answers as dockerd with containerd's image store, which adds the descriptor.
 #[test]
 fn images() {
-    let of = images::Image {
+    let of = gantry_api::images::Image {
         names: vec!["docker.io/library/x:1".into()],
-        target: Some(types::Descriptor::default()),
         config_json: br#"{"created":"2024-01-01T00:00:00Z","rootfs":{"type":"layers","diff_ids":["sha256:a"]},"history":[{}]}"#.as_slice().into(),
-        ..images::Image::default()
+        ..gantry_fakes::image()
     };
     compare(
         include_str!("golden/image.json"),
@@ -196,14 +187,22 @@ fn images() {
 
 #[test]
 fn system() {
-    let info = engine::InfoResponse {
+    let info = engine::Info {
         runtimes: vec!["io.containerd.gantry.v2".into()],
         cgroup_version: "1".into(),
         cgroup_driver: "cgroupfs".into(),
         ..Default::default()
     };
-    let info = host::info(info, 0, &[], Path::new("/run/gantry"), None, ApiVersion::CURRENT);
-    // No TCP memory limit, no address pools of our own making, and one more place where the front socket is named.
+    let info = host::info(
+        info,
+        vec!["bridge".to_owned()],
+        0,
+        &[],
+        Path::new("/run/gantry"),
+        None,
+        ApiVersion::CURRENT,
+    );
+    // Gantry has no TCP memory limit and no address pools of its own, and names containerd's socket in one more place.
     compare(
         include_str!("golden/info.json"),
         &info,

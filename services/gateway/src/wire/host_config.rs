@@ -1,4 +1,4 @@
-//! What a container is given of its host: resources, mounts, ports, isolation.
+//! A container's host configuration: resources, mounts, ports, isolation.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::case_insensitive::{self, CaseInsensitive};
 use super::{is_default, words};
 
-/// `"80/tcp": [{"HostIp", "HostPort"}]`, or `null` when exposed and not published.
+/// `"80/tcp": [{"HostIp", "HostPort"}]`, or `null` for a port that is exposed but not published.
 pub type PortMap = BTreeMap<String, Option<Vec<PortBinding>>>;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

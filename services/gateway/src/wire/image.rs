@@ -44,7 +44,7 @@ impl Platform {
     }
 }
 
-/// The OCI image configuration, as far as it is shown.
+/// The parts of the OCI image configuration that Docker shows.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct ImageDocument {
@@ -63,7 +63,7 @@ pub struct ImageDocument {
 }
 
 impl ImageDocument {
-    /// Reads the configuration blob; what cannot be read shows as empty.
+    /// Reads the configuration blob; an unreadable one counts as empty.
     pub fn parse(json: &[u8]) -> Self {
         super::read(json).unwrap_or_default()
     }
@@ -122,7 +122,7 @@ pub struct Summary {
     pub repo_tags: Vec<String>,
     pub shared_size: i64,
     pub size: i64,
-    /// Until API 1.43.
+    /// Only until API 1.43.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub virtual_size: Option<i64>,
 }
@@ -198,7 +198,7 @@ pub struct Inspect {
     pub manifests: Vec<ManifestSummary>,
 }
 
-/// The configuration as inspection shows it. Until API 1.49 it also had a container's fields.
+/// The configuration in an inspection. Until API 1.49 it also has a container's fields.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum InspectConfig {

@@ -12,7 +12,7 @@ pub struct NetworkingConfig {
     pub endpoints_config: BTreeMap<String, Option<EndpointSettings>>,
 }
 
-/// A container's place in a network: what was asked for and what it got.
+/// A container's endpoint: what the client asked for, and what it got.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct EndpointSettings {
@@ -168,7 +168,7 @@ pub struct PruneResponse {
     pub networks_deleted: Option<Vec<String>>,
 }
 
-/// A base and the size of the networks cut from it.
+/// An address pool: its range, and the size of the subnets that are taken from it.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct AddressPool {

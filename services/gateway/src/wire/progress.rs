@@ -1,9 +1,9 @@
-//! Progress streams: one JSON object a line, ended by `\r\n`.
+//! Progress streams: one JSON object a line, each with `\r\n` at its end.
 
 use bytes::Bytes;
 use serde::Serialize;
 
-/// One line of a progress stream. What is not set is left out.
+/// One line of a progress stream. Unset members are omitted.
 #[derive(Debug, Default, Serialize)]
 pub struct Line {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -24,7 +24,7 @@ pub struct Line {
     pub aux: Option<PushResult>,
 }
 
-/// How far something is, in bytes.
+/// How far an action has come, in bytes.
 #[derive(Debug, Default, Serialize)]
 pub struct Detail {
     #[serde(skip_serializing_if = "super::is_default")]
@@ -50,12 +50,12 @@ pub struct PushResult {
 }
 
 impl Line {
-    /// A status of the whole.
+    /// A status of the whole action.
     pub fn status(text: impl Into<String>) -> Self {
         Self { status: Some(text.into()), ..Self::default() }
     }
 
-    /// A status of one part, without figures.
+    /// A status of one part, without numbers.
     pub fn part(id: impl Into<String>, text: impl Into<String>) -> Self {
         Self {
             status: Some(text.into()),
@@ -65,7 +65,7 @@ impl Line {
         }
     }
 
-    /// A status of one part, with figures.
+    /// A status of one part, with numbers.
     pub fn measured(id: impl Into<String>, text: impl Into<String>, current: i64, total: i64) -> Self {
         Self {
             progress: Some(bar(current, total)),
@@ -74,7 +74,7 @@ impl Line {
         }
     }
 
-    /// Text as a build or load prints it.
+    /// Output of a build or load.
     pub fn stream(text: impl Into<String>) -> Self {
         Self { stream: Some(text.into()), ..Self::default() }
     }
@@ -102,7 +102,7 @@ impl Line {
     }
 }
 
-/// The bar that old clients print as it is: `[====>    ]  1.2MB/3MB`.
+/// The bar, which old clients print as it is: `[====>    ]  1.2MB/3MB`.
 fn bar(current: i64, total: i64) -> String {
     if total <= 0 || current > total {
         return format!("{:>8}", size(current));
@@ -115,7 +115,7 @@ fn bar(current: i64, total: i64) -> String {
     format!("[{text:<50}] {:>8}/{}", size(current), size(total))
 }
 
-/// A size with four digits: `1.234MB`.
+/// A size with four digits, like `1.234MB`.
 pub fn size(bytes: i64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "shown with four digits")]
     let mut value = bytes as f64;

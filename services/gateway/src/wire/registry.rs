@@ -1,4 +1,4 @@
-//! Credentials, and what a registry says of an image.
+//! Credentials, and a registry's description of an image.
 
 use base64::Engine;
 use base64::alphabet;
@@ -30,14 +30,14 @@ impl std::fmt::Debug for AuthConfig {
 }
 
 impl AuthConfig {
-    /// Reads `X-Registry-Auth`: base64 of this as JSON, URL-safe. What cannot be read counts as nothing.
+    /// Reads `X-Registry-Auth`: URL-safe base64 of this as JSON. Unreadable credentials count as none.
     pub fn from_header(value: Option<&[u8]>) -> Self {
         let Some(value) = value.filter(|value| !value.is_empty()) else { return Self::default() };
         let Some(json) = decode(value) else { return Self::default() };
         super::read::<Self>(&json).unwrap_or_default().completed()
     }
 
-    /// Takes name and password out of the `auth` field when they were only sent there.
+    /// Takes name and password from the `auth` field if the client sent them only there.
     pub fn completed(mut self) -> Self {
         if self.username.is_empty() && self.password.is_empty() && !self.auth.is_empty() {
             let pair = decode(self.auth.as_bytes()).and_then(|pair| String::from_utf8(pair).ok());
@@ -50,7 +50,7 @@ impl AuthConfig {
     }
 }
 
-/// Both alphabets, padded or not: clients differ.
+/// Decodes both alphabets, padded or not, because clients differ.
 fn decode(text: &[u8]) -> Option<Vec<u8>> {
     let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let url_safe = GeneralPurpose::new(&alphabet::URL_SAFE, config);

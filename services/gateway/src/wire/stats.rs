@@ -1,9 +1,9 @@
-//! Samples of what a container uses.
+//! Samples of a container's usage.
 
 use std::collections::BTreeMap;
 
-use gantry_proto::gantry::engine::v1::StatsResponse;
-use gantry_proto::gantry::engine::v1::stats_response::{Blkio, Sample};
+use gantry_api::engine::{self, Blkio, Sample};
+use gantry_api::time;
 use serde::Serialize;
 
 use super::is_default;
@@ -109,15 +109,15 @@ pub struct Interface {
     pub tx_dropped: u64,
 }
 
-impl From<StatsResponse> for Stats {
-    fn from(stats: StatsResponse) -> Self {
+impl From<engine::Stats> for Stats {
+    fn from(stats: engine::Stats) -> Self {
         let current = stats.current.unwrap_or_default();
         let previous = stats.previous.unwrap_or_default();
         Self {
             name: format!("/{}", stats.name.trim_start_matches('/')),
             id: stats.id,
-            read: moment::rfc3339_nano(current.read_at.as_ref()),
-            preread: moment::rfc3339_nano(previous.read_at.as_ref()),
+            read: moment::rfc3339_nano(time::timestamp(current.read_at).as_ref()),
+            preread: moment::rfc3339_nano(time::timestamp(previous.read_at).as_ref()),
             pids_stats: Pids { current: current.pids_current, limit: current.pids_limit },
             blkio_stats: blkio(&current),
             num_procs: 0,
@@ -170,7 +170,7 @@ fn cpu(sample: &Sample) -> Cpu {
     }
 }
 
-/// What there is nothing of is an empty list in version 1 of cgroups, which alone tells of each CPU, and none in version 2.
+/// A list that Docker writes as `[]` on cgroup v1, which alone has figures for each CPU, and as `null` on cgroup v2.
 fn blkio(sample: &Sample) -> BlkioStats {
     let entries = |of: &[Blkio]| {
         let entry =
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_stopped_container_has_zero_times() {
-        let stats = Stats::from(StatsResponse {
+        let stats = Stats::from(engine::Stats {
             id: "abc".into(),
             name: "web".into(),
             current: None,

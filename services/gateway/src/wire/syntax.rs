@@ -1,26 +1,26 @@
-//! Where a JSON text is none, in the words of Go's `encoding/json`, which Docker's clients read.
+//! Finds the syntax error of a JSON text, and describes it in the words of Go's `encoding/json`, as dockerd does.
 //!
-//! The text is only looked at: its first value is found, and what that says is read elsewhere.
+//! It only finds the text's first value; other code reads the value.
 
 use std::fmt;
 
-/// Values within values (Go's limit).
+/// How deeply values may be nested (Go's limit).
 const MAX_DEPTH: usize = 10_000;
 
-/// Why there is no value.
+/// Why a text has no value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SyntaxError {
-    /// There is nothing but white space.
+    /// It is empty, or white space only.
     Empty,
     /// The text ends within the value.
     UnexpectedEnd,
-    /// A byte that cannot be where it is.
+    /// It has a byte that cannot be there.
     Invalid(u8, Place),
-    /// Values within values without end.
+    /// Its values are nested too deeply.
     TooDeep,
 }
 
-/// Where a byte is, and what was expected there.
+/// Where a wrong byte is, and what was expected there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     Value,
@@ -92,7 +92,7 @@ impl fmt::Display for Quoted {
     }
 }
 
-/// The first value of a text, without what is around it, and what follows.
+/// The first value of a text, without white space, and what follows it.
 pub fn first_value(text: &[u8]) -> Result<(&[u8], &[u8]), SyntaxError> {
     let mut scanner = Scanner { text, at: 0 };
     let begin = match scanner.next_token() {
@@ -104,7 +104,7 @@ pub fn first_value(text: &[u8]) -> Result<(&[u8], &[u8]), SyntaxError> {
     Ok((&value[begin..], rest))
 }
 
-/// What a value is in.
+/// What contains a value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Container {
     Object,
@@ -121,7 +121,7 @@ impl Scanner<'_> {
         self.text.get(self.at).copied()
     }
 
-    /// The next byte that is no white space, which is not taken.
+    /// The next byte that is no white space, without consuming it.
     fn next_token(&mut self) -> Option<u8> {
         while matches!(self.peek(), Some(b' ' | b'\t' | b'\r' | b'\n')) {
             self.at += 1;
@@ -143,7 +143,7 @@ impl Scanner<'_> {
     fn value(&mut self) -> Result<(), SyntaxError> {
         let mut within = Vec::new();
         loop {
-            // A value begins here.
+            // Here begins a value.
             let opened = match self.take_token()? {
                 b'{' => Some(Container::Object),
                 b'[' => Some(Container::Array),
@@ -170,7 +170,7 @@ impl Scanner<'_> {
                     (Container::Array, _) => continue,
                 }
             }
-            // One has ended, or a container is closed at once.
+            // A value has ended, or an array or object is closed at once.
             loop {
                 let Some(container) = within.last() else { return Ok(()) };
                 match (container, self.take_token()?) {
@@ -203,7 +203,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// What follows a quotation mark, to the next one.
+    /// The rest of a string, after its first quotation mark.
     fn string(&mut self) -> Result<(), SyntaxError> {
         loop {
             match self.take()? {
@@ -241,7 +241,7 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    /// What follows a minus sign.
+    /// The rest of a number, after a minus sign.
     fn negative(&mut self) -> Result<(), SyntaxError> {
         match self.take()? {
             b'0' => self.fraction(),
@@ -256,7 +256,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// What follows the first digit of a number that may have more.
+    /// The rest of a number, after its first digit.
     fn digits(&mut self) -> Result<(), SyntaxError> {
         self.skip_digits();
         self.fraction()
@@ -340,7 +340,7 @@ mod tests {
     }
 
     proptest! {
-        /// What is found is what the JSON library finds.
+        /// Finds the same value as the JSON library.
         #[test]
         fn both_agree_on_what_is_json(text in "[\\[\\]{},:\"\\\\a0-2.eE+ntrufls -]{0,24}") {
             let is_json = |text: &[u8]| serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok();

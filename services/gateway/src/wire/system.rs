@@ -64,7 +64,7 @@ pub struct Info {
     pub pids_limit: bool,
     #[serde(rename = "IPv4Forwarding")]
     pub ipv4_forwarding: bool,
-    /// Until API 1.49.
+    /// Only until API 1.49.
     #[serde(rename = "BridgeNfIptables", skip_serializing_if = "Option::is_none")]
     pub bridge_nf_iptables: Option<bool>,
     #[serde(rename = "BridgeNfIp6tables", skip_serializing_if = "Option::is_none")]
@@ -129,9 +129,9 @@ pub struct Info {
 #[serde(rename_all = "PascalCase")]
 pub struct Plugins {
     pub volume: Vec<String>,
-    pub network: Vec<&'static str>,
+    pub network: Vec<String>,
     pub authorization: Option<Vec<String>>,
-    pub log: Vec<&'static str>,
+    pub log: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -173,7 +173,7 @@ pub struct Swarm {
 pub struct Commit {
     #[serde(rename = "ID")]
     pub id: String,
-    /// Until API 1.48.
+    /// Only until API 1.48.
     #[serde(rename = "Expected", skip_serializing_if = "Option::is_none")]
     pub expected: Option<String>,
 }

@@ -12,7 +12,7 @@ pub struct CreateRequest {
     pub driver_opts: BTreeMap<String, String>,
     pub labels: BTreeMap<String, String>,
     pub name: String,
-    /// A swarm's volume; never accepted.
+    /// A swarm's volume, which Gantry always refuses.
     pub cluster_volume_spec: Option<serde::de::IgnoredAny>,
 }
 

@@ -1,4 +1,6 @@
-//! The gateway through its real socket, with a small engine behind it that behaves.
+//! The gateway through its real socket, with an engine behind it that behaves.
+
+#![allow(clippy::disallowed_methods, reason = "the work of a test ends with it")]
 
 mod engine;
 mod http;
@@ -6,11 +8,15 @@ mod http;
 use std::path::Path;
 use std::time::Duration;
 
+use gantry_api::engine::containers::{Inspect as _, Manage as _, Sizes};
+use gantry_api::tasks::{Cause, Stage, StartFailure};
+use gantry_fakes::Program;
 use gantry_gateway::App;
 use gantry_http::Listener;
+use tokio::io::AsyncWriteExt as _;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, read_to_end};
 use crate::http::{Client, request};
 
 /// A gateway in a temporary directory, with or without an engine.
@@ -72,6 +78,25 @@ async fn ping_needs_nobody() {
     client.send(&request("HEAD", "/v1.41/_ping", None)).await;
     let head = client.head().await;
     assert_eq!((head.status, head.header("content-length")), (200, Some("0")));
+}
+
+#[tokio::test]
+async fn the_disk_usage_leaves_out_volumes_whose_content_is_elsewhere() {
+    use gantry_api::engine::VolumeSpec;
+    use gantry_api::engine::volumes::Manage;
+
+    let gateway = Gateway::start();
+    let volumes = gantry_fakes::Volumes::default();
+    let _engine = gantry_fakes::routes(&gateway.run().join("engine.sock"), volumes.routes());
+    let named = |name: &str| VolumeSpec { name: name.to_owned(), ..VolumeSpec::default() };
+    let driver_opts = [("type".to_owned(), "nfs".to_owned())].into();
+    let of_a_plugin = VolumeSpec { driver: "plugin".to_owned(), ..named("of-a-plugin") };
+    for spec in [named("here"), VolumeSpec { driver_opts, ..named("on-a-server") }, of_a_plugin] {
+        volumes.create_volume(spec).await.expect("made");
+    }
+    let usage = gateway.ask("GET", "/system/df?type=volume", None).await.json();
+    let told: Vec<_> = usage["Volumes"].as_array().expect("a list").iter().map(|one| &one["Name"]).collect();
+    assert_eq!(told, ["here"]);
 }
 
 #[tokio::test]
@@ -228,7 +253,11 @@ async fn a_connection_serves_many_requests() {
 #[tokio::test]
 async fn a_hundred_containers_are_listed() {
     let gateway = Gateway::start();
-    let _engine = Engine::start(gateway.run());
+    let engine = Engine::start(gateway.run()).await;
+    // The newest comes first.
+    for number in (0..98).rev() {
+        engine.make(&format!("c{number}")).await;
+    }
     let reply = gateway.ask("GET", "/v1.41/containers/json?all=1", None).await;
     let rows = reply.json();
     assert_eq!((reply.status, rows.as_array().map(Vec::len)), (200, Some(100)));
@@ -239,47 +268,47 @@ async fn a_hundred_containers_are_listed() {
 #[tokio::test]
 async fn a_list_is_kept_until_the_engine_has_a_newer_one() {
     let gateway = Gateway::start();
-    let engine = Engine::start(gateway.run());
-    let first_image = async |path: &str| gateway.ask("GET", path, None).await.json()[0]["Image"].clone();
+    let engine = Engine::start(gateway.run()).await;
+    let first = async |path: &str| gateway.ask("GET", path, None).await.json()[0]["Names"][0].clone();
     for _ in 0..3 {
-        assert_eq!(first_image("/containers/json").await, "image:0");
-        assert_eq!(first_image("/v1.41/containers/json").await, "image:0");
-        assert_eq!(first_image("/containers/json?all=1").await, "image:0");
+        assert_eq!(first("/containers/json").await, "/running");
+        assert_eq!(first("/v1.41/containers/json").await, "/running");
+        assert_eq!(first("/containers/json?all=1").await, "/running");
     }
     assert_eq!(engine.listed(), 3, "once for each, and each version that reads it");
-    engine.change();
+    engine.rename_container("running", "one").await.expect("renamed");
     for _ in 0..2 {
-        assert_eq!(first_image("/containers/json").await, "image:1");
+        assert_eq!(first("/containers/json").await, "/one");
     }
     assert_eq!(engine.listed(), 4);
     for _ in 0..2 {
-        assert_eq!(first_image("/containers/json?size=1").await, "image:1");
+        assert_eq!(first("/containers/json?size=1").await, "/one");
     }
     assert_eq!(engine.listed(), 6, "sizes are told anew each time");
     // More than are kept.
     for limit in 1..=40 {
         let path = format!("/containers/json?limit={limit}");
-        assert_eq!(first_image(&path).await, "image:1");
+        assert_eq!(first(&path).await, "/one");
     }
-    engine.change();
-    assert_eq!(first_image("/containers/json").await, "image:2");
+    engine.rename_container("one", "two").await.expect("renamed");
+    assert_eq!(first("/containers/json").await, "/two");
     // What an engine said is not sent when it is away, nor when there is another.
     engine.kill();
     assert_eq!(gateway.ask("GET", "/containers/json", None).await.status, 503);
-    let _engine = Engine::start(gateway.run());
-    assert_eq!(first_image("/containers/json").await, "image:0");
+    let _engine = Engine::start(gateway.run()).await;
+    assert_eq!(first("/containers/json").await, "/running");
 }
 
 #[tokio::test]
 async fn the_engines_answers_become_statuses() {
     let gateway = Gateway::start();
-    let _engine = Engine::start(gateway.run());
+    let _engine = Engine::start(gateway.run()).await;
     let rows = [
+        ("POST", "/containers/created/kill", 409),
         ("POST", "/containers/created/start", 204),
         ("POST", "/containers/running/start", 304),
         ("POST", "/containers/unknown/start", 404),
         ("POST", "/containers/running/kill?signal=FOO", 400),
-        ("POST", "/containers/created/kill", 409),
         ("DELETE", "/containers/running", 409),
         ("DELETE", "/containers/running?force=1", 204),
     ];
@@ -294,35 +323,36 @@ async fn the_engines_answers_become_statuses() {
 #[tokio::test]
 async fn creation_passes_everything_on() {
     let gateway = Gateway::start();
-    let engine = Engine::start(gateway.run());
-    let body = r#"{"Image":"busybox","Cmd":["sh"],"Entrypoint":[""],"Tty":true,"HostConfig":{"Binds":["/a:/b"],"Memory":4096},
+    let engine = Engine::start(gateway.run()).await;
+    engine.network("net");
+    let body = r#"{"Image":"busybox","Cmd":["sh"],"Entrypoint":[""],"Tty":true,"HostConfig":{"Binds":["/a:/b"],"Memory":6291456},
         "NetworkingConfig":{"EndpointsConfig":{"net":{"Aliases":["x"]}}}}"#;
     let reply =
         gateway.ask("POST", "/v1.43/containers/create?name=web&platform=linux/amd64", Some(body)).await;
     assert_eq!(reply.status, 201);
-    assert_eq!(reply.json(), serde_json::json!({"Id": "abc", "Warnings": []}));
-    let created = engine.created();
-    let (config, host) = (created.config.expect("config"), created.host_config.expect("host config"));
+    let id = engine.container("web", Sizes::Untold).await.expect("made").id;
+    assert_eq!(reply.json(), serde_json::json!({"Id": id, "Warnings": []}));
+    let created = engine.spec("web");
     assert_eq!(
         (created.name.as_str(), created.platform.as_str(), created.api_version.as_str()),
         ("web", "linux/amd64", "1.43")
     );
-    assert_eq!(config.entrypoint.expect("entrypoint").values, [""]);
-    assert_eq!(host.network_mode, "default");
-    assert_eq!(host.resources.expect("resources").memory, 4096);
+    assert_eq!(created.config.entrypoint.expect("entrypoint"), [""]);
+    assert_eq!(created.host.network_mode, "default");
+    assert_eq!(created.host.resources.expect("resources").memory, 6 << 20);
     assert_eq!(created.networks["net"].aliases, ["x"]);
-    assert_eq!(host.masked_paths, None);
+    assert_eq!((created.host.masked_paths, created.host.binds), (None, vec!["/a:/b".to_owned()]));
 }
 
 #[tokio::test]
 async fn a_wait_answers_its_head_at_once() {
     let gateway = Gateway::start();
-    let engine = Engine::start(gateway.run());
+    let engine = Engine::start(gateway.run()).await;
     let mut client = gateway.client().await;
     client.send(&request("POST", "/containers/running/wait?condition=next-exit", None)).await;
     let head = client.head().await;
     assert_eq!((head.status, head.header("content-type")), (200, Some("application/json")));
-    engine.exit(7);
+    engine.end("running", 7);
     let reply = client.body_of(head).await;
     assert_eq!(reply.json(), serde_json::json!({"StatusCode": 7}));
 
@@ -332,21 +362,20 @@ async fn a_wait_answers_its_head_at_once() {
 #[tokio::test]
 async fn a_wait_outlives_its_engine() {
     let gateway = Gateway::start();
-    let engine = Engine::start(gateway.run());
+    let engine = Engine::start(gateway.run()).await;
     let mut client = gateway.client().await;
     client.send(&request("POST", "/containers/running/wait", None)).await;
     let head = client.head().await;
-    engine.kill();
-    let engine = Engine::start(gateway.run());
-    engine.waited().await;
-    engine.exit(3);
+    let engine = engine.again(gateway.run());
+    engine.until("a wait is registered", |engine| engine.waiting() > 0).await;
+    engine.end("running", 3);
     assert_eq!(client.body_of(head).await.json(), serde_json::json!({"StatusCode": 3}));
 }
 
 #[tokio::test]
 async fn a_client_that_leaves_ends_its_work() {
     let gateway = Gateway::start();
-    let engine = Engine::start(gateway.run());
+    let engine = Engine::start(gateway.run()).await;
     let mut client = gateway.client().await;
     client.send(&request("POST", "/containers/running/wait", None)).await;
     client.head().await;
@@ -358,7 +387,7 @@ async fn a_client_that_leaves_ends_its_work() {
 #[tokio::test]
 async fn attach_answers_before_the_container_starts() {
     let gateway = Gateway::start();
-    let engine = Engine::start(gateway.run());
+    let engine = Engine::start(gateway.run()).await;
     let mut client = gateway.client().await;
     client.send(b"POST /v1.51/containers/created/attach?stream=1&stdin=1&stdout=1&stderr=1 HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Type: text/plain\r\n\r\n").await;
     let head = client.head().await;
@@ -366,26 +395,28 @@ async fn attach_answers_before_the_container_starts() {
     assert_eq!(head.header("content-type"), Some("application/vnd.docker.multiplexed-stream"));
     assert_eq!(head.header("upgrade"), Some("tcp"));
 
-    let mut shim = engine.shim().await;
-    assert!(shim.wanted.stdin && shim.wanted.stdout && shim.wanted.stdin_once);
-    client.send(b"typed").await;
-    client.close_input().await;
-    assert_eq!(shim.read_to_end().await, "typed");
-    shim.write(b"\x01\0\0\0\0\0\0\x03out").await;
-    drop(shim);
+    let start = async { gateway.ask("POST", "/containers/created/start", None).await.status };
+    let attached = async {
+        let mut attached = engine.attached().await;
+        assert!(attached.streams.stdin && attached.streams.stdout && attached.streams.stdin_once);
+        client.send(b"typed").await;
+        client.close_input().await;
+        assert_eq!(read_to_end(&mut attached.stream).await, "typed");
+        attached.stream.write_all(b"\x01\0\0\0\0\0\0\x03out").await.expect("sent");
+    };
+    let (started, ()) = tokio::join!(start, attached);
+    assert_eq!(started, 204, "the engine was told that the client is connected");
     assert_eq!(client.rest().await, b"\x01\0\0\0\0\0\0\x03out");
-    engine.until("the engine was told", |engine| engine.connected()).await;
+    assert!(!engine.is_awaited("created"));
 }
 
 #[tokio::test]
 async fn old_clients_get_their_raw_stream_with_200() {
     let gateway = Gateway::start();
-    let engine = Engine::start(gateway.run());
+    let engine = Engine::start(gateway.run()).await;
     let mut client = gateway.client().await;
-    client.send(b"POST /v1.41/containers/created/attach?stream=1&stdout=1 HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n").await;
-    let mut shim = engine.shim().await;
-    shim.write(b"raw output").await;
-    drop(shim);
+    client.send(b"POST /v1.41/containers/running/attach?stream=1&stdout=1 HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n").await;
+    engine.attached().await.stream.write_all(b"raw output").await.expect("sent");
     let all = String::from_utf8(client.rest().await).expect("text");
     assert_eq!(all, "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\nraw output");
 }
@@ -393,7 +424,7 @@ async fn old_clients_get_their_raw_stream_with_200() {
 #[tokio::test]
 async fn a_refused_attach_is_plain_text() {
     let gateway = Gateway::start();
-    let _engine = Engine::start(gateway.run());
+    let _engine = Engine::start(gateway.run()).await;
     let mut client = gateway.client().await;
     client.send(b"POST /containers/unknown/attach?stream=1 HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n").await;
     let reply = client.reply().await;
@@ -401,62 +432,71 @@ async fn a_refused_attach_is_plain_text() {
         (reply.status, reply.header("content-type")),
         (404, Some("application/vnd.docker.raw-stream"))
     );
-    assert_eq!(reply.text(), "No such container: unknown\r\n");
+    assert_eq!(reply.text(), "unknown: no such container\r\n");
 }
 
 #[tokio::test]
 async fn an_exec_ends_when_its_exit_code_is_known() {
     let gateway = Gateway::start();
-    let engine = Engine::start(gateway.run());
+    let engine = Engine::start(gateway.run()).await;
+    let id = engine.note("true").await;
     let mut client = gateway.client().await;
-    client.send(&http::upgrade("/exec/e1/start", r#"{"Detach":false,"Tty":false}"#)).await;
+    client.send(&http::upgrade(&format!("/exec/{id}/start"), r#"{"Detach":false,"Tty":false}"#)).await;
     assert_eq!(client.head().await.status, 101);
-    let mut shim = engine.shim().await;
-    assert_eq!(shim.wanted.exec_id, "e1");
-    shim.write(b"\x01\0\0\0\0\0\0\x02hi").await;
-    drop(shim);
+    let mut attached = engine.attached().await;
+    assert_eq!(attached.exec.as_deref(), Some(id.as_str()));
+    attached.stream.write_all(b"\x01\0\0\0\0\0\0\x02hi").await.expect("sent");
+    drop(attached);
     let reading = tokio::spawn(async move { client.rest().await });
+    engine.until("it runs", |engine| engine.runs(&id)).await;
     tokio::time::sleep(Duration::from_millis(30)).await;
     assert!(!reading.is_finished(), "the exit code is not known yet");
-    engine.end_exec(5);
+    engine.end_exec(&id, 5);
     assert_eq!(reading.await.expect("joined"), b"\x01\0\0\0\0\0\0\x02hi");
-    let reply = gateway.ask("GET", "/exec/e1/json", None).await;
+    let reply = gateway.ask("GET", &format!("/exec/{id}/json"), None).await;
     assert_eq!((&reply.json()["ExitCode"], &reply.json()["Running"]), (&5.into(), &false.into()));
 }
 
 #[tokio::test]
 async fn an_exec_that_cannot_start_says_why() {
     let gateway = Gateway::start();
-    let engine = Engine::start(gateway.run());
+    let engine = Engine::start(gateway.run()).await;
+    let missing = StartFailure { cause: Cause::NotFound, errno: 2, stage: Stage::Execute };
+    engine.install("bad", Program::Fails(missing));
+    let id = engine.note("bad").await;
     let mut client = gateway.client().await;
-    client.send(&http::upgrade("/exec/bad/start", r#"{"Detach":false,"Tty":false}"#)).await;
+    client.send(&http::upgrade(&format!("/exec/{id}/start"), r#"{"Detach":false,"Tty":false}"#)).await;
     assert_eq!(client.head().await.status, 101);
-    drop(engine.shim().await);
+    drop(engine.attached().await);
     let rest = client.rest().await;
     assert_eq!(
         (&rest[..4], &rest[8..]),
-        (&b"\x01\0\0\0"[..], &b"executable file not found in $PATH\r\n"[..])
+        (&b"\x01\0\0\0"[..], &b"bad: executable file not found in $PATH\r\n"[..])
     );
 
     assert_eq!(gateway.ask("POST", "/exec/unknown/start", Some("{}")).await.status, 404);
-    assert_eq!(gateway.ask("POST", "/exec/e1/start", Some(r#"{"Detach":true}"#)).await.status, 200);
+    let path = format!("/exec/{}/start", engine.note("true").await);
+    assert_eq!(gateway.ask("POST", &path, Some(r#"{"Detach":true}"#)).await.status, 200);
 }
 
 #[tokio::test]
 async fn events_are_lines() {
     let gateway = Gateway::start();
-    let _engine = Engine::start(gateway.run());
-    let reply = gateway.ask("GET", "/events?until=1", None).await;
+    let _engine = Engine::start(gateway.run()).await;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    let path = format!("/events?until={}.{:09}", now.as_secs(), now.subsec_nanos());
+    let reply = gateway.ask("GET", &path, None).await;
     let lines: Vec<serde_json::Value> =
         reply.text().lines().map(|line| serde_json::from_str(line).expect("one object a line")).collect();
-    assert_eq!(lines.len(), 2);
-    assert_eq!(lines[1]["Action"], "die");
+    let actions: Vec<_> = lines.iter().map(|line| line["Action"].as_str().expect("an action")).collect();
+    assert_eq!(actions, ["create", "create", "start"]);
 }
 
 #[tokio::test]
 async fn logs_are_spliced() {
     let gateway = Gateway::start();
-    let _engine = Engine::start(gateway.run());
+    let engine = Engine::start(gateway.run()).await;
+    engine.print("running", "log");
     let reply = gateway.ask("GET", "/containers/running/logs?stdout=1", None).await;
     assert_eq!(
         (reply.status, reply.header("content-type")),
@@ -471,15 +511,16 @@ async fn logs_are_spliced() {
 #[tokio::test]
 async fn a_followed_log_goes_on_with_the_next_engine() {
     let gateway = Gateway::start();
-    let engine = Engine::start(gateway.run());
+    let engine = Engine::start(gateway.run()).await;
+    engine.print("running", "log");
     let mut client = gateway.client().await;
-    client.send(&request("GET", "/containers/followed/logs?stdout=1&follow=1", None)).await;
+    client.send(&request("GET", "/containers/running/logs?stdout=1&follow=1", None)).await;
     let head = client.head().await;
     client.until(b"log\n").await;
-    engine.kill();
-    let engine = Engine::start(gateway.run());
-    engine.until("the log is followed again", |engine| engine.following() > 0).await;
-    engine.exit(0);
+    let engine = engine.again(gateway.run());
+    engine.until("the log is followed again", |engine| engine.telling() > 0).await;
+    engine.print("running", "more");
+    engine.end("running", 0);
     let body = client.body_of(head).await.body;
     assert_eq!(body, b"\x01\0\0\0\0\0\0\x04log\n\x01\0\0\0\0\0\0\x05more\n");
 }
@@ -487,7 +528,7 @@ async fn a_followed_log_goes_on_with_the_next_engine() {
 #[tokio::test]
 async fn a_log_whose_engine_says_nothing_of_its_end_has_none() {
     let gateway = Gateway::start();
-    let _engine = Engine::start(gateway.run());
+    let _engine = Engine::dying(gateway.run()).await;
     let mut client = gateway.client().await;
     client.send(&request("GET", "/containers/running/logs?stdout=1&tail=1", None)).await;
     assert_eq!(client.head().await.status, 200);
@@ -498,73 +539,73 @@ async fn a_log_whose_engine_says_nothing_of_its_end_has_none() {
 #[tokio::test]
 async fn a_followed_log_that_cannot_go_on_has_no_end() {
     let gateway = Gateway::start();
-    let engine = Engine::start(gateway.run());
+    let engine = Engine::start(gateway.run()).await;
+    engine.print("running", "log");
     let mut client = gateway.client().await;
-    client.send(&request("GET", "/containers/followed/logs?stdout=1&follow=1&tail=1", None)).await;
+    client.send(&request("GET", "/containers/running/logs?stdout=1&follow=1&tail=1", None)).await;
     client.head().await;
     client.until(b"log\n").await;
     engine.kill();
-    let _engine = Engine::start(gateway.run());
+    let _engine = Engine::start(gateway.run()).await;
     assert!(!client.rest().await.ends_with(b"0\r\n\r\n"), "no last chunk");
 }
 
 #[tokio::test]
 async fn archives_go_in_and_out() {
     let gateway = Gateway::start();
-    let _engine = Engine::start(gateway.run());
-    let mut client = gateway.client().await;
-    client
-        .send(b"PUT /containers/running/archive?path=/ HTTP/1.1\r\nHost: d\r\nContent-Length: 4\r\n\r\nfull")
-        .await;
-    assert_eq!(client.reply().await.status, 200);
-    let mut client = gateway.client().await;
-    client
-        .send(b"PUT /containers/running/archive?path=/ HTTP/1.1\r\nHost: d\r\nContent-Length: 3\r\n\r\nbad")
-        .await;
-    let reply = client.reply().await;
-    assert_eq!((reply.status, reply.message().as_str()), (400, "not a tar: bad"));
-    let reply = gateway.ask("GET", "/containers/running/archive?path=/etc/hosts", None).await;
+    let _engine = Engine::start(gateway.run()).await;
+    for (archive, status) in [(&[0; 1024][..], 200), (b"bad", 400)] {
+        let mut client = gateway.client().await;
+        let head = format!(
+            "PUT /containers/running/archive?path=/ HTTP/1.1\r\nHost: d\r\nContent-Length: {}\r\n\r\n",
+            archive.len()
+        );
+        client.send(&[head.as_bytes(), archive].concat()).await;
+        let reply = client.reply().await;
+        assert_eq!(reply.status, status, "{}", String::from_utf8_lossy(&reply.body));
+    }
+    let reply = gateway.ask("GET", "/containers/running/archive?path=/etc/passwd", None).await;
     assert_eq!(
-        (reply.status, reply.header("content-type"), &reply.body[..3], reply.body.len()),
-        (200, Some("application/x-tar"), &b"tar"[..], 3 + 1024)
+        (reply.status, reply.header("content-type"), &reply.body[..6], reply.body.len()),
+        (200, Some("application/x-tar"), &b"passwd"[..], 4 * 512)
     );
     use base64::Engine as _;
     let stat = reply.header("x-docker-container-path-stat").expect("the path's state");
     let stat = base64::engine::general_purpose::STANDARD.decode(stat).expect("base64");
     assert_eq!(
         String::from_utf8(stat).expect("text"),
-        r#"{"name":"hosts","size":3,"mode":420,"mtime":"0001-01-01T00:00:00Z","linkTarget":""}"#
+        r#"{"name":"passwd","size":30,"mode":420,"mtime":"0001-01-01T00:00:00Z","linkTarget":""}"#
     );
 }
 
 #[tokio::test]
 async fn a_client_that_leaves_in_the_middle_of_an_archive_ends_its_unpacking() {
     let gateway = Gateway::start();
-    let engine = Engine::start(gateway.run());
+    let engine = Engine::start(gateway.run()).await;
     let mut client = gateway.client().await;
     client
         .send(
             b"PUT /containers/running/archive?path=/ HTTP/1.1\r\nHost: d\r\nContent-Length: 100\r\n\r\nfull",
         )
         .await;
-    engine.until("the archive is being taken", |engine| engine.unpacking() == 1).await;
+    engine.until("the archive is being taken", |engine| engine.taking() == 1).await;
     drop(client);
-    engine.until("the archive has ended", |engine| engine.unpacking() == 0).await;
+    engine.until("the archive has ended", |engine| engine.taking() == 0).await;
 }
 
 #[tokio::test]
 async fn an_archive_that_its_sender_does_not_end_is_not_passed_for_whole() {
     let gateway = Gateway::start();
-    let _engine = Engine::start(gateway.run());
+    let _engine = Engine::dying(gateway.run()).await;
     let mut client = gateway.client().await;
-    client.send(&request("GET", "/containers/running/archive?path=/cut", None)).await;
+    client.send(&request("GET", "/containers/running/archive?path=/etc/passwd", None)).await;
     assert!(!client.rest().await.ends_with(b"0\r\n\r\n"), "no last chunk");
 }
 
 #[tokio::test]
 async fn events_of_an_engine_that_died_have_no_end() {
     let gateway = Gateway::start();
-    let engine = Engine::start(gateway.run());
+    let engine = Engine::start(gateway.run()).await;
     let mut client = gateway.client().await;
     client.send(&request("GET", "/events", None)).await;
     client.head().await;
@@ -575,7 +616,7 @@ async fn events_of_an_engine_that_died_have_no_end() {
 #[tokio::test]
 async fn a_request_in_flight_is_answered_at_the_end_of_the_gateway() {
     let gateway = Gateway::start();
-    let engine = Engine::start(gateway.run());
+    let engine = Engine::start(gateway.run()).await;
     let mut waiting = gateway.client().await;
     waiting.send(&request("POST", "/containers/running/wait", None)).await;
     let head = waiting.head().await;
@@ -584,6 +625,6 @@ async fn a_request_in_flight_is_answered_at_the_end_of_the_gateway() {
     idle.reply().await;
     gateway.shutdown.cancel();
     assert_eq!(idle.rest().await, b"", "an idle connection is closed");
-    engine.exit(4);
+    engine.end("running", 4);
     assert_eq!(waiting.body_of(head).await.json(), serde_json::json!({"StatusCode": 4}));
 }

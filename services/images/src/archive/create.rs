@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use gantry_api::content::Owner;
+use gantry_api::images::archives::ArchiveEvent;
 use gantry_failpoint::failpoint;
-use gantry_proto::gantry::images::v1 as pb;
 use gantry_types::{ChainId, Descriptor, Digest, Labels, Platform, media_type};
 
 use super::Desk;
@@ -12,7 +12,7 @@ use crate::document::{self, MAX_DEPTH};
 use crate::error::Error;
 use crate::progress::{Event, Progress, State};
 use crate::record::Record;
-use crate::{snapshots, wire};
+use crate::snapshots;
 use gantry_distribution::MANIFEST_LIMIT;
 
 /// An image that came in an archive.
@@ -139,10 +139,9 @@ fn extract(
     };
     let telling = async {
         while let Some(event) = events.recv().await {
-            let worth = matches!(&event, Event::Layer { digest, state, .. }
-                if fresh.contains(digest) && *state != State::Downloaded);
-            if worth {
-                desk.tell(pb::archive_progress::Event::Layer(wire::layer_progress(event)))?;
+            let Event::Layer(layer) = event else { continue };
+            if fresh.contains(&layer.digest) && layer.state != State::Downloaded {
+                desk.tell(ArchiveEvent::Layer(layer))?;
             }
         }
         Ok(())

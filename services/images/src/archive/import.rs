@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use chrono::{SecondsFormat, Utc};
 use gantry_api::content::Owner;
+use gantry_api::images::archives::{ArchiveEvent, ImportSpec};
 use gantry_archive::compression::Form;
-use gantry_proto::gantry::images::v1 as pb;
 use gantry_types::{Algorithm, Descriptor, DiffId, Digest, Labels, Platform, Reference, media_type};
 use serde_json::{Map, Value, json};
 
@@ -17,7 +17,6 @@ use super::load::compose;
 use super::{Desk, changes};
 use crate::content::{ingest_ref, part_ref};
 use crate::error::Error;
-use crate::wire;
 use gantry_distribution::Download;
 
 /// How often a client hears how far a download is.
@@ -33,20 +32,17 @@ pub struct Order {
 
 impl Order {
     /// Checks a request before a byte is read.
-    pub fn parse(request: &pb::data_request::Import) -> Result<Self, Error> {
-        let reference = match request.reference.as_str() {
-            "" => None,
-            text => Some(Reference::parse_normalized(text)?.with_default_tag()),
-        };
+    pub fn parse(spec: &ImportSpec) -> Result<Self, Error> {
+        let reference = spec.reference.clone().map(Reference::with_default_tag);
         if reference.as_ref().is_some_and(|reference| reference.digest().is_some()) {
             return Err(Error::Request("cannot import digest reference".into()));
         }
         let mut config = Map::new();
-        changes::apply(&mut config, &request.changes)?;
-        let platform = wire::platform(&request.platform)?.unwrap_or_else(Platform::host);
-        let comment = match (request.message.as_str(), request.source.as_str()) {
-            ("", "") => "Imported from -".to_owned(),
-            ("", source) => format!("Imported from {source}"),
+        changes::apply(&mut config, &spec.changes)?;
+        let platform = spec.platform.clone().unwrap_or_else(Platform::host);
+        let comment = match (spec.message.as_str(), spec.source.as_deref()) {
+            ("", None) => "Imported from -".to_owned(),
+            ("", Some(source)) => format!("Imported from {source}"),
             (message, _) => message.to_owned(),
         };
         Ok(Self { reference, comment, config, platform })
@@ -61,7 +57,7 @@ pub fn import(desk: &Desk, order: &Order, source: Option<Download>) -> Result<()
             None => receive(desk, owner, &desk.stream)?,
             Some(download) => {
                 let address = download.address.clone();
-                desk.tell(pb::archive_progress::Event::Source(pb::archive_progress::Source { address }))?;
+                desk.tell(ArchiveEvent::Source(address))?;
                 receive(desk, owner, Told::new(desk, download))?
             }
         };
@@ -93,12 +89,12 @@ fn make(desk: &Desk, owner: &Owner, order: &Order, layer: Descriptor, diff_id: D
     let loaded = Loaded { target, name: order.reference.as_ref().map(ToString::to_string) };
     create(desk, owner, &loaded, None)?;
     desk.tell(match &order.reference {
-        Some(reference) => pb::archive_progress::Event::Loaded(reference.familiar()),
-        None => pb::archive_progress::Event::LoadedId(digest.to_string()),
+        Some(reference) => ArchiveEvent::Loaded(reference.familiar()),
+        None => ArchiveEvent::LoadedId(digest.clone()),
     })?;
     // Docker's answer to an import is the image's id, whether it has a name or not.
     if order.reference.is_some() {
-        desk.tell(pb::archive_progress::Event::LoadedId(digest.to_string()))?;
+        desk.tell(ArchiveEvent::LoadedId(digest))?;
     }
     Ok(())
 }
@@ -179,19 +175,15 @@ impl Read for Told<'_> {
         // Also how it is found out that the client has gone.
         if length == 0 || self.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
             self.told = Some(Instant::now());
-            let (current, total) = (self.current, self.download.length.unwrap_or(0));
-            let importing = pb::archive_progress::Importing {
-                current: i64::try_from(current).unwrap_or(i64::MAX),
-                total: i64::try_from(total).unwrap_or(i64::MAX),
-            };
-            let told = self.desk.tell(pb::archive_progress::Event::Importing(importing));
+            let (current, total) = (self.current, self.download.length);
+            let told = self.desk.tell(ArchiveEvent::Importing { current, total });
             told.map_err(|error| io::Error::other(error.to_string()))?;
         }
         Ok(length)
     }
 }
 
-/// Passes on what it reads, as long as somebody takes it.
+/// Passes on what it reads, as long as the receiver takes it.
 struct Tee<'a, R> {
     reader: &'a mut R,
     sender: mpsc::SyncSender<Vec<u8>>,

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read};
 
 use gantry_api::content::Owner;
+use gantry_api::images::archives::ArchiveEvent;
 use gantry_archive::compression::Form;
 use gantry_archive::tar::{Kind, Reader};
 use gantry_failpoint::failpoint;
-use gantry_proto::gantry::images::v1 as pb;
 use gantry_types::{Descriptor, Digest, Labels, Platform, Reference, media_type};
 use serde::Deserialize;
 
@@ -21,7 +21,6 @@ use super::legacy::Legacy;
 use crate::content::{ingest_ref, part_ref};
 use crate::document::{self, Entry, Index, MAX_LAYERS, Manifest};
 use crate::error::Error;
-use crate::wire;
 
 /// Entries of an archive beyond this number are refused.
 const MAX_ENTRIES: usize = 100_000;
@@ -55,8 +54,7 @@ struct DockerManifest {
 }
 
 /// Reads an archive off the socket and makes images of it.
-pub fn load(desk: &Desk, request: &pb::data_request::Load) -> Result<(), Error> {
-    let wanted = wire::platform(&request.platform)?;
+pub fn load(desk: &Desk, wanted: Option<&Platform>) -> Result<(), Error> {
     desk.leased("load", |owner| {
         let contents = receive(desk, owner)?;
         failpoint!("images.load.received");
@@ -67,10 +65,10 @@ pub fn load(desk: &Desk, request: &pb::data_request::Load) -> Result<(), Error> 
             ));
         }
         for image in &images {
-            create(desk, owner, image, wanted.as_ref().filter(|wanted| **wanted != Platform::host()))?;
+            create(desk, owner, image, wanted.filter(|wanted| **wanted != Platform::host()))?;
             desk.tell(match &image.name {
-                Some(name) => pb::archive_progress::Event::Loaded(familiar(name)),
-                None => pb::archive_progress::Event::LoadedId(image.target.digest.to_string()),
+                Some(name) => ArchiveEvent::Loaded(familiar(name)),
+                None => ArchiveEvent::LoadedId(image.target.digest.clone()),
             })?;
         }
         Ok(())
@@ -126,7 +124,7 @@ fn receive(desk: &Desk, owner: &Owner) -> Result<Contents, Error> {
         }
         number += 1;
     }
-    // What follows the end of a tar belongs to nobody, but has to be read for the sender's sake.
+    // Bytes after the end of a tar are ignored, but read so that the sender can finish.
     let _ = io::copy(&mut reader.into_source().take(16 << 20), &mut io::sink());
     Ok(contents)
 }

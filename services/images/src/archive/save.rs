@@ -1,4 +1,4 @@
-//! `docker save`: images as one tar that Docker (`manifest.json`) and everybody else (OCI layout) can read.
+//! `docker save`: images as one tar that Docker (`manifest.json`) and all OCI tools (OCI layout) can read.
 //!
 //! ```text
 //! blobs/sha256/<hex>    every document, config and layer, once
@@ -11,16 +11,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use bytes::Bytes;
+use gantry_api::images::archives::SaveSpec;
 use gantry_archive::tar::{self, END, Kind, head, padding};
-use gantry_proto::gantry::images::v1 as pb;
 use gantry_types::{Algorithm, Descriptor, Digest, Namespace, Reference, media_type};
 use serde::Serialize;
 
 use super::{Archives, Desk};
-use crate::cargo::{Cargo, Gaps};
 use crate::document::{Entry, Index};
 use crate::error::Error;
-use crate::wire;
+use crate::graph::{Gaps, Graph};
 
 /// An archive that is known to the last byte before it is begun.
 pub struct Plan {
@@ -43,17 +42,13 @@ pub struct DockerManifest {
 }
 
 /// Finds all that the archive will hold.
-pub async fn plan(
-    archives: &Archives,
-    namespace: &Namespace,
-    request: &pb::data_request::Save,
-) -> Result<Plan, Error> {
-    let wanted = wire::platform(&request.platform)?;
-    if request.references.is_empty() {
+pub async fn plan(archives: &Archives, namespace: &Namespace, spec: &SaveSpec) -> Result<Plan, Error> {
+    let wanted = spec.platform.as_ref();
+    if spec.texts.is_empty() {
         return Err(Error::Request("at least one image has to be named".into()));
     }
     let mut images: Vec<(Descriptor, BTreeSet<String>)> = Vec::new();
-    for text in &request.references {
+    for text in &spec.texts {
         for (target, name) in named(archives, namespace, text)? {
             let at =
                 images.iter().position(|(known, _)| known.digest == target.digest).unwrap_or_else(|| {
@@ -74,24 +69,24 @@ pub async fn plan(
         manifests: Vec::new(),
     };
     for (target, names) in images {
-        let details = archives.catalog.details(namespace, &target, wanted.as_ref()).await?;
+        let details = archives.catalog.details(namespace, &target, wanted).await?;
         let root = if wanted.is_some() { &details.manifest } else { &target };
-        let cargo = Cargo::gather(&archives.content, namespace, root, Gaps::Allow).await?;
-        let cargo = cargo.ok_or_else(|| Error::Missing {
+        let graph = Graph::gather(&archives.content, namespace, root, Gaps::Allow).await?;
+        let graph = graph.ok_or_else(|| Error::Missing {
             digest: root.digest.clone(),
             image: target.digest.to_string(),
         })?;
-        let digests = cargo.documents.iter().map(|document| &document.descriptor.digest);
-        if let Some(odd) = digests.chain(cargo.blobs.iter().map(|blob| &blob.digest)).find(|digest| {
+        let digests = graph.documents.iter().map(|document| &document.descriptor.digest);
+        if let Some(odd) = digests.chain(graph.blobs.iter().map(|blob| &blob.digest)).find(|digest| {
             // Longer ones have names that do not fit into a tar's header alone.
             digest.algorithm() != Algorithm::Sha256
         }) {
             return Err(Error::Request(format!("{odd} cannot be saved: only sha256 digests can")));
         }
-        for document in cargo.documents {
+        for document in graph.documents {
             plan.documents.insert(document.descriptor.digest, document.bytes);
         }
-        plan.blobs.extend(cargo.blobs.into_iter().map(|blob| (blob.digest.clone(), blob)));
+        plan.blobs.extend(graph.blobs.into_iter().map(|blob| (blob.digest.clone(), blob)));
         plan.index.manifests.extend(entries(root, &names));
         plan.manifests.push(DockerManifest {
             config: path(&details.document.config.digest),

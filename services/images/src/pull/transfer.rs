@@ -1,6 +1,6 @@
 //! Layers on their way from the registry into content, and followed into snapshots.
 //!
-//! Every layer's ingest is opened first, so that whoever unpacks finds it; then they are fetched, some at a time.
+//! Every layer's ingest is opened first, so that the unpacker finds it; then they are fetched, some at a time.
 //! A layer that another pull has open is not fetched but followed; when that pull goes away, it is taken over.
 
 use std::fs::File;

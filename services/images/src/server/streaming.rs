@@ -5,12 +5,11 @@ use std::pin::Pin;
 use futures::Stream;
 use gantry_proto::containerd::services::streaming::v1::StreamInit;
 use gantry_proto::containerd::services::streaming::v1::streaming_server::Streaming as Api;
-use gantry_rpc::{context, status};
+use gantry_rpc::{carry, context, status};
 use prost_types::Any;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
-use tracing::Instrument;
 
 use crate::streams::{Opened, Streams};
 
@@ -49,7 +48,7 @@ impl Api for Streaming {
                 Err(status) => drop(answers.send(Err(status)).await),
             }
         };
-        tokio::spawn(conversation.in_current_span());
+        carry::start(conversation);
         Ok(Response::new(Box::pin(ReceiverStream::new(answered))))
     }
 }
@@ -67,7 +66,7 @@ async fn begin(
     streams.open(namespace, &init.id).map(Some).map_err(status)
 }
 
-/// Passes messages on until whoever took the stream drops it, or the client is gone.
+/// Passes messages on until the user of the stream drops it, or the client is gone.
 async fn converse(mut opened: Opened, mut messages: tonic::Streaming<Any>, answers: &Answers) {
     let there = Any { type_url: "google.protobuf.Empty".into(), value: Vec::new() };
     if answers.send(Ok(there)).await.is_err() {
@@ -77,7 +76,7 @@ async fn converse(mut opened: Opened, mut messages: tonic::Streaming<Any>, answe
     let inwards = async {
         while let Ok(message) = messages.message().await {
             match (&to, message) {
-                // Whoever took the stream may not want to hear more.
+                // The user of the stream may have dropped its receiver.
                 (Some(to), Some(message)) => drop(to.send(message).await),
                 _ => {
                     // The client has no more to say, but listens.

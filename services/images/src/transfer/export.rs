@@ -20,14 +20,14 @@ use super::flow::Writer;
 use super::report::Report;
 use super::storage::{IMAGE_NAME, Platforms, REF_NAME};
 use crate::archive::{DockerManifest, path};
-use crate::cargo::Cargo;
 use crate::content::blocking;
 use crate::document::{self, Entry, Index};
 use crate::error::Error;
+use crate::graph::Graph;
 
 /// Blobs are read in portions of this size.
 const PORTION: u64 = 1 << 20;
-/// Nobody is to change what its name says.
+/// Read-only, because a blob's content must match its name.
 const BLOB_MODE: u32 = 0o444;
 const DOCUMENT_MODE: u32 = 0o644;
 const FOLDER_MODE: u32 = 0o755;
@@ -103,8 +103,8 @@ impl Transfers {
         let mut plan = Plan { blobs: BTreeMap::new(), index, docker: Vec::new() };
         for name in names {
             let target = self.names.store().get(namespace, name)?.target;
-            let cargo = self.cargo(namespace, &target, &platforms, name).await?;
-            plan.add(&target, name, cargo, &platforms, to.skip_non_distributable)?;
+            let graph = self.graph(namespace, &target, &platforms, name).await?;
+            plan.add(&target, name, graph, &platforms, to.skip_non_distributable)?;
         }
         Ok(plan)
     }
@@ -142,7 +142,7 @@ impl Plan {
         &mut self,
         target: &Descriptor,
         name: &str,
-        cargo: Cargo,
+        graph: Graph,
         platforms: &Platforms,
         skip_foreign: bool,
     ) -> Result<(), Error> {
@@ -151,16 +151,16 @@ impl Plan {
         annotations.insert(IMAGE_NAME.into(), name.to_owned());
         annotations.insert(REF_NAME.into(), reference_name(name));
         self.index.manifests.push(entry);
-        if let Some(manifest) = docker_manifest(&cargo, name, platforms) {
+        if let Some(manifest) = docker_manifest(&graph, name, platforms) {
             match self.docker.iter_mut().find(|known| known.config == manifest.config) {
                 Some(known) => known.repo_tags.extend(manifest.repo_tags),
                 None => self.docker.push(manifest),
             }
         }
-        for document in cargo.documents {
+        for document in graph.documents {
             self.blobs.insert(sha256(document.descriptor.digest)?, Ok(document.bytes));
         }
-        for blob in cargo.blobs {
+        for blob in graph.blobs {
             if !(skip_foreign && is_foreign(&blob.media_type)) {
                 self.blobs.entry(sha256(blob.digest)?).or_insert(Err(blob.size));
             }
@@ -192,10 +192,10 @@ fn reference_name(name: &str) -> String {
 }
 
 /// The one platform of an image that Docker is told of: the first that is meant.
-fn docker_manifest(cargo: &Cargo, name: &str, platforms: &Platforms) -> Option<DockerManifest> {
+fn docker_manifest(graph: &Graph, name: &str, platforms: &Platforms) -> Option<DockerManifest> {
     let mut ranked: Vec<(usize, Descriptor)> = Vec::new();
     let mut entries = HashSet::new();
-    for document in cargo.documents.iter().rev() {
+    for document in graph.documents.iter().rev() {
         if media_type::is_index(&document.descriptor.media_type) {
             for entry in document::index(&document.descriptor, &document.bytes).ok()?.manifests {
                 if let Some(rank) =
@@ -212,7 +212,7 @@ fn docker_manifest(cargo: &Cargo, name: &str, platforms: &Platforms) -> Option<D
     ranked.sort_by_key(|(rank, _)| *rank);
     let manifest = ranked.iter().find_map(|(_, descriptor)| {
         let document =
-            cargo.documents.iter().find(|document| document.descriptor.digest == descriptor.digest)?;
+            graph.documents.iter().find(|document| document.descriptor.digest == descriptor.digest)?;
         document::manifest(&document.descriptor, &document.bytes).ok()
     })?;
     let reference = Reference::parse_normalized(name).ok().filter(|name| name.tag().is_some());

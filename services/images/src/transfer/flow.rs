@@ -54,7 +54,8 @@ impl Writer {
     }
 }
 
-/// Copies what a client sends into `sink`, to its end. Ends early, and well, when nobody reads the sink any more.
+/// Copies what a client sends into `sink`, to its end. Ends early, without an error, when the reader of the sink has
+/// gone.
 pub async fn receive(mut stream: Stream, mut sink: impl AsyncWrite + Unpin) -> Result<(), Error> {
     let mut window = 0;
     loop {

@@ -10,10 +10,10 @@ use tokio::net::UnixStream;
 use super::report::{Report, part_name};
 use super::storage::{self, Platforms, Unpack};
 use super::{Transfers, flow};
-use crate::cargo::{Cargo, Document};
 use crate::content::ingest_ref;
 use crate::document::{self, CONFIG_LIMIT, Index};
 use crate::error::Error;
+use crate::graph::{Document, Graph};
 use crate::snapshots;
 
 impl Transfers {
@@ -42,9 +42,9 @@ impl Transfers {
         let (platforms, unpacks) = (Platforms::of(&to.platforms), storage::unpacks(to));
         for entry in index.manifests.iter().filter(|entry| platforms.includes(entry)) {
             let target = &entry.descriptor;
-            let cargo = self.cargo(&owner.namespace, target, &platforms, target.digest.as_str()).await?;
-            self.tie(owner, &cargo).await?;
-            self.unpack(owner, &cargo, &unpacks).await?;
+            let graph = self.graph(&owner.namespace, target, &platforms, target.digest.as_str()).await?;
+            self.tie(owner, &graph).await?;
+            self.unpack(owner, &graph, &unpacks).await?;
             self.catalog.forget(&owner.namespace, &target.digest);
         }
         let of_all = (&whole, storage::names_of(to, &whole));
@@ -77,10 +77,10 @@ impl Transfers {
     }
 
     /// Labels each document so that it keeps what it refers to, as far as that is here.
-    async fn tie(&self, owner: &Owner, cargo: &Cargo) -> Result<(), Error> {
-        let documents = cargo.documents.iter().map(|document| &document.descriptor.digest);
-        let here: HashSet<&Digest> = documents.chain(cargo.blobs.iter().map(|blob| &blob.digest)).collect();
-        for Document { descriptor, bytes } in &cargo.documents {
+    async fn tie(&self, owner: &Owner, graph: &Graph) -> Result<(), Error> {
+        let documents = graph.documents.iter().map(|document| &document.descriptor.digest);
+        let here: HashSet<&Digest> = documents.chain(graph.blobs.iter().map(|blob| &blob.digest)).collect();
+        for Document { descriptor, bytes } in &graph.documents {
             let parts: Vec<(String, Digest)> = match media_type::is_index(&descriptor.media_type) {
                 true => {
                     let entries = document::index(descriptor, bytes)?.manifests.into_iter().enumerate();
@@ -104,9 +104,9 @@ impl Transfers {
     }
 
     /// Unpacks those images whose platform is wanted unpacked.
-    async fn unpack(&self, owner: &Owner, cargo: &Cargo, unpacks: &[Unpack]) -> Result<(), Error> {
+    async fn unpack(&self, owner: &Owner, graph: &Graph, unpacks: &[Unpack]) -> Result<(), Error> {
         let content = self.catalog.content();
-        for Document { descriptor, bytes } in &cargo.documents {
+        for Document { descriptor, bytes } in &graph.documents {
             let Ok(manifest) = document::manifest(descriptor, bytes) else { continue };
             let Some(json) = content.read(&owner.namespace, &manifest.config.digest, CONFIG_LIMIT).await?
             else {

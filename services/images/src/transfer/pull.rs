@@ -21,7 +21,7 @@ use super::storage::{self, Platforms, Unpack};
 use crate::content::ingest_ref;
 use crate::document::{self, Config, MAX_DEPTH, Manifest};
 use crate::error::Error;
-use crate::progress::{Event, Progress, State};
+use crate::progress::{Event, LayerProgress, Progress, State};
 use crate::pull::{Sources, origin_label};
 use crate::snapshots;
 use gantry_distribution::{Access, MANIFEST_LIMIT};
@@ -29,7 +29,7 @@ use gantry_distribution::{Access, MANIFEST_LIMIT};
 /// What is to be fetched of a manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Extent {
-    /// All of it.
+    /// The whole image.
     Whole,
     /// Itself and its config.
     Metadata,
@@ -46,7 +46,7 @@ struct Document {
 /// A manifest of which everything is to be fetched.
 struct Image {
     manifest: Manifest,
-    /// None of an artifact.
+    /// The config; `None` for an artifact.
     config: Option<Config>,
 }
 
@@ -180,7 +180,7 @@ fn distinct(blobs: &[Descriptor]) -> Vec<Descriptor> {
 /// Puts how the layers do in containerd's words. How they are unpacked has none.
 async fn tell(mut events: mpsc::Receiver<Event>, present: &HashSet<Digest>, parts: &Parts, report: &Report) {
     while let Some(event) = events.recv().await {
-        let Event::Layer { digest, state, current, .. } = event else { continue };
+        let Event::Layer(LayerProgress { digest, state, current, .. }) = event else { continue };
         if present.contains(&digest) {
             continue;
         }

@@ -7,10 +7,10 @@ use tokio::sync::mpsc;
 use super::Transfers;
 use super::report::{Parts, Report, part_name};
 use super::storage::Platforms;
-use crate::cargo::{Cargo, Gaps};
 use crate::document::{self, Entry};
 use crate::error::Error;
-use crate::push::{Event, State, Told};
+use crate::graph::{Gaps, Graph};
+use crate::push::{Event, PushProgress, State, Told};
 use gantry_distribution::Access;
 
 impl Transfers {
@@ -26,18 +26,18 @@ impl Transfers {
         let destination = self.registry(namespace, self.pusher.remote(), to, Access::Push)?;
         let object = destination.object()?;
         let platforms = Platforms::of(&from.platforms);
-        let cargo = self.cargo(namespace, &target, &platforms, &from.name).await?;
+        let graph = self.graph(namespace, &target, &platforms, &from.name).await?;
 
         report.say(format!("Pushing to {}", destination.name())).await;
         report.image("pushing content", &from.name, Some(&target)).await;
-        let parts = parts(&cargo, &target, &from.name, report).await;
+        let parts = parts(&graph, &target, &from.name, report).await;
         let documents: Vec<Descriptor> =
-            cargo.documents.iter().map(|document| document.descriptor.clone()).collect();
+            graph.documents.iter().map(|document| document.descriptor.clone()).collect();
         let (sender, events) = mpsc::channel(64);
         let shipping = async {
             let repository = &destination.repository;
             let shipped =
-                self.pusher.ship(namespace, repository, &object, cargo, Told::Everything, &sender).await;
+                self.pusher.ship(namespace, repository, &object, graph, Told::Everything, &sender).await;
             drop(sender);
             shipped
         };
@@ -53,25 +53,25 @@ impl Transfers {
     }
 
     /// All that belongs to the platforms of an image, which has to be here.
-    pub(super) async fn cargo(
+    pub(super) async fn graph(
         &self,
         namespace: &Namespace,
         target: &Descriptor,
         platforms: &Platforms,
         name: &str,
-    ) -> Result<Cargo, Error> {
+    ) -> Result<Graph, Error> {
         let content = self.catalog.content();
         let meant = |entry: &Entry| platforms.includes(entry);
-        let cargo = Cargo::gather_those(content, namespace, target, Gaps::Refuse, &meant).await?;
-        match cargo {
-            Some(cargo) => Ok(cargo),
+        let graph = Graph::gather_those(content, namespace, target, Gaps::Refuse, &meant).await?;
+        match graph {
+            Some(graph) => Ok(graph),
             None => Err(Error::Incomplete { image: name.to_owned() }),
         }
     }
 }
 
 /// Notes all parts of what is shipped, the outer before the inner, and says that they are waited for.
-async fn parts(cargo: &Cargo, target: &Descriptor, name: &str, report: &Report) -> Parts {
+async fn parts(graph: &Graph, target: &Descriptor, name: &str, report: &Report) -> Parts {
     let mut parts = Parts::default();
     let mut open = vec![(target.clone(), name.to_owned())];
     while let Some((descriptor, parent)) = open.pop() {
@@ -79,7 +79,7 @@ async fn parts(cargo: &Cargo, target: &Descriptor, name: &str, report: &Report) 
             continue;
         }
         parts.wait_for(report, &descriptor, &parent).await;
-        let known = cargo.documents.iter().find(|known| known.descriptor.digest == descriptor.digest);
+        let known = graph.documents.iter().find(|known| known.descriptor.digest == descriptor.digest);
         let Some(known) = known else { continue };
         let own = part_name(&descriptor);
         let inner: Vec<Descriptor> = match document::index(&known.descriptor, &known.bytes) {
@@ -92,8 +92,8 @@ async fn parts(cargo: &Cargo, target: &Descriptor, name: &str, report: &Report) 
             },
         };
         let shipped = |descriptor: &Descriptor| {
-            cargo.blobs.iter().any(|blob| blob.digest == descriptor.digest)
-                || cargo.documents.iter().any(|known| known.descriptor.digest == descriptor.digest)
+            graph.blobs.iter().any(|blob| blob.digest == descriptor.digest)
+                || graph.documents.iter().any(|known| known.descriptor.digest == descriptor.digest)
         };
         open.extend(inner.into_iter().filter(shipped).rev().map(|inner| (inner, own.clone())));
     }
@@ -103,7 +103,7 @@ async fn parts(cargo: &Cargo, target: &Descriptor, name: &str, report: &Report) 
 /// Puts how the blobs do in containerd's words.
 async fn tell(mut events: mpsc::Receiver<Event>, parts: &Parts, report: &Report) {
     while let Some(event) = events.recv().await {
-        let Event::Layer { digest, state, current, .. } = event else { continue };
+        let Event::Layer(PushProgress { digest, state, current, .. }) = event else { continue };
         match state {
             State::Pushing => {
                 if let Some(progress) = parts.progress(&digest, "uploading", current) {

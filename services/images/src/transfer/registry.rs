@@ -14,11 +14,11 @@ use gantry_distribution::{Access, Ask, Asker, Client, Credentials, Repository, S
 /// An image at a registry.
 #[derive(Debug)]
 pub struct Source {
-    /// As the client wrote it.
+    /// The reference as the client wrote it.
     pub text: String,
     /// The same, read.
     pub reference: Reference,
-    /// Where it is.
+    /// The repository.
     pub repository: Repository,
 }
 

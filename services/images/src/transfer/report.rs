@@ -10,7 +10,7 @@ use gantry_types::{Descriptor, Digest, media_type};
 use crate::record;
 use crate::streams::Stream;
 
-/// Tells a client, or nobody.
+/// Reports progress to a client, or nowhere.
 #[derive(Debug)]
 pub struct Report(Option<Stream>);
 
@@ -25,12 +25,12 @@ struct Part {
 }
 
 impl Report {
-    /// To a client.
+    /// A report to a client.
     pub fn on(stream: Stream) -> Self {
         Self(Some(stream))
     }
 
-    /// To nobody.
+    /// A report that goes nowhere.
     pub fn silent() -> Self {
         Self(None)
     }

@@ -38,7 +38,7 @@ impl Platforms {
         Self(vec![Platform::host()])
     }
 
-    /// All of them.
+    /// All platforms.
     pub fn all() -> Self {
         Self::default()
     }
@@ -51,7 +51,7 @@ impl Platforms {
                     self.0.iter().enumerate().filter_map(|(at, wanted)| Some((at, wanted.rank(image)?)));
                 ranks.min().map(|(at, rank)| at * 100 + rank)
             }
-            // Whoever asks for all takes what says nothing of itself, too.
+            // A request for all platforms also takes manifests without a platform.
             _ => Some(0),
         }
     }
@@ -66,7 +66,7 @@ impl Platforms {
     }
 }
 
-/// Where to unpack what.
+/// The platforms to unpack, with their snapshotters.
 pub fn unpacks(store: &pb::ImageStore) -> Vec<Unpack> {
     let unpack = |wanted: &pb::UnpackConfiguration| Unpack {
         platform: wanted.platform.as_ref().map_or_else(Platform::host, platform),

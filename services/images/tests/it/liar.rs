@@ -1,9 +1,10 @@
 //! A registry that misbehaves as it is told to.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -25,7 +26,7 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// So many bytes of the body, then the connection breaks.
     pub cut: Option<usize>,
-    /// Nothing at all, for ever.
+    /// Never answers.
     pub hang: bool,
 }
 
@@ -87,7 +88,7 @@ impl Liar {
 
     /// How many requests there were for a path that contains `part`.
     pub fn count(&self, method: &str, part: &str) -> usize {
-        let asked = self.asked.lock().expect("not poisoned");
+        let asked = self.asked.lock();
         asked.iter().filter(|asked| asked.method == method && asked.path.contains(part)).count()
     }
 }
@@ -101,8 +102,8 @@ impl Drop for Liar {
 async fn converse(stream: TcpStream, script: Arc<Mutex<Box<Script>>>, log: Arc<Mutex<Vec<Asked>>>) {
     let mut stream = BufReader::new(stream);
     while let Some(asked) = read_head(&mut stream).await {
-        let answer = (script.lock().expect("not poisoned"))(&asked);
-        log.lock().expect("not poisoned").push(asked.clone());
+        let answer = (script.lock())(&asked);
+        log.lock().push(asked.clone());
         if answer.hang {
             tokio::time::sleep(Duration::from_secs(3600)).await;
         }

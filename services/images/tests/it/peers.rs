@@ -4,9 +4,9 @@ mod control;
 
 use std::time::{Duration, Instant};
 
-use gantry_api::Peers;
+use gantry_api::{Peers, diff};
 use gantry_daemon::{Context, Roots, Service};
-use gantry_fakes::{Content, Serving, Snapshots, Unpacker};
+use gantry_fakes::{Content, Diff, Serving, Snapshots, Unpacker};
 use gantry_proto::gantry::images::v1 as pb;
 use gantry_rpc::context;
 use gantry_types::Namespace;
@@ -41,7 +41,8 @@ impl World {
         let content = Content::default();
         let serving = content.serve(&roots.run);
         let snapshots = Snapshots::default();
-        let unpacking = Unpacker::new(&snapshots, &content).routes();
+        let differ = diff::server::service(Diff::new(&content));
+        let unpacking = Unpacker::new(&snapshots, &content).routes().add_service(differ);
         let control = Control::new(content.clone());
         let tasks = vec![serve(&roots, "snapshots", unpacking), serve(&roots, "control", control.routes())];
         let images = Some(start_images(&roots));

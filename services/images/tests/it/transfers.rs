@@ -375,7 +375,8 @@ async fn export(world: &World, names: &[&str]) -> Result<Vec<u8>, Status> {
         let (mut archive, mut room) = (Vec::new(), 0);
         loop {
             if room < 65_536 {
-                stream.send(&pb::WindowUpdate { update: 65_536 }).await;
+                // Who has sent all does not hear that there is more room.
+                let _ = stream.to.send(gantry_proto::pack(&pb::WindowUpdate { update: 65_536 })).await;
                 room += 65_536;
             }
             let Some(data) = stream.next::<pb::Data>().await else { return archive };

@@ -1,19 +1,29 @@
-//! A client's calls: each failure told with what was asked of whom.
+//! The calls of a client: each failure names the service and the call.
 
 use std::fmt;
 
 use gantry_rpc::{Code, Coded, code_of};
 use tonic::{Response, Status};
 
-/// A call that a service did not carry out.
+/// A call that failed.
 #[derive(Debug)]
 pub struct Failure {
     /// The service that was called.
     pub service: &'static str,
-    /// What it was asked for, as an infinitive.
+    /// What the call does, as an infinitive.
     pub call: &'static str,
-    /// What it answered, or why there is no answer.
+    /// The service's status, or why there is no response.
     pub status: Box<Status>,
+}
+
+impl Failure {
+    /// Whether the service itself did not answer: it is away, or was before its answer was whole. Then nobody knows how far
+    /// the call has come. A service that answers that another one is away has refused the call: that came over the wire, and
+    /// has no source of its own.
+    pub fn is_unanswered(&self) -> bool {
+        use std::error::Error as _;
+        self.code() == Code::Unavailable && self.status.source().is_some()
+    }
 }
 
 impl fmt::Display for Failure {
@@ -23,7 +33,7 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {
-    // The status and not its box, which nobody would know for one.
+    // The status itself: a caller that looks for a `Status` does not find it in its box.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&*self.status)
     }
@@ -33,9 +43,13 @@ impl Coded for Failure {
     fn code(&self) -> Code {
         code_of(&self.status)
     }
+
+    fn details(&self) -> Vec<u8> {
+        self.status.details().to_vec()
+    }
 }
 
-/// Makes the calls to one service. How long they may take is the channel's to say: see [`terms`](crate::terms).
+/// Makes the calls to one service. The channel limits how long they take: see [`terms`](crate::terms).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Caller {
     service: &'static str,
@@ -46,7 +60,7 @@ impl Caller {
         Self { service }
     }
 
-    /// A call that is answered by one message.
+    /// A call with one response.
     pub(crate) async fn ask<T>(
         &self,
         call: &'static str,
@@ -55,7 +69,7 @@ impl Caller {
         self.hear(call, answer).await.map(Response::into_inner)
     }
 
-    /// A part of a call: the next message of a stream, or a step by a data socket.
+    /// A step of a call: the next message of a stream, or a step on a data socket.
     pub(crate) async fn hear<T>(
         &self,
         call: &'static str,
@@ -64,7 +78,7 @@ impl Caller {
         news.await.map_err(|status| self.failed(call, status))
     }
 
-    /// An answer that is none of this service's contract.
+    /// A response that breaks the service's contract.
     pub(crate) fn garbled<E: std::fmt::Display>(
         &self,
         call: &'static str,
@@ -81,6 +95,21 @@ impl Caller {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn who_is_away_has_not_answered_and_who_says_that_another_is_away_has() {
+        use futures::future::ready;
+        let folder = tempfile::tempdir().expect("a folder");
+        let peers = crate::Peers::new(folder.path());
+        let request = gantry_proto::gantry::engine::v1::ExecRequest::default();
+        let caller = Caller::new("engine");
+        let away =
+            caller.ask("look up a process", peers.execs().get(request)).await.expect_err("nobody listens");
+        let answer: Result<Response<()>, _> = Err(Status::unavailable("service tasks is away"));
+        let answered = caller.ask("look up a process", ready(answer)).await.expect_err("refused");
+        assert_eq!((away.code(), answered.code()), (Code::Unavailable, Code::Unavailable));
+        assert_eq!((away.is_unanswered(), answered.is_unanswered()), (true, false));
+    }
 
     #[test]
     fn a_failure_says_what_was_asked_of_whom_and_what_they_answered() {

@@ -3,11 +3,11 @@
 use gantry_rpc::Coded;
 use tonic::Status;
 
-/// Carries a change through to its end even if its caller goes away in the middle.
+/// Runs a change to its end even if its caller cancels.
 ///
 /// # Errors
 ///
-/// What the change fails with; `UNAVAILABLE` when the service ends first.
+/// The change's own; `UNAVAILABLE` when the service ends first.
 pub async fn to_the_end<T: Send + 'static, E: Coded + Send + 'static>(
     work: impl Future<Output = Result<T, E>> + Send + 'static,
 ) -> Result<T, Status> {

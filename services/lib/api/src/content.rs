@@ -1,4 +1,4 @@
-//! What content promises: blobs by digest, and the ingests that become blobs.
+//! The promise of content: blobs by digest, and the ingests that become blobs.
 //!
 //! ```text
 //!          open                write*, commit
@@ -8,18 +8,18 @@
 //!                  └───────▶ abort
 //! ```
 //!
-//! - A blob's bytes are those that its digest names, and never change; its labels do ([`Manage::update`]).
-//! - Everything belongs to a namespace: blobs, refs, labels. What a namespace has no record of is not there for it. Who
-//!   names the digest of bytes that another namespace has finds them written when it opens the ingest, and commits
-//!   without writing: the bytes are stored once, and stay until the last namespace deletes them.
-//! - An ingest has one writer at a time, who has it until the writer is dropped; another one is refused with
-//!   `UNAVAILABLE`. It outlives its writer: the next one goes on at [`Writer::status`]'s offset.
-//! - A commit whose size or digest differs from what was said fails with `FAILED_PRECONDITION`, and leaves the ingest as
-//!   it is. Of several commits of one blob one wins, and the others are told `ALREADY_EXISTS`, which ends their ingests;
-//!   so is who opens an ingest for a blob that is there.
-//! - An abort ends an ingest even under its writer, who learns of it by `ABORTED`.
-//! - What is written under a lease is kept by it, from the ingest's first byte to the blob.
-//! - What is not there is `NOT_FOUND`; a read from behind the end is `OUT_OF_RANGE`.
+//! - A blob's bytes match its digest and never change; its labels do ([`Manage::update`]).
+//! - Blobs, refs and labels belong to a namespace, which sees only what it has a record of. A client that opens an
+//!   ingest with the digest of another namespace's blob finds the bytes written, and commits without writing. The
+//!   bytes are stored once, until the last namespace deletes its blob.
+//! - An ingest has one writer at a time, until the writer is dropped. A second writer is refused with `UNAVAILABLE`.
+//!   The ingest outlives its writer: the next one goes on at the offset of [`Writer::status`].
+//! - A commit with a wrong size or digest fails with `FAILED_PRECONDITION` and changes nothing. Of several commits of
+//!   one blob one succeeds; the others fail with `ALREADY_EXISTS`, which ends their ingests. Opening an ingest for an
+//!   existing blob fails with `ALREADY_EXISTS`.
+//! - An abort ends an ingest even while it has a writer, whose calls then fail with `ABORTED`.
+//! - A lease keeps what is written under it, from the first byte of the ingest to the blob.
+//! - A missing blob or ingest is `NOT_FOUND`; a read that begins behind the end is `OUT_OF_RANGE`.
 
 mod blob;
 pub mod client;
@@ -43,7 +43,7 @@ pub use range::Range;
 use crate::Promise;
 pub use crate::owner::Owner;
 
-/// Looks at blobs.
+/// Finds blobs.
 pub trait Inspect: Promise {
     /// A blob as the namespace sees it.
     fn info(
@@ -52,7 +52,7 @@ pub trait Inspect: Promise {
         digest: &Digest,
     ) -> impl Future<Output = Result<Info, Self::Error>> + Send;
 
-    /// The namespace's blobs that pass the filters (fields: `digest`, `labels`), by digest.
+    /// The namespace's blobs that match the filters (fields: `digest`, `labels`), by digest.
     fn walk(
         &self,
         namespace: &Namespace,
@@ -60,9 +60,9 @@ pub trait Inspect: Promise {
     ) -> impl Future<Output = Result<Vec<Info>, Self::Error>> + Send;
 }
 
-/// Gives the bytes of blobs.
+/// Reads blobs.
 pub trait Provide: Promise {
-    /// Reads pieces of a blob.
+    /// Reads a blob piece by piece.
     type Reader: Reader<Error = Self::Error> + 'static;
 
     /// Begins to read a part of a blob.
@@ -74,21 +74,21 @@ pub trait Provide: Promise {
     ) -> impl Future<Output = Result<Self::Reader, Self::Error>> + Send;
 }
 
-/// The bytes of a read, in order.
+/// A read of a blob, in order.
 pub trait Reader: Send {
-    /// What a read fails with.
+    /// The error of a read.
     type Error: Coded;
 
-    /// The next piece; none when all were taken.
+    /// The next piece; `None` at the end.
     fn next(&mut self) -> impl Future<Output = Result<Option<Bytes>, Self::Error>> + Send;
 }
 
-/// Takes bytes that become blobs.
+/// Writes ingests, which become blobs.
 pub trait Ingest: Promise {
-    /// Has an ingest until it is dropped.
+    /// The writer of an ingest, until it is dropped.
     type Writer: Writer<Error = Self::Error> + 'static;
 
-    /// Begins an ingest, or becomes the next writer of one.
+    /// Opens an ingest: begins it, or resumes it as the next writer.
     fn open(
         &self,
         owner: &Owner,
@@ -96,14 +96,14 @@ pub trait Ingest: Promise {
         expected: Expected,
     ) -> impl Future<Output = Result<Self::Writer, Self::Error>> + Send;
 
-    /// How far an ingest is.
+    /// The status of an ingest.
     fn status(
         &self,
         namespace: &Namespace,
         reference: &IngestRef,
     ) -> impl Future<Output = Result<Status, Self::Error>> + Send;
 
-    /// The namespace's ingests that pass the filters (field: `ref`), by ref.
+    /// The namespace's ingests that match the filters (field: `ref`), by ref.
     fn statuses(
         &self,
         namespace: &Namespace,
@@ -120,30 +120,30 @@ pub trait Ingest: Promise {
 
 /// The one writer of an ingest.
 pub trait Writer: Send {
-    /// What its calls fail with.
+    /// The error of its calls.
     type Error: Coded + Send + Sync + 'static;
 
-    /// How far the ingest is; the next byte goes to its offset.
+    /// The status of the ingest; the next byte goes to its offset.
     fn status(&self) -> Status;
 
-    /// The digest (SHA-256) of the bytes so far.
+    /// The digest (SHA-256) of the bytes that are written.
     fn digest(&mut self) -> impl Future<Output = Result<Digest, Self::Error>> + Send;
 
-    /// Learns more of what the blob is to be.
+    /// Adds to the expected size or digest of the blob.
     fn expect(&mut self, expected: Expected) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
     /// Appends bytes.
     fn write(&mut self, bytes: Bytes) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Throws the bytes away, to begin at offset 0 again.
+    /// Discards the bytes; the next write begins at offset 0.
     fn truncate(&mut self) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Makes a blob of the bytes; it is durable, with its labels, when this returns. After a failure the writer is of no
-    /// more use: who wants to go on opens the ingest again.
+    /// Makes a blob of the bytes. The blob and its labels are durable when this returns. After a failure the writer
+    /// is useless; the caller may open the ingest again.
     fn commit(&mut self, commit: Commit) -> impl Future<Output = Result<Committed, Self::Error>> + Send;
 }
 
-/// Changes blobs that are there.
+/// Changes blobs.
 pub trait Manage: Promise {
     /// Changes a blob's labels. Counts as a use of the blob.
     fn update(
@@ -153,11 +153,11 @@ pub trait Manage: Promise {
         labels: &Relabel,
     ) -> impl Future<Output = Result<Info, Self::Error>> + Send;
 
-    /// Takes a blob out of the owner's namespace, and off its lease.
+    /// Deletes a blob from the owner's namespace, and from its lease.
     fn delete(&self, owner: &Owner, digest: &Digest) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }
 
-/// All of it.
+/// The whole promise.
 pub trait Store: Inspect + Provide + Ingest + Manage {}
 
 impl<S: Inspect + Provide + Ingest + Manage> Store for S {}

@@ -1,15 +1,15 @@
-//! What diff promises: layers applied onto mounts, and taken from them.
+//! The promise of diff: layers applied onto mounts, and made from mounts.
 //!
 //! ```text
-//!   layer (a blob) ── apply ──▶ what mounts show        what mounts show, before and after ── diff ──▶ layer
+//!   layer (a blob) ── apply ──▶ mounts        mounts, before and after ── diff ──▶ layer
 //! ```
 //!
-//! - Layers are blobs of content's, in the caller's namespace; one that is not there is `NOT_FOUND`. What is made is
-//!   committed, labelled with its uncompressed digest (`containerd.io/uncompressed`), when it is answered, and kept by the
+//! - Layers are blobs of the caller's namespace; a missing one is `NOT_FOUND`. A layer that diff makes is committed
+//!   when diff returns, has its uncompressed digest as a label (`containerd.io/uncompressed`), and is kept by the
 //!   caller's lease.
-//! - Applying a layer that was taken gives what it was taken from. It is not undone when it fails in the middle: its
-//!   caller throws away what it was applied onto.
-//! - Mounts are made where nobody else sees them, for the time of the call.
+//! - Applying a layer that diff has made reproduces the state that it was made from. An apply that fails is not
+//!   undone: the caller discards the snapshot.
+//! - Mounts are made where no other process sees them, for the time of the call.
 //! - A media type that is no layer's is `UNIMPLEMENTED`: another differ may know it.
 
 pub mod client;
@@ -28,7 +28,7 @@ use crate::snapshots::Mount;
 
 /// Applies layers.
 pub trait Apply: Promise {
-    /// Applies a layer's blob onto mounts; tells what the layer is when it is not compressed.
+    /// Applies a layer's blob onto mounts. Returns the descriptor of the uncompressed layer.
     fn apply(
         &self,
         owner: &Owner,
@@ -38,9 +38,9 @@ pub trait Apply: Promise {
     ) -> impl Future<Output = Result<Descriptor, Self::Error>> + Send;
 }
 
-/// Takes layers.
+/// Makes layers.
 pub trait Compare: Promise {
-    /// Makes a layer of what differs, and commits it as a blob.
+    /// Makes a layer of the differences, and commits it as a blob.
     fn diff(
         &self,
         owner: &Owner,
@@ -48,33 +48,33 @@ pub trait Compare: Promise {
     ) -> impl Future<Output = Result<Descriptor, Self::Error>> + Send;
 }
 
-/// Both.
+/// The whole promise.
 pub trait Differ: Apply + Compare {}
 
 impl<D: Apply + Compare> Differ for D {}
 
-/// Whether what was written must be on disk before the answer.
+/// Whether written files must be on disk when the call returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durable {
-    /// It must.
+    /// They must.
     Yes,
-    /// The caller sees to it.
+    /// The caller syncs them.
     No,
 }
 
-/// What a layer is to be made of.
+/// The parameters of a new layer.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Difference {
-    /// The mounts of the state before; none for an empty one.
+    /// The mounts of the state before; empty for an empty one.
     pub left: Vec<Mount>,
     /// The mounts of the state after.
     pub right: Vec<Mount>,
-    /// The layer's media type; none for gzip.
+    /// The layer's media type; `None`: gzip.
     pub media_type: Option<String>,
-    /// The ingest's name; none for one that nobody else has.
+    /// The name of the ingest; `None`: one that no other ingest has.
     pub reference: Option<String>,
     /// Labels of the blob.
     pub labels: Labels,
-    /// No entry is younger than this.
+    /// No entry has a later time than this.
     pub newest: Option<SystemTime>,
 }

@@ -1,15 +1,15 @@
-//! What control promises of events: what is published is told to everyone who listens at that moment.
+//! The promise of events: control forwards a published event to every subscriber of that moment.
 //!
 //! ```text
-//!   publish ──▶ event ──▶ every subscription whose filters it passes
+//!   publish ──▶ event ──▶ every subscription whose filters it matches
 //! ```
 //!
-//! - Events tell, they do not decide: nothing in Gantry depends on one arriving.
-//! - A subscription hears what is published from the moment at which it is there, in the order of publication, from every
-//!   namespace; of what was before, nothing.
-//! - Publishing never waits for a subscriber. One that falls behind is told so once (`RESOURCE_EXHAUSTED`), and hears no
-//!   more.
-//! - A topic is a path of identifiers (`/tasks/exit`), and an event has a message: what is otherwise is
+//! - Events inform; nothing in Gantry depends on the arrival of one.
+//! - A subscription receives the events of every namespace from its beginning on, in the order of publication, and no
+//!   earlier ones.
+//! - Publishing never waits for a subscriber. A subscriber that falls behind gets `RESOURCE_EXHAUSTED` once, and no
+//!   more events.
+//! - A topic is a path of identifiers (`/tasks/exit`), and an event has a message; otherwise publishing is
 //!   `INVALID_ARGUMENT`.
 //! - Filters know `namespace`, `topic`, and `event.<field>` for the texts and labels in the messages that containerd
 //!   defines.
@@ -29,34 +29,35 @@ use gantry_types::filter::FilterSet;
 
 use crate::Promise;
 
-/// Tells others what happened.
+/// Publishes events.
 pub trait Publish: Promise {
     /// Publishes an event.
     fn publish(&self, event: Event) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }
 
-/// Hears of what happens.
+/// Subscribes to events.
 pub trait Subscribe: Promise {
-    /// What is heard.
+    /// A subscription.
     type Subscription: Subscription<Error = Self::Error> + Send + 'static;
 
-    /// Subscribes to the events that pass the filters: whatever is published after this returns is heard.
+    /// Subscribes to the events that match the filters. The subscription receives every event that is published after
+    /// this returns.
     fn subscribe(
         &self,
         filters: &FilterSet,
     ) -> impl Future<Output = Result<Self::Subscription, Self::Error>> + Send;
 }
 
-/// Events as they are heard.
+/// A stream of events.
 pub trait Subscription {
-    /// What it ends with when it does not end by itself.
+    /// The error that may end the stream.
     type Error;
 
-    /// The next event; none after the end.
+    /// The next event; `None` after the end.
     fn next(&mut self) -> impl Future<Output = Option<Result<Event, Self::Error>>> + Send;
 }
 
-/// All of it.
+/// The whole promise.
 pub trait Service: Publish + Subscribe {}
 
 impl<S: Publish + Subscribe> Service for S {}

@@ -1,7 +1,8 @@
-//! What every service promises that has records or objects of the kernel: to find what is missing, damaged, or nobody's.
+//! The promise of every service with records or kernel objects: to find what is missing, damaged, or without a
+//! record.
 //!
-//! A check compares records with the disk and the kernel, and changes nothing. One that repairs puts right what it found
-//! where nothing is lost by it: no data of volumes is ever removed, nothing that runs is ended.
+//! A check compares records with the disk and the kernel, and changes nothing. A repair mends what it finds where
+//! nothing is lost by it: it never removes data of volumes, and never ends a process.
 
 use gantry_proto::gantry::gc::v1 as pb;
 use gantry_proto::gantry::gc::v1::fsck_server::{Fsck, FsckServer};
@@ -11,9 +12,9 @@ use tonic::{Request, Response, Status};
 use crate::call::Caller;
 use crate::{Failure, Peers, Promise};
 
-/// Checks what a service has.
+/// Checks a service.
 pub trait Check: Promise {
-    /// All that is not as it should be.
+    /// Everything that the check finds.
     fn check(
         &self,
         repair: Repair,
@@ -21,34 +22,34 @@ pub trait Check: Promise {
     ) -> impl Future<Output = Result<Vec<Stray>, Self::Error>> + Send;
 }
 
-/// Whether what is found is put right.
+/// Whether the check repairs what it finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repair {
-    /// Where nothing is lost by it.
+    /// It does, where nothing is lost by it.
     Yes,
-    /// It is only told.
+    /// It only reports.
     No,
 }
 
-/// How much is looked at.
+/// How thorough the check is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
-    /// The bytes of blobs, too.
+    /// Reads every blob.
     Whole,
-    /// What takes long is left out.
+    /// Leaves out what takes long.
     Quick,
 }
 
-/// Something that belongs to nobody, or that is not as it should be.
+/// An object without a record, a record without its object, or a damaged object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stray {
     /// `mount`, `netns`, `link`, `nft`, `cgroup`, `ingest`, `directory`, `process`, `record`, `blob`.
     pub kind: String,
-    /// Which one.
+    /// The object's name.
     pub name: String,
     /// What is wrong with it.
     pub detail: String,
-    /// It was put right.
+    /// It was repaired.
     pub repaired: bool,
 }
 
@@ -76,14 +77,14 @@ impl Check for Client {
         let request = pb::FsckRequest { repair: repair == Repair::Yes, quick: depth == Depth::Quick };
         let mut rpc = self.peers.fsck(self.service);
         match self.caller.ask("check what it has", rpc.check(request)).await {
-            // It owns nothing that could be left behind.
+            // The service has no records or kernel objects.
             Err(failure) if failure.code() == Code::Unimplemented => Ok(Vec::new()),
             answer => Ok(answer?.strays.into_iter().map(parse_stray).collect()),
         }
     }
 }
 
-/// The service over whatever checks.
+/// The service over an implementation.
 pub fn service<S: Check + 'static>(subject: S) -> FsckServer<Server<S>> {
     FsckServer::new(Server(subject))
 }

@@ -1,28 +1,30 @@
-//! What stores promise that are collected, and whoever collects them: that what is referred to stays, and the rest goes.
+//! The promise of garbage collection, by the stores and by control: referenced resources stay, all others are
+//! deleted.
 //!
 //! ```text
-//!   of a store, for one namespace                of control
+//!   a store, for one namespace                   control
 //!
-//!   begin ──▶ a mark of its now                  collect: begin at every store, scan all, mark what the roots
-//!   scan  ──▶ what there is, what it keeps                reach, sweep the rest
-//!   sweep ──▶ what is unreached goes             hold:    what a record refers to is there, and stays
-//!   touch ──▶ what is named counts as new
+//!   begin ──▶ a mark: the store's present time   collect: begins at every store, scans all, marks what the
+//!   scan  ──▶ resources and their references              roots reach, sweeps the rest
+//!   sweep ──▶ unreached resources are deleted    hold:    ensures that what a record refers to exists and stays
+//!   touch ──▶ the resources count as new
 //! ```
 //!
-//! - Nobody's work is stopped. What a store made, changed or touched since it gave its mark survives the sweep of that
-//!   mark, whatever the collector believes: it may have been referred to since the scan.
-//! - A mark is one process's. After a start nothing is known of what was used before, so a sweep with an older mark
-//!   removes nothing.
-//! - Roots are what is kept for its own sake: images and leases (until their label `containerd.io/gc.expire` has passed),
-//!   containers, what is labelled `containerd.io/gc.root`, what somebody is writing. What they keep follows from the
-//!   labels `containerd.io/gc.ref.*`, from an image's target, a container's root and a snapshot's parent; a label
-//!   `containerd.io/gc.bref.*` says the same of the other end. A lease labelled `containerd.io/gc.flat` keeps what it
-//!   names, and not what that refers to. What does not parse refers to nothing; what is referred to need not exist.
-//! - Who writes a reference writes its record first, then holds what it refers to, and only then acknowledges: when that
-//!   is `NOT_FOUND`, the record is undone. So no reference is acknowledged that dangles, whichever collection is under
-//!   way.
-//! - Sweeping, touching and holding the same twice is no error. What is of no kind that a store has is missing for a
-//!   touch and left alone by a sweep; a hold of it is `INVALID_ARGUMENT`.
+//! - A collection stops no other work. A sweep spares every resource that the store has created, changed or touched
+//!   since it returned the mark, whatever the collector has found: a record may have referred to it since the scan.
+//! - A mark is void after the store restarts, because the store then no longer knows what was used before. A sweep
+//!   with such a mark removes nothing.
+//! - Roots are images and leases (until the time in their label `containerd.io/gc.expire`), containers, resources
+//!   with the label `containerd.io/gc.root`, and ingests that are being written. The references of a resource follow
+//!   from its labels `containerd.io/gc.ref.*`, from an image's target, a container's root and a snapshot's parent. A
+//!   label `containerd.io/gc.bref.*` states a reference at its other end. A lease with the label
+//!   `containerd.io/gc.flat` keeps its resources, but not what they refer to. A label that does not parse is no
+//!   reference; a referenced resource need not exist.
+//! - A service that adds a reference writes its record first, then holds what the record refers to, and then
+//!   acknowledges the record. When the hold fails with `NOT_FOUND`, the service undoes the record. So no acknowledged
+//!   reference dangles, whichever collection is under way.
+//! - Sweeping, touching and holding are idempotent. For a type that no store has, a touch reports the resource as
+//!   missing, a sweep ignores it, and a hold is `INVALID_ARGUMENT`.
 
 pub mod client;
 mod convert;
@@ -38,19 +40,20 @@ pub use resource::{Node, Resource, keepers, references};
 
 use crate::Promise;
 
-/// A store that is collected.
+/// A store with resources that can be collected.
 pub trait Collector: Promise {
-    /// Every namespace in which the store has something.
+    /// The namespaces in which the store has resources.
     fn namespaces(&self) -> impl Future<Output = Result<BTreeSet<Namespace>, Self::Error>> + Send;
 
-    /// Begins a collection: what is made or touched from now on survives the sweep with this mark.
+    /// Begins a collection: a sweep with the returned mark spares what is created or touched from now on.
     fn begin(&self, namespace: &Namespace) -> impl Future<Output = Result<Mark, Self::Error>> + Send;
 
-    /// Everything in the namespace, with what keeps it.
+    /// Every resource of the namespace, with its references.
     fn scan(&self, namespace: &Namespace) -> impl Future<Output = Result<Vec<Node>, Self::Error>> + Send;
 
-    /// Removes what is unreached, but what was made or touched since the mark, and what another of its own things needs.
-    /// The records are gone for good when this returns; bytes may follow later.
+    /// Deletes unreached resources, except those that were created or touched since the mark, and those that another
+    /// resource of the store needs. Their records are deleted durably when this returns; their bytes may be deleted
+    /// later.
     fn sweep(
         &self,
         namespace: &Namespace,
@@ -58,7 +61,7 @@ pub trait Collector: Promise {
         unreached: Vec<Resource>,
     ) -> impl Future<Output = Result<Swept, Self::Error>> + Send;
 
-    /// Counts these as used now; returns those that are not there.
+    /// Marks resources as used now. Returns those that do not exist.
     fn touch(
         &self,
         namespace: &Namespace,
@@ -66,10 +69,11 @@ pub trait Collector: Promise {
     ) -> impl Future<Output = Result<Vec<Resource>, Self::Error>> + Send;
 }
 
-/// Whoever protects references from collections.
+/// Protects references from collections.
 pub trait Hold: Promise {
-    /// Holds what a record refers to that was written and is not acknowledged yet: adds it, and all that it keeps, to a
-    /// collection under way, or waits out its sweep. `NOT_FOUND` when one is gone.
+    /// Holds what a record refers to that is written and not acknowledged: adds the resources, and all that they
+    /// keep, to the marked ones of a collection under way, or waits for its sweep. `NOT_FOUND` when a resource does
+    /// not exist.
     fn hold(
         &self,
         namespace: &Namespace,
@@ -77,30 +81,30 @@ pub trait Hold: Promise {
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }
 
-/// Whoever collects.
+/// Runs collections.
 pub trait Collect: Promise {
-    /// Runs a collection now, of one namespace or of all, and returns when its sweep is done.
+    /// Runs a collection of one namespace or of all, and returns when every store has swept.
     fn collect(
         &self,
         namespace: Option<&Namespace>,
     ) -> impl Future<Output = Result<Swept, Self::Error>> + Send;
 }
 
-/// A store's own now.
+/// A time of a store's own clock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark(pub u64);
 
-/// What a sweep removed.
+/// The result of a sweep.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// The things.
+    /// The deleted resources.
     pub removed: Vec<Resource>,
-    /// The bytes that they had.
+    /// Their size in bytes.
     pub freed: u64,
 }
 
 impl Swept {
-    /// Adds what another sweep removed.
+    /// Adds the result of another sweep.
     pub fn add(&mut self, other: Swept) {
         self.removed.extend(other.removed);
         self.freed += other.freed;

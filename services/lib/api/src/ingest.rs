@@ -1,5 +1,7 @@
 //! The client of content's data socket: bytes of blobs and ingests as descriptors.
 //! The contract is in `gantry/content/v1/content.proto`.
+//!
+//! Transfers have no time limit. Every other wait ends when the service shows no sign of life.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -7,7 +9,8 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use gantry_proto::gantry::content::v1 as pb;
-use gantry_rpc::data;
+use gantry_rpc::Channel;
+use gantry_rpc::data::{self, Received};
 use gantry_types::{Digest, Namespace};
 use prost::Message;
 use tokio::io::AsyncWriteExt;
@@ -18,15 +21,15 @@ use crate::Peers;
 pub use crate::content::Owner;
 use crate::content::files::Wanted;
 
-/// An ingest opened for writing. Dropping it keeps what was written, for the next writer to go on.
+/// An ingest opened for writing. Dropping it keeps what was written, so that the next writer continues there.
 #[derive(Debug)]
 pub struct Writer {
     peers: Peers,
     owner: Owner,
     request: pb::OpenIngest,
     stream: UnixStream,
-    /// Closed before a commit: content hashes bytes that nobody can write any more, and would have to copy
-    /// them away from a writer that stays.
+    /// Closed before a commit: content hashes the file after the last writer has closed it; if a writer keeps it
+    /// open, content has to copy the bytes first.
     file: Option<File>,
     offset: u64,
 }
@@ -36,7 +39,7 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// `UNAVAILABLE` when another writer holds it, `ALREADY_EXISTS` when the expected blob is there.
+    /// `UNAVAILABLE` when another writer holds it, `ALREADY_EXISTS` when the expected blob exists.
     pub async fn open(
         peers: &Peers,
         owner: &Owner,
@@ -53,7 +56,7 @@ impl Writer {
         Ok(Self { peers: peers.clone(), owner: owner.clone(), request, stream, file: Some(file), offset })
     }
 
-    /// How many bytes are there already: where to go on writing.
+    /// Number of bytes that are written: the offset at which to continue.
     pub fn offset(&self) -> u64 {
         self.offset
     }
@@ -67,22 +70,22 @@ impl Writer {
         self.file.as_ref().expect("a writer whose commit failed is truncated before it writes again")
     }
 
-    /// Says that all bytes below `offset` are written.
+    /// Reports that all bytes below `offset` are written.
     ///
     /// # Errors
     ///
-    /// `UNAVAILABLE` when content went away.
+    /// `UNAVAILABLE` when content has gone.
     pub async fn progress(&mut self, offset: u64) -> Result<(), Status> {
         self.offset = offset;
         let offset = signed(offset)?;
         self.send(pb::writer_message::Message::Progress(offset)).await
     }
 
-    /// Throws the bytes away, to begin at offset 0 again.
+    /// Discards the bytes, so that writing begins at offset 0 again.
     ///
     /// # Errors
     ///
-    /// As content answers.
+    /// Content's error.
     pub async fn truncate(&mut self) -> Result<(), Status> {
         self.send(pb::writer_message::Message::Truncate(true)).await?;
         self.answer().await?;
@@ -137,12 +140,12 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// As content answers.
+    /// Content's error.
     pub async fn abort(mut self) -> Result<(), Status> {
         self.end().await
     }
 
-    /// The same, of a writer that is kept.
+    /// As [`Self::abort`], for a writer that is kept.
     pub(crate) async fn end(&mut self) -> Result<(), Status> {
         self.send(pb::writer_message::Message::Abort(true)).await?;
         self.answer().await.map(drop)
@@ -150,12 +153,14 @@ impl Writer {
 
     async fn send(&mut self, message: pb::writer_message::Message) -> Result<(), Status> {
         let message = pb::WriterMessage { message: Some(message) };
-        data::send(&mut self.stream, &message).await.map_err(|error| gone(&error))
+        let sending = async { data::send(&mut self.stream, &message).await.map_err(|error| gone(&error)) };
+        self.peers.channel("content").while_alive(sending).await
     }
 
     async fn answer(&mut self) -> Result<pb::Committed, Status> {
-        let answer: pb::Committed =
-            data::receive(&mut self.stream).await.map_err(|error| gone(&error))?.ok_or_else(ended)?;
+        let answering =
+            async { data::receive(&mut self.stream).await.map_err(|error| gone(&error))?.ok_or_else(ended) };
+        let answer: pb::Committed = self.peers.channel("content").while_alive(answering).await?;
         match &answer.status {
             Some(status) if status.code != 0 => {
                 Err(Status::new(Code::from_i32(status.code), status.message.clone()))
@@ -165,36 +170,38 @@ impl Writer {
     }
 }
 
-/// What a follower is told.
+/// A report to a follower.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Followed {
     /// Bytes below this offset may be read.
     Available(u64),
-    /// All bytes are there, and proved.
+    /// The blob is committed.
     Committed {
-        /// Of the blob.
+        /// Digest of the blob.
         digest: String,
-        /// Of the blob, bytes.
+        /// Size of the blob, bytes.
         size: u64,
     },
-    /// What was read is worthless.
+    /// The bytes that were read must be discarded.
     Aborted(String),
 }
 
-/// A reader of bytes that may still be arriving.
+/// A reader of bytes that may still arrive.
 #[derive(Debug)]
 pub struct Follower {
+    channel: Channel,
     stream: UnixStream,
+    received: Received,
     begun_at: (u64, Option<u64>),
 }
 
 impl Follower {
-    /// Follows the ingest `reference` or the blob `digest`, waiting at most `wait_millis` for either
-    /// to appear. The file is to be read with pread(2), as far as [`next`](Self::next) says.
+    /// Follows the ingest `reference` or the blob `digest`, and waits at most `wait_millis` for either to appear. The
+    /// caller reads the file with pread(2), as far as [`next`](Self::next) reports.
     ///
     /// # Errors
     ///
-    /// `NOT_FOUND` when neither appeared.
+    /// `NOT_FOUND` when neither has appeared.
     pub async fn open(
         peers: &Peers,
         owner: &Owner,
@@ -206,11 +213,11 @@ impl Follower {
         Self::call(peers, owner, follow).await
     }
 
-    /// Follows what is wanted.
+    /// Follows an ingest or blob.
     ///
     /// # Errors
     ///
-    /// `NOT_FOUND` when it did not appear.
+    /// `NOT_FOUND` when it has not appeared.
     pub(crate) async fn begin(
         peers: &Peers,
         namespace: &Namespace,
@@ -230,22 +237,26 @@ impl Follower {
         let state = pb::IngestState::decode(detail.as_slice()).map_err(garbled)?;
         let total = u64::try_from(state.total).ok().filter(|total| *total > 0);
         let begun_at = (u64::try_from(state.offset).unwrap_or(0), total);
-        Ok((Self { stream, begun_at }, fd.into()))
+        let channel = peers.channel("content");
+        Ok((Self { channel, stream, received: Received::default(), begun_at }, fd.into()))
     }
 
-    /// How many bytes there were then, and how many there are to be.
+    /// Number of bytes at the beginning, and their total if it is known.
     pub(crate) fn begun_at(&self) -> (u64, Option<u64>) {
         self.begun_at
     }
 
-    /// The next news.
+    /// The next report. May be cancelled and called again.
     ///
     /// # Errors
     ///
-    /// `UNAVAILABLE` when content went away.
+    /// `UNAVAILABLE` when content has gone, or shows no sign of life.
     pub async fn next(&mut self) -> Result<Followed, Status> {
-        let message: pb::FollowerMessage =
-            data::receive(&mut self.stream).await.map_err(|error| gone(&error))?.ok_or_else(ended)?;
+        let receiving = async {
+            let message = self.received.message(&mut self.stream).await;
+            message.map_err(|error| gone(&error))?.ok_or_else(ended)
+        };
+        let message: pb::FollowerMessage = self.channel.while_alive(receiving).await?;
         Ok(match message.message {
             Some(pb::follower_message::Message::Available(offset)) => {
                 Followed::Available(u64::try_from(offset).unwrap_or(0))
@@ -260,7 +271,7 @@ impl Follower {
     }
 }
 
-/// Opens a committed blob for reading; with its size in bytes.
+/// Opens a committed blob for reading. Returns the file and its size in bytes.
 ///
 /// # Errors
 ///
@@ -313,4 +324,76 @@ fn gone(error: &std::io::Error) -> Status {
 
 fn ended() -> Status {
     Status::unavailable("service content went away")
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::UnixListener;
+
+    use super::*;
+
+    /// A service that is stopped: the kernel accepts its connections, and no process answers.
+    fn stopped(run: &std::path::Path) -> [UnixListener; 2] {
+        ["content.sock", "content-data.sock"].map(|name| UnixListener::bind(run.join(name)).unwrap())
+    }
+
+    fn owner() -> Owner {
+        Owner::of(&Namespace::moby())
+    }
+
+    async fn hand_out(data: &UnixListener, state: pb::IngestState) -> UnixStream {
+        use std::os::fd::AsFd;
+        let (mut stream, _) = data.accept().await.unwrap();
+        data::receive::<pb::DataRequest>(&mut stream).await.unwrap().unwrap();
+        let file = tempfile::tempfile().unwrap();
+        data::accept(&mut stream, &state, &[file.as_fd()]).await.unwrap();
+        stream
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_follower_of_a_service_that_hangs_is_told_so() {
+        let run = tempfile::tempdir_in("/dev/shm").unwrap();
+        let [_grpc, data] = stopped(run.path());
+        let peers = Peers::new(run.path());
+        let (owner, digest) = (owner(), Digest::sha256(b""));
+        let (followed, mut service) = tokio::join!(
+            Follower::open(&peers, &owner, "r", &digest, 0),
+            hand_out(&data, pb::IngestState::default())
+        );
+        let (mut follower, _file) = followed.unwrap();
+        let available = pb::follower_message::Message::Available(7);
+        let message = pb::FollowerMessage { message: Some(available) };
+        data::send(&mut service, &message).await.unwrap();
+        assert_eq!(follower.next().await.unwrap(), Followed::Available(7));
+
+        let begun = tokio::time::Instant::now();
+        let status = follower.next().await.unwrap_err();
+        assert_eq!(status.code(), Code::Unavailable, "{status}");
+        assert!(status.message().starts_with("service content is away"), "{status}");
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_writer_to_a_service_that_hangs_is_told_so() {
+        let run = tempfile::tempdir_in("/dev/shm").unwrap();
+        let [_grpc, data] = stopped(run.path());
+        let peers = Peers::new(run.path());
+        let owner = owner();
+        let (opened, _service) = tokio::join!(
+            Writer::open(&peers, &owner, "r", 0, None),
+            hand_out(&data, pb::IngestState::default())
+        );
+        let mut writer = opened.unwrap();
+        // No process reads them, so the socket's buffer fills up.
+        let mut offset = 0;
+        let status = loop {
+            offset += 1;
+            if let Err(status) = writer.progress(offset).await {
+                break status;
+            }
+        };
+        assert_eq!(status.code(), Code::Unavailable, "{status}");
+        let status = writer.commit(1, None, HashMap::new()).await.unwrap_err();
+        assert_eq!(status.code(), Code::Unavailable, "{status}");
+    }
 }

@@ -1,4 +1,4 @@
-//! What leases promise: that nothing is collected while somebody works on it.
+//! The promise of leases: garbage collection spares what a lease keeps.
 //!
 //! ```text
 //!   create ──▶ lease ──▶ delete, or its label `containerd.io/gc.expire` passes
@@ -6,15 +6,16 @@
 //!           add │  │ remove
 //!               ▼  │
 //!             resource        kept, with all that its labels refer to
-//! ```
+//!              resource        kept, with everything that its labels refer to
 //!
-//! - A lease belongs to a namespace, and keeps what is named in it: blobs, ingests, images, snapshots. What it keeps need
-//!   not be there yet.
-//! - What was added when an add was answered outlives every collection, also the one under way, until the lease ends.
-//! - A second lease of one id is refused with `ALREADY_EXISTS`; adding or removing the same thing twice is no error.
-//! - What a lease that is gone kept may be collected at any time from then on; who deletes it may wait for that
+//! - A lease belongs to a namespace, and keeps blobs, ingests, images and snapshots of it. A resource need not exist
+//!   yet when it is added.
+//! - A resource survives every collection from the moment at which the add has returned until the lease ends, also a
+//!   collection that was under way.
+//! - Creating a second lease with an id is `ALREADY_EXISTS`. Adding or removing a resource twice is no error.
+//! - The resources of a deleted lease may be collected at any time; the deletion may wait for that
 //!   ([`Collect::Now`]).
-//! - A type of resources that no store has is `UNIMPLEMENTED`; a lease that is not there is `NOT_FOUND`.
+//! - A resource type that no store has is `UNIMPLEMENTED`; a missing lease is `NOT_FOUND`.
 
 pub mod client;
 mod convert;
@@ -32,16 +33,16 @@ pub use resource::{BadResource, Kind, Resource};
 
 use crate::Promise;
 
-/// Looks at leases.
+/// Finds leases.
 pub trait Inspect: Promise {
-    /// The namespace's leases that pass the filters (fields: `id`, `labels`), by id.
+    /// The namespace's leases that match the filters (fields: `id`, `labels`), by id.
     fn list(
         &self,
         namespace: &Namespace,
         filters: &FilterSet,
     ) -> impl Future<Output = Result<Vec<Lease>, Self::Error>> + Send;
 
-    /// What a lease keeps.
+    /// The resources of a lease.
     fn resources(
         &self,
         namespace: &Namespace,
@@ -49,9 +50,9 @@ pub trait Inspect: Promise {
     ) -> impl Future<Output = Result<Vec<Resource>, Self::Error>> + Send;
 }
 
-/// Makes leases, and ends them.
+/// Creates and deletes leases.
 pub trait Manage: Promise {
-    /// Makes a lease; without an id it gets one that no other has.
+    /// Creates a lease. Without an id, the lease gets a new one.
     fn create(
         &self,
         namespace: &Namespace,
@@ -59,7 +60,7 @@ pub trait Manage: Promise {
         labels: Labels,
     ) -> impl Future<Output = Result<Lease, Self::Error>> + Send;
 
-    /// Ends a lease.
+    /// Deletes a lease.
     fn delete(
         &self,
         namespace: &Namespace,
@@ -68,9 +69,9 @@ pub trait Manage: Promise {
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }
 
-/// Changes what a lease keeps.
+/// Changes the resources of a lease.
 pub trait Keep: Promise {
-    /// Makes a lease keep something.
+    /// Adds a resource to a lease.
     fn add(
         &self,
         namespace: &Namespace,
@@ -78,7 +79,7 @@ pub trait Keep: Promise {
         resource: &Resource,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Makes a lease keep something no longer.
+    /// Removes a resource from a lease.
     fn remove(
         &self,
         namespace: &Namespace,
@@ -87,7 +88,7 @@ pub trait Keep: Promise {
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }
 
-/// All of it.
+/// The whole promise.
 pub trait Store: Inspect + Manage + Keep {}
 
 impl<S: Inspect + Manage + Keep> Store for S {}
@@ -97,9 +98,9 @@ impl<S: Inspect + Manage + Keep> Store for S {}
 pub struct Lease {
     /// Its id, unique in its namespace.
     pub id: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: SystemTime,
-    /// What clients noted of it, its expiry among it.
+    /// The labels that clients have set, among them its expiry.
     pub labels: Labels,
 }
 
@@ -113,11 +114,11 @@ impl Fields for Lease {
     }
 }
 
-/// When what a lease kept is collected that ends.
+/// When the resources of a deleted lease are collected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Collect {
-    /// Before the answer.
+    /// Before the call returns.
     Now,
-    /// Some time.
+    /// At the next collection.
     Later,
 }

@@ -1,39 +1,43 @@
-//! What each service promises, and how it is called.
+//! The promises of the services: their contracts as traits, with clients and servers.
 //!
-//! A promise is a module named for its service, and always has the same parts, so that who knows one finds his way in
-//! all:
+//! A promise is a module named for its service. Every promise has the same parts:
 //!
-//! - `content.rs`: the lifecycle in prose, the traits, each the size of one capability (callers ask for the smallest),
-//!   and their sum; every implementation fails with one type, [`Promise::Error`];
-//! - what the traits speak of, in files beside it, made of `gantry-types`: what does not parse does not get in;
-//! - `convert.rs`: between those and the wire. Generated types appear there, in `client` and in `server`, nowhere else;
-//! - `client.rs`: the traits through the service's sockets, every call on the [`terms`] of its method;
-//! - `server.rs` (and another file where there is a data socket, [`content::files::serve`]): gRPC in, trait out, for
-//!   whatever keeps the promise. It is here, and not in the service, because the fakes of `gantry-fakes` are served by the
-//!   same one.
+//! - `content.rs` (and the others): the lifecycle in prose, one trait for each capability (callers ask for the
+//!   smallest), and their sum. Each implementation has one error type, [`Promise::Error`];
+//! - further files beside it: the types of the traits, made of `gantry-types`, which are always valid;
+//! - `convert.rs`: conversion between these types and the wire. Generated types appear only there, in `client` and in
+//!   `server`;
+//! - `client.rs`: the traits through the service's sockets. Every call has the deadline of its method ([`terms`]);
+//! - `server.rs` (and another file where there is a data socket, [`content::files::serve`]): the gRPC service over
+//!   any implementation. It is here, and not in the service, because it also serves the fakes of `gantry-fakes`.
 //!
-//! Who implements the traits proves it with the suite of the same name in `gantry-contract`: the service's store, the
-//! store through its socket, the fake.
+//! The suite of the same name in `gantry-contract` tests every implementation: the service's store, the store through
+//! its socket, and the fake.
 //!
-//! Promises: [`content`], [`diff`], [`engine`] (what it speaks of), [`events`], [`gc`], [`leases`], [`network`],
-//! [`snapshots`]. Beside them:
+//! The promises are [`content`], [`diff`], [`engine`], [`events`], [`gc`], [`images`], [`leases`], [`network`],
+//! [`snapshots`] and [`tasks`]. Beside them:
 //!
-//! - [`Peers`]: one lazily connected channel per service of this machine, and typed clients on it;
-//! - [`ingest`]: content's data socket, where blobs change hands as descriptors;
+//! - [`alike!`]: conversion between two structs with the same fields;
+//! - [`Peers`]: one lazily connected channel for each service of this host, and typed clients on it;
+//! - [`ingest`]: the client of content's data socket, which hands out blobs as file descriptors;
 //! - [`metrics`]: the metrics of all services as one text;
-//! - [`terms`]: how long the callers of each method wait;
+//! - [`terms`]: the deadlines of every method;
 //! - [`time`]: protobuf timestamps;
-//! - [`records`], [`fsck`]: what each service with records can be asked about them;
-//! - [`wire`]: fields of messages that every promise has: digests, sizes, filters.
+//! - [`records`], [`fsck`]: what every service with records answers about them;
+//! - [`wire`]: fields that the messages of several promises have: digests, sizes, filters.
 
+#[macro_use]
+mod alike;
 mod call;
 mod carry;
 pub mod content;
 pub mod diff;
 pub mod engine;
 pub mod events;
+mod filter;
 pub mod fsck;
 pub mod gc;
+pub mod images;
 pub mod ingest;
 pub mod leases;
 pub mod metrics;
@@ -43,12 +47,14 @@ mod peers;
 mod promise;
 pub mod records;
 pub mod snapshots;
+pub mod tasks;
 pub mod terms;
 pub mod time;
 pub mod wire;
 
 pub use call::Failure;
 pub use carry::to_the_end;
+pub use filter::Filter;
 pub use owner::Owner;
 pub use peers::Peers;
 pub use promise::Promise;

@@ -1,7 +1,7 @@
 //! The metrics of all services as one text.
 //!
-//! Each service answers OpenMetrics at `/metrics` on its own socket, every sample labelled with the service's name. A
-//! text may declare a metric only once, so samples of the same metric are brought together.
+//! Each service serves OpenMetrics at `/metrics` on its own socket, and labels every sample with its name. A text may
+//! declare a metric only once, so the samples of each metric are merged.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,11 +19,11 @@ use crate::terms;
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// How long a service may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The longest text that is taken from a service, bytes.
+/// The longest text of a service in bytes.
 const LIMIT: usize = 4 << 20;
 
-/// Asks the services whose sockets are in `run`. One that does not answer is missing from the text; for each there is
-/// `gantry_up`, 1 or 0.
+/// Collects the metrics of the services whose sockets are in `run`. Leaves out a service that does not answer.
+/// `gantry_up` is 1 or 0 for each service.
 pub async fn collect(run: &Path) -> String {
     let mut texts = Vec::new();
     let mut up = String::from("# HELP gantry_up Whether a service answers\n# TYPE gantry_up gauge\n");
@@ -37,11 +37,11 @@ pub async fn collect(run: &Path) -> String {
     merge(&texts)
 }
 
-/// One service's text.
+/// The metrics of one service.
 ///
 /// # Errors
 ///
-/// `UNAVAILABLE` when it is away.
+/// `UNAVAILABLE` when the service does not answer.
 pub async fn scrape(run: &Path, service: &'static str) -> Result<String, Status> {
     let channel = Channel::unix(service, run.join(format!("{service}.sock")), terms::of);
     let away = |error: &dyn std::fmt::Display| Status::unavailable(format!("metrics of {service}: {error}"));
@@ -64,7 +64,7 @@ pub async fn scrape(run: &Path, service: &'static str) -> Result<String, Status>
     String::from_utf8(bytes).map_err(|_| away(&"not text"))
 }
 
-/// Joins texts so that each metric is declared once, with all of its samples.
+/// Merges texts, so that each metric is declared once, with all of its samples.
 fn merge(texts: &[String]) -> String {
     #[derive(Default)]
     struct Family<'a> {

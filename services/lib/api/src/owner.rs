@@ -1,10 +1,10 @@
-//! On whose behalf something is made.
+//! The owner of new resources.
 
 use gantry_rpc::context;
 use gantry_types::Namespace;
 use tonic::{Request, Status};
 
-/// What protects what is made: the namespace it belongs to, and maybe a lease.
+/// The owner of new resources: the namespace, and perhaps a lease that keeps them.
 #[derive(Debug, Clone)]
 pub struct Owner {
     /// The containerd namespace.
@@ -19,12 +19,12 @@ impl Owner {
         Self { namespace: namespace.clone(), lease: None }
     }
 
-    /// Who a request is from.
+    /// The owner that a request's metadata names.
     pub(crate) fn of_request<T>(request: &Request<T>) -> Result<Self, Status> {
         Ok(Self { namespace: context::namespace(request)?, lease: context::lease(request)? })
     }
 
-    /// A request of this owner's.
+    /// A request with this owner in its metadata.
     pub(crate) fn ask<T>(&self, message: T) -> Request<T> {
         context::with_lease(message, &self.namespace, self.lease.as_deref())
     }

@@ -1,4 +1,4 @@
-//! The services of this machine, as their peers call them.
+//! Clients of the services of this host.
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -14,18 +14,18 @@ use tonic::Status;
 
 use crate::terms;
 
-/// The longest message, each way: containerd's default.
+/// The longest message in each direction: containerd's default.
 pub(crate) const MESSAGE_LIMIT: usize = 16 << 20;
 
-/// Channels to the services of one root. They connect when they are first used,
-/// and again after a service was away. Cheap to clone.
+/// Channels to the services of one Gantry. A channel connects at its first use, and again after the service has
+/// restarted. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Peers(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     run: PathBuf,
-    /// One to each of [`SERVICES`].
+    /// One channel to each of [`SERVICES`].
     channels: Box<[Channel]>,
 }
 
@@ -45,27 +45,27 @@ macro_rules! clients {
 clients! {
     /// Blobs and ingests.
     content: CONTENT, containerd::content::v1::content_client::ContentClient<Channel>;
-    /// File-system states.
+    /// Snapshots.
     snapshots: SNAPSHOTS, containerd::snapshots::v1::snapshots_client::SnapshotsClient<Channel>;
-    /// Layers applied and taken.
+    /// Layers, applied and made.
     diff: SNAPSHOTS, containerd::diff::v1::diff_client::DiffClient<Channel>;
-    /// Layers unpacked while they arrive.
+    /// Layers, unpacked while they arrive.
     unpacker: SNAPSHOTS, gantry::snapshots::v1::unpacker_client::UnpackerClient<Channel>;
     /// Image records.
     image_records: IMAGES, containerd::images::v1::images_client::ImagesClient<Channel>;
-    /// Images as users know them.
+    /// Images, as Docker's users know them.
     images: IMAGES, gantry::images::v1::image_store_client::ImageStoreClient<Channel>;
     /// containerd's transfers of images.
     transfers: IMAGES, containerd::transfer::v1::transfer_client::TransferClient<Channel>;
-    /// The streams that they use.
+    /// The streams of these transfers.
     streaming: IMAGES, containerd::streaming::v1::streaming_client::StreamingClient<Channel>;
-    /// Container records of containerd's kind.
+    /// containerd's container records.
     container_records: TASKS, containerd::containers::v1::containers_client::ContainersClient<Channel>;
-    /// Records of sandboxes, which several containers share.
+    /// Sandbox records.
     sandbox_records: TASKS, containerd::sandbox::v1::store_client::StoreClient<Channel>;
     /// Running sandboxes.
     sandbox_controller: TASKS, containerd::sandbox::v1::controller_client::ControllerClient<Channel>;
-    /// Running containers.
+    /// Tasks.
     tasks: TASKS, containerd::tasks::v1::tasks_client::TasksClient<Channel>;
     /// Networks.
     networks: NETWORK, gantry::network::v1::networks_client::NetworksClient<Channel>;
@@ -77,17 +77,17 @@ clients! {
     leases: CONTROL, containerd::leases::v1::leases_client::LeasesClient<Channel>;
     /// Containerd events.
     events: CONTROL, containerd::events::v1::events_client::EventsClient<Channel>;
-    /// What this Gantry is made of.
+    /// Introspection.
     introspection: CONTROL, containerd::introspection::v1::introspection_client::IntrospectionClient<Channel>;
-    /// Which snapshotters and differs there are.
+    /// The snapshotters and differs.
     snapshotters: SNAPSHOTS, containerd::introspection::v1::introspection_client::IntrospectionClient<Channel>;
-    /// What runtimes say of themselves.
+    /// Information about runtimes.
     runtimes: TASKS, containerd::introspection::v1::introspection_client::IntrospectionClient<Channel>;
     /// Garbage collection.
     gc: CONTROL, gantry::gc::v1::gc_client::GcClient<Channel>;
-    /// Containers as Docker's users know them.
+    /// Containers, as Docker's users know them.
     containers: ENGINE, gantry::engine::v1::containers_client::ContainersClient<Channel>;
-    /// Further processes in containers.
+    /// Execs.
     execs: ENGINE, gantry::engine::v1::execs_client::ExecsClient<Channel>;
     /// Volumes.
     volumes: ENGINE, gantry::engine::v1::volumes_client::VolumesClient<Channel>;
@@ -96,7 +96,7 @@ clients! {
 }
 
 impl Peers {
-    /// The services whose sockets are in `run`. Connects to none of them yet.
+    /// Clients of the services whose sockets are in `run`. Connects to none of them yet.
     pub fn new(run: &Path) -> Self {
         let channel =
             |name: &'static str| Channel::to_service(name, run.join(format!("{name}.sock")), terms::of);
@@ -104,54 +104,54 @@ impl Peers {
         Self(Arc::new(Inner { run: run.to_owned(), channels }))
     }
 
-    /// The garbage collector's view of a service that collects.
+    /// The garbage collector's client of a store.
     ///
     /// # Panics
     ///
-    /// For a name that is no service: the set is closed.
+    /// For an unknown service name.
     pub fn collector(&self, store: &str) -> gantry::gc::v1::collector_client::CollectorClient<Channel> {
         gantry::gc::v1::collector_client::CollectorClient::new(self.channel(store))
             .max_decoding_message_size(MESSAGE_LIMIT)
     }
 
-    /// The consistency check of a service.
+    /// The client of a service's fsck.
     ///
     /// # Panics
     ///
-    /// For a name that is no service: the set is closed.
+    /// For an unknown service name.
     pub fn fsck(&self, service: &str) -> gantry::gc::v1::fsck_client::FsckClient<Channel> {
         gantry::gc::v1::fsck_client::FsckClient::new(self.channel(service))
     }
 
-    /// The records of a service, as a whole.
+    /// The client of a service's database.
     ///
     /// # Panics
     ///
-    /// For a name that is no service: the set is closed.
+    /// For an unknown service name.
     pub fn records(&self, service: &str) -> gantry::records::v1::records_client::RecordsClient<Channel> {
         gantry::records::v1::records_client::RecordsClient::new(self.channel(service))
     }
 
-    /// The raw channel to a service.
+    /// The channel to a service.
     ///
     /// # Panics
     ///
-    /// For a name that is no service: the set is closed.
+    /// For an unknown service name.
     pub fn channel(&self, service: &str) -> Channel {
         let number = SERVICES.iter().position(|known| known.name == service);
         self.0.channels[number.unwrap_or_else(|| panic!("{service} is no service"))].clone()
     }
 
-    /// Sends a request by the data socket of a service, as [`data::call`] does, and waits for its reply as long as the
-    /// service shows that it is alive.
+    /// Sends a request to a service's data socket, as [`data::call`] does. Waits for the reply as long as the service
+    /// shows that it is alive.
     ///
     /// # Errors
     ///
-    /// `UNAVAILABLE` when it is away; its own status otherwise.
+    /// `UNAVAILABLE` when the service does not answer; otherwise its own status.
     ///
     /// # Panics
     ///
-    /// For a name that is no service: the set is closed.
+    /// For an unknown service name.
     pub async fn data(
         &self,
         service: &str,
@@ -161,7 +161,7 @@ impl Peers {
         self.channel(service).while_alive(data::call(&socket, request)).await
     }
 
-    /// The data socket of a service.
+    /// The path of a service's data socket.
     pub fn data_socket(&self, service: &str) -> PathBuf {
         self.0.run.join(format!("{service}-data.sock"))
     }

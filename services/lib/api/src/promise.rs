@@ -2,9 +2,9 @@
 
 use gantry_rpc::Coded;
 
-/// Something that keeps a promise, or a part of one: a store, a client of one, a fake.
+/// An implementation of a promise or of a part of one: a store, a client, a fake.
 pub trait Promise: Send + Sync {
-    /// What its calls fail with. The code tells what a caller may do about it, and is part of the promise; the text is
-    /// for people.
+    /// The error of its calls. The code is part of the promise: it tells what the caller may do. The text is for
+    /// people.
     type Error: Coded + Send + Sync + 'static;
 }

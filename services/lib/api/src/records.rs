@@ -1,7 +1,8 @@
-//! The records of each service that has a database, as a whole: how they fared, and copies of one moment.
+//! The databases of all services: their condition, and consistent copies of them.
 //!
-//! When all services are paused for one moment, copied, and only then resumed, the copies show what a power cut at that
-//! moment would have left: what somebody was told of is in them, with all that it was made after.
+//! A backup pauses all services, copies their databases, and then resumes the services. The copies are what a power
+//! cut during the pause would have left: they have every change that a service has acknowledged, and every change
+//! that came before it.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,16 +14,16 @@ use gantry_rpc::{Channel, Code, Coded};
 use crate::call::Caller;
 use crate::{Failure, Peers};
 
-/// What has become of a service's records, in seconds since 1970; 0: never, or not known.
+/// The condition of a service's database. Times are seconds since 1970; 0: never, or unknown.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Condition {
-    /// Some were lost that could not be brought back.
+    /// When the database last lost records for good.
     pub lost_at: u64,
-    /// The database was made.
+    /// When the database was created.
     pub made_at: u64,
 }
 
-/// A client of a service's records. Cheap to clone.
+/// A client of a service's database. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Client {
     peers: Peers,
@@ -31,7 +32,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// The records of a service among `peers`.
+    /// The database of a service among `peers`.
     pub fn new(peers: &Peers, service: &'static str) -> Self {
         Self { peers: peers.clone(), service, caller: Caller::new(service) }
     }
@@ -40,7 +41,7 @@ impl Client {
         self.peers.records(self.service)
     }
 
-    /// How the records fared; nothing is known of a service that keeps none.
+    /// The condition of the database; empty for a service without one.
     ///
     /// # Errors
     ///
@@ -54,7 +55,8 @@ impl Client {
         }
     }
 
-    /// Has nothing more written from when this returns, for `limit` at most: calls that change records wait.
+    /// Pauses writes, for `limit` at most. No write is under way when this returns; calls that change records wait
+    /// until the pause ends.
     ///
     /// # Errors
     ///
@@ -65,22 +67,22 @@ impl Client {
         self.caller.ask("pause its records", self.rpc().pause(request)).await.map(drop)
     }
 
-    /// Copies the records of the moment for which they are paused; the copy's directory is the caller's to remove.
+    /// Copies the database during the pause `moment`. Returns the copy's directory, which the caller removes.
     ///
     /// # Errors
     ///
-    /// `FAILED_PRECONDITION` when the pause is over.
+    /// `FAILED_PRECONDITION` when the pause has ended.
     pub async fn copy(&self, moment: &str) -> Result<PathBuf, Failure> {
         let request = pb::CopyRequest { moment: moment.to_owned() };
         let answer = self.caller.ask("copy its records", self.rpc().copy(request)).await?;
         Ok(answer.directory.into())
     }
 
-    /// Ends the pause of a moment.
+    /// Ends the pause `moment`.
     ///
     /// # Errors
     ///
-    /// When the service does not answer: then the pause ends by itself.
+    /// When the service does not answer. The pause then ends by itself.
     pub async fn resume(&self, moment: &str) -> Result<(), Failure> {
         let request = pb::ResumeRequest { moment: moment.to_owned() };
         self.caller.ask("resume its records", self.rpc().resume(request)).await.map(drop)

@@ -1,28 +1,30 @@
-//! What snapshots promises: states of a file system, each on top of another or of nothing.
+//! The promise of snapshots: states of a file system, each on top of a parent or empty.
 //!
 //! ```text
 //!            prepare                commit
-//!   (none) ─────────▶ active key ─────────────▶ committed name ──┐ prepare, view: others on top
+//!   (none) ─────────▶ active key ─────────────▶ committed name ──┐ prepare, view: children
 //!      │      view                                    ▲           │
 //!      └────────────▶ view key                        └───────────┘
-//!   remove: from any state to (none), unless others are on top
+//!   remove: from any state to (none), unless there are children
 //! ```
 //!
-//! - An active snapshot is what is written to, by whoever mounts it; a view is looked at; a committed one never changes,
-//!   and is all that others can be on top of. Active ones and views are known by keys, committed ones by names; a key and
-//!   a name of one text would be the same snapshot, so the second to come is refused with `ALREADY_EXISTS`.
-//! - A key's mounts show what is below it and what was written, and are the same each time. Nothing is mounted here: who
-//!   asks for mounts makes them. A committed snapshot has none (`FAILED_PRECONDITION`): view it.
-//! - A commit turns a key into a name: what was written is durable when it is answered. Where the name is taken, the
-//!   active snapshot stays. Only an active one can be committed (`FAILED_PRECONDITION`).
-//! - A parent is committed (`INVALID_ARGUMENT`), and stays as long as anything is on top of it (`FAILED_PRECONDITION`).
-//! - Everything belongs to a namespace and a snapshotter: keys, names, labels, parents. How a snapshotter keeps its
-//!   snapshots is its own affair; what it can do beyond this, introspection tells. One that is not known is
-//!   `INVALID_ARGUMENT`, at each call.
-//! - Who unpacks a layer may say by the label `containerd.io/snapshot.ref` what it will commit: where that is there on the
-//!   same parent, preparing is refused with `ALREADY_EXISTS`, and it is used instead.
-//! - What is made under a lease is kept by it, from the preparation on.
-//! - What is not there is `NOT_FOUND`.
+//! - Clients mount an active snapshot to write to it, and a view to read it. A committed snapshot never changes, and
+//!   only a committed one can be a parent. Active snapshots and views have keys, committed ones have names. Keys and
+//!   names share one space: making a snapshot with a key or a name that exists is `ALREADY_EXISTS`.
+//! - The mounts of a key show the parent and what was written, and are the same each time. The service mounts
+//!   nothing; the client does. A committed snapshot has no mounts (`FAILED_PRECONDITION`): a client makes a view of
+//!   it.
+//! - A commit turns a key into a name; what was written is durable when it returns. When the name exists, the active
+//!   snapshot stays. Committing a snapshot that is not active is `FAILED_PRECONDITION`.
+//! - A parent that is not committed is `INVALID_ARGUMENT`. Removing a snapshot with children is
+//!   `FAILED_PRECONDITION`.
+//! - Keys, names, labels and parents belong to a namespace and a snapshotter. How a snapshotter stores its snapshots
+//!   is its own affair; introspection tells its further capabilities. Every call to an unknown snapshotter is
+//!   `INVALID_ARGUMENT`.
+//! - A client that unpacks a layer may name the future commit in the label `containerd.io/snapshot.ref`. When that
+//!   snapshot exists on the same parent, preparing is `ALREADY_EXISTS`, and the client uses the existing one.
+//! - A lease keeps the snapshots that are made under it, from the preparation on.
+//! - A missing snapshot is `NOT_FOUND`.
 
 pub mod client;
 pub(crate) mod convert;
@@ -44,23 +46,23 @@ pub use unpack::{Layer, Progress, Step, Unpack, Unpacking};
 use crate::Promise;
 pub use crate::owner::Owner;
 
-/// Looks at snapshots.
+/// Finds snapshots.
 pub trait Inspect: Promise {
-    /// A snapshot as the namespace sees it.
+    /// A snapshot, as the namespace sees it.
     fn stat(
         &self,
         namespace: &Namespace,
         snapshot: &SnapshotRef,
     ) -> impl Future<Output = Result<Info, Self::Error>> + Send;
 
-    /// The namespace's snapshots that pass the filters (fields: `kind`, `name`, `parent`, `labels`), by key or name.
+    /// The namespace's snapshots that match the filters (fields: `kind`, `name`, `parent`, `labels`), by key or name.
     fn list(
         &self,
         namespace: &Namespace,
         filters: &FilterSet,
     ) -> impl Future<Output = Result<Vec<Info>, Self::Error>> + Send;
 
-    /// What a snapshot takes by itself, without those below it.
+    /// The size of a snapshot, without its parents.
     fn usage(
         &self,
         namespace: &Namespace,
@@ -68,7 +70,7 @@ pub trait Inspect: Promise {
     ) -> impl Future<Output = Result<Usage, Self::Error>> + Send;
 }
 
-/// Makes snapshots that are mounted, and tells how.
+/// Makes snapshots with mounts.
 pub trait Prepare: Promise {
     /// Makes an active snapshot on top of a parent, or an empty one.
     fn prepare(
@@ -79,7 +81,7 @@ pub trait Prepare: Promise {
         labels: Labels,
     ) -> impl Future<Output = Result<Vec<Mount>, Self::Error>> + Send;
 
-    /// Makes a view of a parent, or of nothing.
+    /// Makes a view of a parent, or an empty one.
     fn view(
         &self,
         owner: &Owner,
@@ -96,12 +98,13 @@ pub trait Prepare: Promise {
     ) -> impl Future<Output = Result<Vec<Mount>, Self::Error>> + Send;
 }
 
-/// Makes snapshots unchangeable.
+/// Commits snapshots.
 pub trait Commit: Promise {
-    /// Commits an active snapshot under a name. Its labels are these: those of the active one go with its key.
+    /// Commits an active snapshot under a name. The labels are the new ones; those of the active snapshot end with
+    /// its key.
     ///
-    /// A new parent may be given to a snapshot that was prepared without one, where the snapshotter can (`rebase`);
-    /// `UNIMPLEMENTED` otherwise.
+    /// A snapshot that was prepared without a parent may get one here, if the snapshotter can do that (`rebase`);
+    /// otherwise it is `UNIMPLEMENTED`.
     fn commit(
         &self,
         owner: &Owner,
@@ -112,7 +115,7 @@ pub trait Commit: Promise {
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }
 
-/// Changes snapshots that are there.
+/// Changes snapshots.
 pub trait Manage: Promise {
     /// Changes a snapshot's labels.
     fn update(
@@ -122,14 +125,14 @@ pub trait Manage: Promise {
         labels: &Relabel,
     ) -> impl Future<Output = Result<Info, Self::Error>> + Send;
 
-    /// Removes a snapshot, and takes it off the owner's lease. What it took may become free a little later.
+    /// Removes a snapshot, also from the owner's lease. Its space may become free a little later.
     fn remove(
         &self,
         owner: &Owner,
         snapshot: &SnapshotRef,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Frees what removed snapshots took, all namespaces', before it is answered.
+    /// Frees the space of removed snapshots of all namespaces, and returns then.
     fn cleanup(&self, namespace: &Namespace) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }
 
@@ -138,16 +141,16 @@ pub trait Snapshotter: Inspect + Prepare + Commit + Manage {}
 
 impl<S: Inspect + Prepare + Commit + Manage> Snapshotter for S {}
 
-/// All snapshotters of a service.
+/// A service with its snapshotters.
 pub trait Service: Promise {
-    /// One of them.
+    /// A snapshotter.
     type Snapshotter: Snapshotter<Error = Self::Error> + Clone + 'static;
 
-    /// The snapshotter of a name. Whether it is known, its calls tell.
+    /// The snapshotter of a name. Its calls fail if the name is unknown.
     fn snapshotter(&self, name: &str) -> Self::Snapshotter;
 
-    /// The namespace that all calls to a snapshotter are in, whatever they say: a backend's, whose callers keep namespaces
-    /// above it, and collect without one. None where callers name theirs.
+    /// The namespace of all calls to a backend, whatever namespace they name: the backend's clients manage namespaces
+    /// themselves, and collect without one. `None` for a snapshotter whose clients name their namespace.
     fn backend_namespace(&self, _name: &str) -> Option<Namespace> {
         None
     }

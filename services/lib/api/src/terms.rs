@@ -1,21 +1,21 @@
-//! How long a service's callers wait: the terms of every method.
+//! The deadlines of every method.
 //!
-//! What only reads is answered within [`READ`], what changes something within [`CHANGE`]. Streams last as long as both
-//! ends like, and so do the calls that are named below; all of these end when the service does not even show that it is
-//! alive ([`Bound::Alive`]). A change whose caller gives up is in the state in which it would be if the caller had died:
-//! either it is carried to its end all the same, or what was begun is undone, at the latest by recovery.
+//! A method that only reads has [`READ`], one that changes something has [`CHANGE`]. Streams, and the methods listed
+//! below, last as long as both sides want; they end when the service does not show that it is alive
+//! ([`Bound::Alive`]). When a caller gives up a change, the result is the same as after the caller's death: the
+//! service carries the change to its end, or undoes it, at the latest by recovery.
 
 use std::time::Duration;
 
 use gantry_proto::Effect;
 use gantry_rpc::Bound;
 
-/// Enough for a service that is alive, on a machine with much to do.
+/// Enough for a living service on a busy host.
 const READ: Duration = Duration::from_secs(10);
-/// Enough for a durable change there, and for what a shim or the kernel does for it.
+/// Enough for a durable change there, and for the work of a shim or the kernel.
 const CHANGE: Duration = Duration::from_secs(60);
 
-/// Calls with one answer that may rightly come late, and why.
+/// Calls with one response that may rightly take longer, and why.
 const LASTING: &[(&str, Bound, &str)] = &[
     ("/containerd.services.diff.v1.Diff/Apply", Bound::Alive, "unpacks a layer"),
     ("/containerd.services.diff.v1.Diff/Diff", Bound::Alive, "reads two trees and packs what differs"),
@@ -82,10 +82,10 @@ const LASTING: &[(&str, Bound, &str)] = &[
 ];
 /// Enough for the largest layer.
 const OTHERS: Bound = Bound::Within(Duration::from_secs(600));
-/// A shim has sixty seconds for what it asks of a runtime, after its own start.
+/// A shim has sixty seconds for a call to a runtime, after its own start.
 const RUNTIME: Bound = Bound::Within(Duration::from_secs(150));
 
-/// The terms of the method at a path.
+/// The deadline of the method at a path.
 pub fn of(path: &str) -> Bound {
     let method = gantry_proto::method(path);
     let lasting = LASTING.iter().find(|(named, ..)| *named == path).map(|(_, bound, _)| *bound);
@@ -94,13 +94,13 @@ pub fn of(path: &str) -> Bound {
             Effect::None => READ,
             Effect::Repeatable | Effect::Once => CHANGE,
         }),
-        // Streams, and what no proto of ours knows.
+        // Streams, and methods that no proto here has.
         Some(_) | None => Bound::Alive,
     })
 }
 
-/// The terms of the method at a path where it is somebody else's service that answers, as a proxy plugin does: not every
-/// gRPC server lets itself be asked every ten seconds whether it is alive, so what lasts has a limit.
+/// The deadline of the method at a path when another program serves it, such as a proxy plugin. Not every gRPC server
+/// answers a ping every ten seconds, so calls that last have a limit here.
 pub fn of_others(path: &str) -> Bound {
     match of(path) {
         Bound::Alive => OTHERS,

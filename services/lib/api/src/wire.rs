@@ -1,4 +1,4 @@
-//! Fields of messages that every promise has: read strictly on their way in, never failing on their way out.
+//! Fields that the messages of several promises have: parsed strictly, written without errors.
 
 use std::time::SystemTime;
 
@@ -9,16 +9,16 @@ use prost_types::Timestamp;
 
 use crate::time;
 
-/// A message that says nothing which could be carried out.
+/// A message that cannot be carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
-    /// It lacks what it is about.
+    /// A required field is missing.
     #[error("the message has no {field}")]
     Missing {
         /// The field.
         field: &'static str,
     },
-    /// A number that must not be negative is, or an enumeration has no such value.
+    /// A number is negative that must not be, or an enumeration has no such value.
     #[error("{field} cannot be {value}")]
     Number {
         /// The field.
@@ -26,7 +26,7 @@ pub enum Invalid {
         /// Its value.
         value: i64,
     },
-    /// Text that is none of what it should be.
+    /// A text that does not parse.
     #[error("invalid {what} {value:?}")]
     Text {
         /// What it should be.
@@ -63,7 +63,7 @@ pub fn digest(text: &str) -> Result<Digest, Invalid> {
     Ok(text.parse()?)
 }
 
-/// A digest that may be left out.
+/// An optional digest.
 ///
 /// # Errors
 ///
@@ -84,7 +84,7 @@ pub fn number(field: &'static str, value: i64) -> Result<u64, Invalid> {
     u64::try_from(value).map_err(|_| Invalid::Number { field, value })
 }
 
-/// A size that is 0 when it is not known.
+/// A size; 0 means unknown.
 ///
 /// # Errors
 ///
@@ -93,7 +93,7 @@ pub fn optional_number(field: &'static str, value: i64) -> Result<Option<u64>, I
     Ok(Some(number(field, value)?).filter(|value| *value > 0))
 }
 
-/// A size or an offset as messages have it.
+/// A size or an offset for a message.
 pub fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
@@ -107,12 +107,12 @@ pub fn filters(texts: &[String]) -> Result<FilterSet, Invalid> {
     Ok(FilterSet::parse(texts)?)
 }
 
-/// Filters as messages have them.
+/// Filters for a message.
 pub fn filter_texts(filters: &FilterSet) -> Vec<String> {
     filters.texts().map(str::to_owned).collect()
 }
 
-/// A time; the epoch when it is left out.
+/// A time; the epoch when it is missing.
 pub fn moment(timestamp: Option<&Timestamp>) -> SystemTime {
     timestamp.map_or(SystemTime::UNIX_EPOCH, time::system_time)
 }

@@ -1,8 +1,8 @@
-//! What a stream is compressed with.
+//! Compression: detected, undone and applied.
 //!
-//! It is told by the first bytes ([`Form`]), not by a name or a media type, which lie. gzip, bzip2 and xz files are one
-//! member after the other. What a decoder may take of memory is bounded, whatever the file asks for. What is written is
-//! compressed as OCI has a word for ([`Encoder`]).
+//! The first bytes of a stream determine the compression ([`Form`]); names and media types are ignored, because they
+//! may be wrong. A file of gzip, bzip2 or xz may have several members. A decoder's memory is bounded, whatever the
+//! file asks for. [`Encoder`] compresses in the forms for which OCI has a media type.
 
 mod encoder;
 mod form;

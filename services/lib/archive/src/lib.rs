@@ -1,8 +1,8 @@
-//! Archives as they are found in the world: [`tar`] both ways, and the [`compression`] around it.
+//! Archives: a reader and a writer of [`tar`], and their [`compression`].
 //!
-//! They come from strangers: what is ambiguous is refused rather than guessed, and nothing takes more memory than it is
-//! given, whatever an archive asks for. No name in an archive is used as a path here: what becomes of an entry is up to
-//! who reads it.
+//! Archives are hostile input. The readers refuse what is ambiguous, and take no more memory than they are given,
+//! whatever an archive asks for. This crate uses no name in an archive as a path: the caller decides what to do with
+//! an entry.
 
 pub mod compression;
 pub mod tar;

@@ -1,4 +1,4 @@
-//! Just enough of bpf(2) for a filter of devices: instructions, loading, attaching. Linux 4.15.
+//! The part of bpf(2) that a device filter needs: instructions, loading, attaching. Linux 4.15.
 
 #![allow(unsafe_code)]
 
@@ -9,7 +9,7 @@ const PROG_LOAD: libc::c_int = 5;
 const PROG_ATTACH: libc::c_int = 8;
 const PROG_TYPE_CGROUP_DEVICE: u32 = 15;
 const CGROUP_DEVICE: u32 = 6;
-/// Others' filters, as systemd's, stay: each must let pass.
+/// Filters of other programs, such as systemd's, stay: each of them must allow an access.
 const ALLOW_MULTI: u32 = 2;
 
 /// `struct bpf_insn`.
@@ -47,22 +47,22 @@ impl Instruction {
         Self::new(0x74, destination, 0, 0, bits)
     }
 
-    /// Goes `over` as many instructions.
+    /// Skips `over` instructions.
     pub const fn jump(over: i16) -> Self {
         Self::new(0x05, 0, 0, over, 0)
     }
 
-    /// Goes `over` as many instructions if the register is not `value`.
+    /// Skips `over` instructions if the register is not `value`.
     pub const fn jump_if_not(register: u8, value: i32, over: i16) -> Self {
         Self::new(0x55, register, 0, over, value)
     }
 
-    /// Goes `over` as many instructions if the register has any bit of `bits`.
+    /// Skips `over` instructions if the register has any bit of `bits`.
     pub const fn jump_if_any(register: u8, bits: i32, over: i16) -> Self {
         Self::new(0x45, register, 0, over, bits)
     }
 
-    /// Ends with what is in the first register.
+    /// Ends with the value of the first register.
     pub const fn exit() -> Self {
         Self::new(0x95, 0, 0, 0, 0)
     }
@@ -87,7 +87,7 @@ impl Instruction {
     }
 }
 
-/// The beginning of `union bpf_attr` for BPF_PROG_LOAD; what is not given is zero.
+/// The beginning of `union bpf_attr` for BPF_PROG_LOAD; the rest is zero.
 #[repr(C)]
 struct Load {
     kind: u32,
@@ -105,9 +105,9 @@ struct Attach {
     flags: u32,
 }
 
-/// Has the kernel check a filter of devices, and take it in.
+/// Loads a device filter, which the kernel verifies.
 pub fn load_device_filter(code: &[Instruction]) -> io::Result<OwnedFd> {
-    // None of the functions that are for the kernel's own licence only are called.
+    // The program calls none of the functions that only GPL programs may call.
     let licence = c"Apache-2.0";
     let request = Load {
         kind: PROG_TYPE_CGROUP_DEVICE,
@@ -116,11 +116,12 @@ pub fn load_device_filter(code: &[Instruction]) -> io::Result<OwnedFd> {
         licence: licence.as_ptr() as u64,
     };
     let descriptor = call(PROG_LOAD, &request)?;
-    // SAFETY: the kernel has made this descriptor just now, close-on-exec, and nobody else has it.
+    // SAFETY: the kernel has just made this descriptor, close-on-exec, and no other code has it.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
-/// Makes a filter decide for the cgroup in `group`, and for those below, as long as it exists.
+/// Attaches a filter to the cgroup in `group`: it decides for that cgroup and those below, as long as the cgroup
+/// exists.
 pub fn attach_device_filter(group: &OwnedFd, program: &OwnedFd) -> io::Result<()> {
     let number = |descriptor: &OwnedFd| descriptor.as_raw_fd().cast_unsigned();
     let request =

@@ -1,9 +1,9 @@
 //! The device rules of an OCI spec on cgroup v2, where a BPF program decides about each use of a device
 //! (Documentation/admin-guide/cgroup-v2.rst, "Device controller").
 //!
-//! The kernel asks with a set of accesses: read, write, mknod. For each of them the last rule that names the
-//! device and the access decides, as on v1; so the program goes through the rules backwards, and strikes out
-//! what is allowed until nothing is left, or something is denied.
+//! The kernel asks with a set of accesses: read, write, mknod. For each access the last rule that names it and the
+//! device decides, as on v1. So the program goes through the rules backwards, and removes allowed accesses from the
+//! set until none is left, or one is denied.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ const ALL: i32 = MKNOD | READ | WRITE;
 const BLOCK: i32 = 1;
 const CHARACTER: i32 = 2;
 
-/// The registers: the context, then what is read of it.
+/// The registers: the context, then the values that are read from it.
 const RESULT: u8 = 0;
 const CONTEXT: u8 = 1;
 const TYPE: u8 = 2;
@@ -30,7 +30,7 @@ const ACCESS: u8 = 3;
 const MAJOR: u8 = 4;
 const MINOR: u8 = 5;
 
-/// A rule as the program compares it; what is not named matches everything.
+/// A rule as the program compares it; `None` matches everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Rule {
     allow: bool,
@@ -40,8 +40,8 @@ struct Rule {
     access: i32,
 }
 
-/// Lets the processes of the cgroup in `directory` use the devices that the rules allow, and those that every
-/// container may use. Without any rule, every device may be used.
+/// Allows the processes of the cgroup in `directory` the devices of the rules, and those that every container may
+/// use. Without rules, allows every device.
 pub fn confine(directory: &Path, rules: &[LinuxDeviceCgroup]) -> Result<()> {
     let mut parsed = rules.iter().map(Rule::of).collect::<Result<Vec<_>>>()?;
     if parsed.last().is_none_or(Rule::is_for_all) {
@@ -65,7 +65,7 @@ impl Rule {
             None | Some(LinuxDeviceType::A) => None,
             Some(other) => return Err(Error::Device(format!("{other:?} is no type of device"))),
         };
-        // Negative is any, as the spec of runtimes has it.
+        // A negative number matches any, as in the spec of runtimes.
         let number = |given: Option<i64>| match given.filter(|number| *number >= 0) {
             None => Ok(None),
             Some(number) => i32::try_from(number).map(Some).map_err(|_| Error::Device(number.to_string())),
@@ -88,7 +88,7 @@ impl Rule {
         })
     }
 
-    /// Reads one of our own rules, `c 1:3 rwm`.
+    /// Parses one of the built-in rules, `c 1:3 rwm`.
     fn parse(text: &str) -> Self {
         let mut words = text.split([' ', ':']);
         let kind = if words.next() == Some("b") { BLOCK } else { CHARACTER };
@@ -104,10 +104,10 @@ impl Rule {
     }
 }
 
-/// The program: 1 lets pass, 0 refuses.
+/// The program; it returns 1 to allow and 0 to deny.
 fn program(rules: &[Rule]) -> Vec<Instruction> {
     let mut code = vec![
-        // struct bpf_cgroup_dev_ctx: the access above the type, the numbers.
+        // struct bpf_cgroup_dev_ctx: the access in the upper half, the type in the lower, then the numbers.
         Instruction::load(TYPE, CONTEXT, 0),
         Instruction::and(TYPE, 0xffff),
         Instruction::load(ACCESS, CONTEXT, 0),
@@ -121,7 +121,7 @@ fn program(rules: &[Rule]) -> Vec<Instruction> {
             .filter_map(|(register, value)| Some((register, value?)))
             .collect();
         if conditions.is_empty() && !rule.allow && rule.access == ALL {
-            // Nothing before it counts; and the kernel refuses programs with code that is never reached.
+            // No earlier rule counts, and the kernel refuses programs with unreachable code.
             break;
         }
         let action = if rule.allow {
@@ -145,7 +145,7 @@ fn program(rules: &[Rule]) -> Vec<Instruction> {
         }
         code.extend(action);
     }
-    // As after v1's first rule, which denies everything.
+    // Everything else is denied, as by v1's first rule.
     code.extend([Instruction::set(RESULT, 0), Instruction::exit()]);
     code
 }
@@ -154,7 +154,7 @@ fn program(rules: &[Rule]) -> Vec<Instruction> {
 mod tests {
     use super::*;
 
-    /// What the kernel would make of the program.
+    /// Runs the program as the kernel would.
     fn run(code: &[Instruction], kind: i32, access: i32, major: i32, minor: i32) -> bool {
         let context = [(access << 16) | kind, major, minor];
         let mut registers = [0_i32; 11];

@@ -1,74 +1,74 @@
-//! What can go wrong with a cgroup.
+//! The errors of cgroups.
 
 use std::io;
 use std::path::PathBuf;
 
-/// The result of everything in this crate.
+/// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A cgroup that is not as it was asked for.
+/// An error about a cgroup.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A system call on a directory or file of a cgroup failed.
     #[error("{op} {}", path.display())]
     Io {
-        /// What was tried.
+        /// The operation.
         op: &'static str,
-        /// On which path.
+        /// The path.
         path: PathBuf,
-        /// The kernel's answer.
+        /// The kernel's error.
         #[source]
         source: io::Error,
     },
-    /// A cgroup cannot be worked on.
+    /// An operation on a cgroup failed.
     #[error("cgroup {}: {op}", directory.display())]
     Directory {
-        /// Its directory.
+        /// The cgroup's directory.
         directory: PathBuf,
-        /// What was tried.
+        /// The operation.
         op: &'static str,
-        /// The kernel's answer.
+        /// The kernel's error.
         #[source]
         source: io::Error,
     },
-    /// A file did not take a value.
+    /// A file refused a value.
     #[error("cgroup: write {value:?} to {file}")]
     Write {
         /// The file's name.
         file: String,
         /// The value.
         value: String,
-        /// The kernel's answer.
+        /// The kernel's error.
         #[source]
         source: io::Error,
     },
-    /// A limit that no cgroup of this generation can have.
+    /// A limit that this version of cgroups does not have.
     #[error("cgroup: {0}")]
     Limit(String),
-    /// A rule that names no device, or no use of one.
+    /// A rule without a device or an access.
     #[error("device rule: {0}")]
     Device(String),
-    /// The calling process is not moved from one cgroup to another.
+    /// The calling process could not move to another cgroup.
     #[error("{what}")]
     Move {
-        /// Which step.
+        /// The step.
         what: &'static str,
-        /// The kernel's answer.
+        /// The kernel's error.
         #[source]
         source: io::Error,
     },
-    /// There is no way to stop processes on this machine.
+    /// This host has no freezer.
     #[error("pausing without the freezer cgroup")]
     NoFreezer,
-    /// Processes neither stand still nor go on.
+    /// The processes do not freeze, or do not thaw.
     #[error("cgroup {} does not become {state}", file.display())]
     Stuck {
-        /// The file that says so.
+        /// The file with the state.
         file: PathBuf,
-        /// What was asked for.
+        /// The wanted state.
         state: &'static str,
     },
-    /// systemd does not make a scope, or does not limit it.
+    /// systemd refused to make a scope or to limit it.
     #[error(transparent)]
     Systemd(#[from] gantry_systemd::Error),
 }

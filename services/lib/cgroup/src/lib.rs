@@ -1,18 +1,18 @@
-//! Cgroups of both generations: made, joined, limited, watched and removed.
+//! Cgroups of both versions: made, joined, limited, watched and removed.
 //!
-//! On v2 a container has one directory, on v1 one in each hierarchy. Both are expected where everybody mounts them, below
-//! [`ROOT`].
+//! On v2 a container has one directory, on v1 one in each hierarchy. The hierarchies are expected below [`ROOT`],
+//! where every distribution mounts them.
 //!
-//! | module | for |
+//! | module | contains |
 //! | --- | --- |
-//! | [`Cgroup`] | the directories of one container: who is in them, freezing, killing, figures, removal |
+//! | [`Cgroup`] | the directories of one container: processes, freezing, killing, counters, removal |
 //! | [`v1`] | making and joining a container's directories on v1 |
 //! | [`limits`] | an OCI spec's `linux.resources`, written to v1's or v2's files |
-//! | [`devices`] | which devices may be used, on v2: a BPF program |
-//! | [`Scope`] | a container's cgroup where systemd keeps it |
-//! | [`MemoryEvents`] | kills for want of memory, told when they happen |
+//! | [`devices`] | the device rules on v2: a BPF program |
+//! | [`Scope`] | a container's cgroup as a scope of systemd's |
+//! | [`MemoryEvents`] | kills for want of memory, reported when they happen |
 //!
-//! Nothing here knows a service, a protocol or an asynchronous runtime. `unsafe` lives in `bpf` alone.
+//! This crate knows no service, no protocol and no asynchronous runtime. Only `bpf` has `unsafe` code.
 
 mod bpf;
 mod cgroup;

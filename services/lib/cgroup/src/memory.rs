@@ -1,9 +1,9 @@
-//! Kills for want of memory, told by the kernel when they happen: on v1 by an eventfd (Documentation/admin-guide/
-//! cgroup-v1/memory.rst, 10), on v2 by poll(2) of `memory.events`, without an inotify instance, of which a machine has
-//! few.
+//! Kills for want of memory, which the kernel reports when they happen: on v1 by an eventfd
+//! (Documentation/admin-guide/cgroup-v1/memory.rst, 10), on v2 by poll(2) on `memory.events`, without an inotify
+//! instance, of which a host has few.
 //!
-//! Where systemd keeps the cgroup (v2), it removes it as soon as the last process has ended, and the kernel's count with
-//! it: perhaps before anybody has looked. So the count is read whenever the kernel says that it has changed, which is
+//! systemd (v2) removes a scope's cgroup, and with it the kernel's count, as soon as the last process has ended,
+//! perhaps before the shim has read it. So the count is read whenever the kernel reports a change, which it does
 //! before the killed process has ended.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -15,30 +15,30 @@ use rustix::io::Errno;
 
 use crate::{Cgroup, field};
 
-/// The kills of one cgroup.
+/// A watch over the kills in one cgroup.
 #[derive(Debug)]
 pub enum MemoryEvents {
-    /// v2: `memory.events`, which poll(2) tells of by POLLPRI.
+    /// v2: `memory.events`, for which poll(2) returns POLLPRI.
     Counted(OwnedFd),
-    /// v1: an eventfd, readable after a kill, or after the removal of the file beside it.
+    /// v1: an eventfd, which is readable after a kill, and after the removal of the file beside it.
     Notified(OwnedFd, PathBuf),
 }
 
-/// What the kernel has told.
+/// A report of the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kills {
-    /// So many in all, since the cgroup was made.
+    /// The number of kills since the cgroup was made.
     InAll(u64),
-    /// One more, or several.
+    /// One kill more, or several.
     More,
-    /// Nothing since the last time.
+    /// No kill since the last report.
     Nothing,
     /// The cgroup is gone.
     Gone,
 }
 
 impl MemoryEvents {
-    /// Those from now on; none where nobody counts memory. The descriptor does not block.
+    /// Begins to watch; `None` where the kernel does not count memory. The descriptor is non-blocking.
     pub fn begin(cgroup: &Cgroup) -> io::Result<Option<Self>> {
         if let Some(events) = cgroup.file("memory.events") {
             return Ok(Some(Self::Counted(fs::File::open(events)?.into())));
@@ -51,7 +51,7 @@ impl MemoryEvents {
         Ok(Some(Self::Notified(descriptor, control)))
     }
 
-    /// Takes what the kernel has told. Until that is done, it does not tell of another change.
+    /// Reads the kernel's report. The kernel reports no further change before that.
     pub fn take(&self) -> Kills {
         match self {
             Self::Counted(events) => {

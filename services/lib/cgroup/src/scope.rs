@@ -1,9 +1,10 @@
-//! A container's cgroup as a scope of systemd's, where systemd has the only hierarchy: it keeps its hands off what it
-//! knows, and writes over what it does not (systemd's CGROUP_DELEGATION.md).
+//! A container's cgroup as a scope of systemd's, on hosts where systemd manages the only hierarchy: systemd leaves
+//! its scopes alone, and may overwrite cgroups that it does not know (systemd's CGROUP_DELEGATION.md).
 //!
-//! A scope begins with a process: the helper goes in, what it forks is born there, and the helper goes home. It ends by
-//! itself when the last process has ended. systemd is told of limits, so that it sets the same ones when it reads its
-//! configuration again; what it rounds or does not know is written by the runtime afterwards.
+//! A scope begins with a process. The runtime helper joins the scope, its child processes are born there, and the
+//! helper goes back to its own cgroup. The scope ends by itself with its last process. systemd gets the limits too,
+//! so that it sets the same ones when it reloads its configuration; the runtime then writes those that systemd rounds
+//! or does not know.
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -17,7 +18,7 @@ use crate::limits::v2::{cpu_weight, io_weight};
 use crate::v1::write_at;
 use crate::{Error, ROOT, Result};
 
-/// How long a scope of the same name, whose processes have ended, may take to be gone.
+/// How long an ended scope of the same name may take to go.
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -28,13 +29,13 @@ pub struct Scope {
     unit: String,
 }
 
-/// The calling process's stay in a container's scope.
+/// The calling process's visit to a container's scope.
 pub struct Visit {
     home: OwnedFd,
 }
 
 impl Scope {
-    /// The path that `slice:prefix:name` stands for, as runtimes for systemd are told it.
+    /// The path of `slice:prefix:name`, the form that runtimes with systemd take.
     pub fn path_of(text: &str) -> Option<String> {
         let mut parts = text.splitn(3, ':');
         let (slice, prefix, name) = (parts.next()?, parts.next()?, parts.next()?);
@@ -43,7 +44,7 @@ impl Scope {
         Some(format!("{}/{unit}", gantry_systemd::slice_path(slice)?))
     }
 
-    /// The scope of a cgroup's path, where systemd keeps it.
+    /// The scope of a cgroup path, if systemd manages it.
     pub fn of_path(path: &str) -> Option<Self> {
         if !crate::is_unified() || !gantry_systemd::is_running() {
             return None;
@@ -58,7 +59,7 @@ impl Scope {
             .then(|| Self { slice: slice.to_owned(), unit: unit.to_owned() })
     }
 
-    /// Makes the scope, with the calling process in it, and without limits: those are the container's.
+    /// Makes the scope, with the calling process in it and without limits, which are the container's.
     pub fn enter(&self, id: &str) -> Result<Visit> {
         let visit = Visit { home: own_directory()? };
         let properties = [
@@ -66,10 +67,10 @@ impl Scope {
             ("Slice", Value::Text(self.slice.clone())),
             ("PIDs", Value::Pids(vec![std::process::id()])),
             ("Delegate", Value::Bool(true)),
-            // Containers end with the machine, not when it begins to shut down.
+            // Containers end with the machine, not at the beginning of its shutdown.
             ("DefaultDependencies", Value::Bool(false)),
             ("CollectMode", Value::Text("inactive-or-failed".to_owned())),
-            // systemd has a limit of its own for units without one.
+            // systemd has a default limit for units without one.
             ("TasksMax", Value::Number(u64::MAX)),
         ];
         let mut systemd = Systemd::connect()?;
@@ -78,7 +79,7 @@ impl Scope {
             match systemd.start_scope(&self.unit, &properties) {
                 Ok(()) => return Ok(visit),
                 Err(error) if error.is_unit_exists() && Instant::now() < deadline => {
-                    // The one before, which systemd has not let go of yet.
+                    // The earlier scope of the name, which systemd has not released yet.
                     let _ = systemd.reset_failed(&self.unit);
                     std::thread::sleep(PAUSE);
                 }
@@ -87,7 +88,7 @@ impl Scope {
         }
     }
 
-    /// Tells systemd of limits. A container that was made without it has no scope, which is no error.
+    /// Passes limits to systemd. A container that was made without systemd has no scope, which is no error.
     pub fn limit(&self, resources: &LinuxResources) -> Result<()> {
         let properties = limits(resources);
         if properties.is_empty() {
@@ -103,7 +104,7 @@ impl Scope {
 }
 
 impl Visit {
-    /// Goes back to where the process was.
+    /// Moves the process back to its own cgroup.
     pub fn leave(self) -> Result<()> {
         write_at(&self.home, "cgroup.procs", "0")
             .map_err(|source| Error::Move { what: "leave the container's cgroup", source })
@@ -119,7 +120,7 @@ fn own_directory() -> Result<OwnedFd> {
         .map_err(|errno| failed(errno.into()))
 }
 
-/// Limits as systemd knows them (systemd.resource-control(5)).
+/// Limits as properties of systemd (systemd.resource-control(5)).
 fn limits(resources: &LinuxResources) -> Vec<Property> {
     let mut properties = Vec::new();
     if let Some(memory) = resources.memory() {
@@ -140,13 +141,13 @@ fn limits(resources: &LinuxResources) -> Vec<Property> {
 }
 
 fn memory_limits(memory: &LinuxMemory) -> Vec<Property> {
-    // Negative is no limit.
+    // A negative number means no limit.
     let bytes = |value: i64| Value::Number(u64::try_from(value).unwrap_or(u64::MAX));
     let mut properties = Vec::new();
     let limit = memory.limit().filter(|limit| *limit != 0);
     properties.extend(limit.map(|limit| ("MemoryMax", bytes(limit))));
     properties.extend(memory.reservation().filter(|low| *low != 0).map(|low| ("MemoryLow", bytes(low))));
-    // The spec counts memory with swap, v2 swap alone.
+    // The spec's value is memory with swap, v2's is swap alone.
     if let Some(swap) = memory.swap().filter(|swap| *swap != 0) {
         match limit {
             Some(limit) if swap > 0 && limit > 0 => {
@@ -184,7 +185,7 @@ fn cpu_limits(cpu: &LinuxCpu) -> Vec<Property> {
     properties
 }
 
-/// `0-2,4` as bits, the lowest first; `None` if it is no such list.
+/// Parses a list such as `0-2,4` to bits, the lowest first; `None` when it is not a list.
 fn set_of(list: &str) -> Option<Vec<u8>> {
     let mut set = Vec::new();
     for part in list.trim().split(',') {

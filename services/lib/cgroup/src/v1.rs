@@ -1,12 +1,11 @@
 //! A container's cgroup on v1: made in every hierarchy, joined, given limits.
 //!
-//! Joining goes through `tasks`, not `cgroup.procs`: a thread that moves itself by writing
-//! 0 there spares the kernel the lock over all thread groups, whose taking waits for an RCU
-//! grace period (`cgroup_procs_write_start` in kernel/cgroup/cgroup.c): 0.1 ms instead of
-//! 5 to 20. So only a process with one thread may use this.
+//! A process joins by `tasks`, not by `cgroup.procs`. When a thread moves itself by writing 0 there, the kernel does
+//! not take the lock over all thread groups, which waits for an RCU grace period (`cgroup_procs_write_start` in
+//! kernel/cgroup/cgroup.c). That takes 0.1 ms instead of 5 to 20. So only a process with one thread may use this.
 //!
-//! Directories are held by descriptor: once made, a group can be used by a process that
-//! no longer sees the hierarchies.
+//! Directories are held by descriptor: a process that no longer sees the hierarchies can still use a group that it
+//! has made.
 
 use std::io::Write;
 use std::os::fd::OwnedFd;
@@ -20,21 +19,21 @@ use crate::ROOT;
 /// A directory in one hierarchy.
 #[derive(Debug)]
 pub struct Membership {
-    /// The hierarchy's name below the root of all: `cpu`, `cpu,cpuacct`, `systemd`.
+    /// The hierarchy's name below the root: `cpu`, `cpu,cpuacct`, `systemd`.
     pub hierarchy: String,
-    /// It, opened with `O_PATH`.
+    /// The directory, opened with `O_PATH`.
     pub directory: OwnedFd,
 }
 
 /// A container's directories, one in each hierarchy.
 #[derive(Debug)]
 pub struct Group {
-    /// In the order of the hierarchies' names.
+    /// Sorted by the names of the hierarchies.
     pub memberships: Vec<Membership>,
 }
 
 impl Group {
-    /// Makes the directories of `path`, which is absolute, where they do not exist.
+    /// Makes the missing directories of `path`, which is absolute.
     pub fn make(path: &str) -> io::Result<Self> {
         let below = path.trim_start_matches('/');
         let mut memberships = Vec::new();
@@ -57,13 +56,13 @@ impl Group {
         Ok(Self { memberships })
     }
 
-    /// Where the calling process is now, to go back to.
+    /// The present group of the calling process, to go back to.
     pub fn current() -> io::Result<Self> {
         let mut memberships = Vec::new();
         let text = fs::read_to_string("/proc/self/cgroup")?;
         for (hierarchy, path) in text.lines().filter_map(membership) {
             let directory = Path::new(ROOT).join(&hierarchy).join(path.trim_start_matches('/'));
-            // A hierarchy may be mounted elsewhere, or nowhere.
+            // A hierarchy may be mounted elsewhere or not at all.
             if directory.join("tasks").exists() {
                 memberships.push(Membership { hierarchy, directory: open(&directory)? });
             }
@@ -71,12 +70,12 @@ impl Group {
         Ok(Self { memberships })
     }
 
-    /// Moves the calling process, which has one thread, into it.
+    /// Moves the calling process, which has one thread, to this group.
     pub fn join(&self) -> io::Result<()> {
         self.memberships.iter().try_for_each(|membership| write_at(&membership.directory, "tasks", "0"))
     }
 
-    /// The first directory that has `file`: that of its controller.
+    /// The first directory with `file`: that of its controller.
     pub fn with(&self, file: &str) -> Option<&OwnedFd> {
         let exists = |directory: &OwnedFd| {
             rustix::fs::accessat(directory, file, rustix::fs::Access::EXISTS, rustix::fs::AtFlags::empty())
@@ -86,7 +85,7 @@ impl Group {
     }
 }
 
-/// Moves the calling process, which has one thread, into a v1 or v2 cgroup.
+/// Moves the calling process, which has one thread, to a v1 or v2 cgroup.
 pub fn join_directory(directory: &Path) -> io::Result<()> {
     match write_existing(&directory.join("tasks"), "0") {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -96,7 +95,7 @@ pub fn join_directory(directory: &Path) -> io::Result<()> {
     }
 }
 
-/// Writes `value` into a file of a cgroup, in one write(2), as the kernel wants it.
+/// Writes `value` to a file of a cgroup in one write(2), as the kernel requires.
 pub(crate) fn write_at(directory: &OwnedFd, file: &str, value: &str) -> io::Result<()> {
     let opened = rustix::fs::openat(directory, file, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
     fs::File::from(opened).write_all(value.as_bytes())
@@ -117,7 +116,7 @@ fn open(directory: &Path) -> io::Result<OwnedFd> {
     Ok(rustix::fs::openat(CWD, directory, flags, Mode::empty())?)
 }
 
-/// The names of the v1 hierarchies: real directories with `tasks`, for `cpu` may be a link to `cpu,cpuacct`.
+/// The names of the v1 hierarchies: real directories with `tasks`, because `cpu` may be a link to `cpu,cpuacct`.
 fn hierarchies() -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(ROOT)? {
@@ -130,14 +129,14 @@ fn hierarchies() -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// A line of `/proc/<pid>/cgroup`; none for v2's.
+/// Parses a line of `/proc/<pid>/cgroup`; `None` for v2's.
 fn membership(line: &str) -> Option<(String, &str)> {
     let mut parts = line.splitn(3, ':').skip(1);
     let (controllers, path) = (parts.next()?, parts.next()?);
     (!controllers.is_empty()).then(|| (controllers.trim_start_matches("name=").to_string(), path))
 }
 
-/// A new cpuset has no processors and takes no process until it is given some.
+/// A new cpuset has no processors, and accepts no process before it gets some.
 fn inherit_cpuset(parent: &Path, child: &Path) -> io::Result<()> {
     for file in ["cpuset.cpus", "cpuset.mems"] {
         match fs::read_to_string(child.join(file)) {

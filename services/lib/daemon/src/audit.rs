@@ -1,20 +1,22 @@
-//! The audit record: who changed what, and how it ended.
+//! The audit record: who called what, and how the call ended.
 //!
-//! Each call of a method that changes something, as its proto says (`gantry_proto::method`), becomes one line of JSON when
-//! it ends, also one that was refused. Off unless the setting `audit` is true.
+//! Each call of a method that changes something, as its proto says (`gantry_proto::method`), becomes one line of JSON
+//! when it ends, refused calls included. The record is off unless the setting `audit` is true.
 //!
 //! ```text
 //! <state>/<service>/audit.log      {"time":"…","method":"gantry.engine.v1.Containers/Remove","caller":"uid=0 gid=0 pid=7",
 //!                                   "object":"web","code":"OK","seconds":0.031,"trace":"…"}
-//! <state>/<service>/audit.log.1    the one before, and so on
+//! <state>/<service>/audit.log.1    the file before, and so on
 //! ```
 //!
-//! A call ends for its client when it is handed to the file's writer, and waits for that one where it does not keep up: no
-//! call goes unrecorded while the service lives. What the service had not written when it was killed is lost.
+//! A call is answered when its line is queued for the thread that writes the file. When the queue is full, the call
+//! waits for the thread. So every call of a living service is recorded; a killed service loses the lines in its
+//! queue.
+//! waits for it. So no call goes unrecorded while the service lives. Lines that a killed service had not written are lost.
 
 mod file;
-mod names;
 mod object;
+mod tags;
 
 use std::collections::HashMap;
 use std::io;
@@ -40,10 +42,10 @@ use crate::outcome::{Ending, Hear};
 
 use file::File;
 pub(crate) use file::Rotation;
-use names::Tags;
 use object::{Object, Seen};
+use tags::Tags;
 
-/// A server whose changes are recorded, if there is a file for them.
+/// A server whose changes are recorded, if the record is on.
 #[derive(Clone)]
 pub(crate) struct Audited<S> {
     inner: S,
@@ -56,17 +58,17 @@ impl<S> Audited<S> {
     }
 }
 
-/// The record of a service's changes. Cheap to clone.
+/// The audit record of a service. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Record {
     file: File,
-    names: Arc<HashMap<String, Tags>>,
+    tags: Arc<HashMap<String, Tags>>,
 }
 
 impl Record {
-    /// Opens the record in the directory of a service, or goes on with it.
+    /// Opens the record in the directory of a service; appends to an existing one.
     pub(crate) fn open(state: &Path, rotation: Rotation) -> io::Result<Self> {
-        Ok(Self { file: File::open(state.join("audit.log"), rotation)?, names: Arc::new(names::all()) })
+        Ok(Self { file: File::open(state.join("audit.log"), rotation)?, tags: Arc::new(tags::all()) })
     }
 }
 
@@ -94,7 +96,7 @@ where
             _ => (request, None),
         };
         let response = self.inner.call(request);
-        // One that is dropped before it is answered is recorded, too.
+        // A call that is dropped before its response is recorded too.
         let mut entry = Dropped(entry);
         Box::pin(async move {
             let response = response.await?;
@@ -114,7 +116,7 @@ pub(crate) struct Entry {
     begun: Instant,
 }
 
-/// One line.
+/// A line of the record.
 #[derive(Serialize)]
 struct Line<'a> {
     time: String,
@@ -149,14 +151,14 @@ impl Entry {
 impl Hear for Entry {
     fn ended(self, code: Code) {
         let mut time = String::new();
-        // A string takes it.
+        // Writing to a string does not fail.
         let _ = SystemTime.format_time(&mut Writer::new(&mut time));
         let line = Line {
             time,
             method: self.method.path.trim_start_matches('/'),
             caller: self.caller.map(|caller| caller.to_string()),
             namespace: self.namespace,
-            object: self.record.names.get(self.method.path).and_then(|tags| self.object.of(tags)),
+            object: self.record.tags.get(self.method.path).and_then(|tags| self.object.of(tags)),
             code: metrics::name(code),
             seconds: (self.begun.elapsed().as_secs_f64() * 1e6).round() / 1e6,
             trace: self.trace.map(|trace| format!("{:032x}", trace.id)),
@@ -167,7 +169,7 @@ impl Hear for Entry {
     }
 }
 
-/// An entry that ends as cancelled when it is dropped.
+/// An entry that is recorded as cancelled when it is dropped.
 struct Dropped(Option<Entry>);
 
 impl Drop for Dropped {
@@ -190,7 +192,7 @@ mod tests {
 
     use super::*;
 
-    /// A request of a call's first message, from the caller that tests have.
+    /// A request with a first message, from the caller of the tests.
     fn request(path: &str, message: &impl Message) -> Request<Body> {
         let length = u32::try_from(message.encoded_len()).expect("short").to_be_bytes();
         let bytes = [&[0], &length[..], &message.encode_to_vec()].concat();

@@ -1,18 +1,19 @@
-//! A client's `:authority`, made one that HTTP knows.
+//! Replaces an invalid `:authority` of a client.
 //!
-//! On a unix socket the authority of a request tells nothing, and clients put different things there: those that are built
-//! on gRPC's C core send the socket's path, percent-encoded, which is no authority by RFC 3986, so that the HTTP library
-//! refuses the whole connection. Such a value is replaced on the bytes, before the library reads them.
+//! On a unix socket the authority of a request has no meaning, and clients send different values. Clients built on
+//! gRPC's C core send the socket's path, percent-encoded, which is not an authority by RFC 3986, so that the HTTP
+//! library refuses the whole connection. This module replaces such a value in the bytes, before the library reads
+//! them.
 //!
 //! ```text
 //! PRI * HTTP/2.0…  SETTINGS  HEADERS{… 41 len %2Frun%2F… …}   ->   HEADERS{… 41 09 localhost …}
 //! ```
 //!
-//! It is a literal of the compressed header (RFC 7541), which both sides also add to their tables. The replacement is never
-//! longer than what it replaces: so the reader's table never loses an entry before the writer's has lost it, and every
-//! index means the same to both. No table has to be kept here.
+//! The value is a literal in the compressed header (RFC 7541), which both sides also add to their tables. The
+//! replacement is never longer than the value. So the reader's table never drops an entry that the writer's table
+//! still has, every index means the same to both, and this module keeps no table.
 //!
-//! A connection whose first request needs no replacement is never looked at again.
+//! A connection whose first request has a valid authority passes unread from then on.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -22,50 +23,50 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::transport::server::Connected;
 
-/// How a client of HTTP/2 begins (RFC 9113, 3.4).
+/// The preface of an HTTP/2 client (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// A frame's head: length, type, flags, stream.
 const FRAME_HEAD: usize = 9;
 const HEADERS: u8 = 1;
 const PADDED: u8 = 0x8;
 const PRIORITY: u8 = 0x20;
-/// The longest frame that we let clients send.
+/// The longest frame that the server allows.
 const FRAME_LIMIT: usize = 64 << 10;
 /// `:authority` in the static table.
 const AUTHORITY: usize = 1;
-/// Its name where it is written out, as the C core does, or compressed.
+/// The name `:authority` as text, as the C core sends it, and Huffman-coded.
 const NAMES: [(&[u8], bool); 2] = [(b":authority", false), (b"\xb8\x3b\x53\x39\xec\x32\x7d\x7f", true)];
-/// What stands there instead; behind its length.
+/// The replacement, after its length.
 const REPLACEMENT: &[u8] = b"\x09localhost";
 
-/// A connection whose client may name any authority.
+/// A connection whose client may send any authority.
 #[derive(Debug)]
 pub struct Tolerant<S> {
     stream: S,
     mode: Mode,
-    /// Read, and not looked at yet.
+    /// Bytes that were read and not examined.
     input: BytesMut,
-    /// Looked at.
+    /// Bytes that were examined.
     output: BytesMut,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
-    /// Nothing is known yet.
+    /// The preface was not read completely.
     Preface,
-    /// At a frame's head, or so many bytes before it.
+    /// At a frame's header, or `rest` bytes before one.
     Frames { rest: usize, seen: bool },
-    /// Everything is as it should be.
+    /// Nothing needs to be replaced any more.
     Passing,
 }
 
 impl<S> Tolerant<S> {
-    /// Wraps a connection that nothing was read from.
+    /// Wraps a connection from which nothing was read.
     pub fn new(stream: S) -> Self {
         Self { stream, mode: Mode::Preface, input: BytesMut::new(), output: BytesMut::new() }
     }
 
-    /// Looks at the input, as far as it goes.
+    /// Examines the input as far as possible.
     fn advance(&mut self) {
         loop {
             match self.mode {
@@ -122,7 +123,8 @@ impl<S> Tolerant<S> {
     }
 }
 
-/// A HEADERS frame with another authority, if it has one that needs it. One that cannot be read is left to the library.
+/// The HEADERS frame with the authority replaced; `None` if it needs no replacement. The library handles an invalid
+/// frame.
 fn corrected(frame: &[u8]) -> Option<Vec<u8>> {
     let flags = frame[4];
     let mut start = FRAME_HEAD + usize::from(flags & PADDED != 0);
@@ -136,18 +138,18 @@ fn corrected(frame: &[u8]) -> Option<Vec<u8>> {
     Some(corrected)
 }
 
-/// Where a literal authority, its length included, stands in a header block, if it is one to be replaced.
+/// The range of a literal authority that has to be replaced, with its length, in a header block.
 fn authority(frame: &[u8], start: usize) -> Option<std::ops::Range<usize>> {
     let mut at = start;
     loop {
         let first = *frame.get(at)?;
         let prefix = match first {
-            // Indexed: no literal.
+            // An indexed field: no literal.
             0x80.. => {
                 number(frame, &mut at, 7)?;
                 continue;
             }
-            // The table's size.
+            // An update of the table's size.
             0x20..0x40 => {
                 number(frame, &mut at, 5)?;
                 continue;
@@ -162,14 +164,14 @@ fn authority(frame: &[u8], start: usize) -> Option<std::ops::Range<usize>> {
         let begin = at;
         let (value, compressed) = text(frame, &mut at)?;
         if is_authority {
-            // One that is compressed may be anything; what is shorter than the replacement is nobody's path.
+            // A compressed value may be anything; a value shorter than the replacement is no path.
             let odd = value.len() >= REPLACEMENT.len() - 1 && (compressed || value.contains(&b'%'));
             return odd.then_some(begin..at);
         }
     }
 }
 
-/// A number (RFC 7541, 5.1).
+/// Reads an integer (RFC 7541, 5.1).
 fn number(bytes: &[u8], at: &mut usize, prefix: u32) -> Option<usize> {
     let most = (1_usize << prefix) - 1;
     let mut value = usize::from(*bytes.get(*at)?) & most;
@@ -188,7 +190,7 @@ fn number(bytes: &[u8], at: &mut usize, prefix: u32) -> Option<usize> {
     None
 }
 
-/// A text as it stands there, and whether it is compressed (RFC 7541, 5.2).
+/// Reads a string as it is sent, and whether it is compressed (RFC 7541, 5.2).
 fn text<'a>(bytes: &'a [u8], at: &mut usize) -> Option<(&'a [u8], bool)> {
     let compressed = *bytes.get(*at)? & 0x80 != 0;
     let length = number(bytes, at, 7)?;
@@ -218,7 +220,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tolerant<S> {
             let mut read = ReadBuf::new(&mut chunk);
             ready!(Pin::new(&mut this.stream).poll_read(cx, &mut read))?;
             match read.filled() {
-                // The end: what is held back is all there will be.
+                // The end of the input: the bytes that are held back are the last ones.
                 [] => this.mode = Mode::Passing,
                 bytes => this.input.extend_from_slice(bytes),
             }
@@ -274,13 +276,13 @@ mod tests {
         frame
     }
 
-    /// `:method POST`, `:scheme http`, then the authority, then `:path /`.
+    /// `:method POST`, `:scheme http`, the authority, `:path /`.
     fn block(authority: &[u8]) -> Vec<u8> {
         let length = u8::try_from(authority.len()).expect("short");
         [&[0x83, 0x86, 0x41, length], authority, &[0x84]].concat()
     }
 
-    /// What arrives of `sent`, which comes `piece` bytes at a time.
+    /// The bytes that arrive when `sent` comes in pieces of `piece` bytes.
     async fn arrives(sent: &[u8], piece: usize) -> Vec<u8> {
         let (mut client, server) = tokio::io::duplex(64 << 10);
         let sent = sent.to_vec();
@@ -333,7 +335,7 @@ mod tests {
             headers(&block(b"localhost")),
             headers(&block(b"a.very.long.name.of.a.host:1234")),
             headers(&block(b"%")),
-            // No authority; one that is cut off; a number without an end.
+            // Without an authority; with one that is cut off; with an integer without an end.
             headers(&[0x83, 0x86, 0x84]),
             headers(&[0x83, 0x41, 0x7e, b'%']),
             headers(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),

@@ -1,9 +1,9 @@
-//! Who a service takes for the caller of a request.
+//! The caller of a request, as a service sees it.
 //!
-//! It is the process at the other end of the connection, unless that is one of those who stand for others, and names
-//! somebody else (`gantry_rpc::caller`). The processes of four users are believed: root's, who can be anybody anyway, the
-//! service's own user's, the gateway's and `control`'s. Where all services run as root, under `gantry up`, root is the only
-//! one of them; everybody else's header is dropped in any case.
+//! The caller is the process at the other end of the connection, unless that process may act for others and names
+//! another caller in a header (`gantry_rpc::caller`). Four users may do that: root, who can be anybody anyway, the
+//! service's own user, the gateway's and `control`'s. Under `gantry up`, where all services run as root, root is the
+//! only one of them. The header of any other process is dropped.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,20 +12,20 @@ use gantry_rpc::Caller;
 use gantry_rpc::caller::HEADER;
 use http::Request;
 
-/// Where users are, as passwd(5) has them. The units' users are local ones (sysusers.d(5)).
+/// The user database, passwd(5). The users of the units are local ones (sysusers.d(5)).
 const USERS: &str = "/etc/passwd";
-/// The users of the services that stand for others.
+/// The users of the services that act for others.
 const NAMES: [&str; 2] = ["gantry-gateway", "gantry-control"];
 const ROOT: u32 = 0;
 
-/// The users whose processes may name others as callers. Cheap to clone.
+/// The users whose processes may name another caller. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Trusted(Arc<[u32]>);
 
 impl Trusted {
-    /// Those of this machine. To be called before the process is confined.
+    /// The users of this host. To be called before the process is confined.
     pub(crate) fn find() -> Self {
-        // Without users of their own, services run as root.
+        // Without these users, the services run as root.
         Self::of(&std::fs::read_to_string(USERS).unwrap_or_default())
     }
 
@@ -39,7 +39,7 @@ impl Trusted {
         Self([ROOT, rustix::process::getuid().as_raw()].into_iter().chain(known).collect())
     }
 
-    /// Who makes a request that came from `peer`, which names `named`.
+    /// The caller of a request from `peer` that names `named`.
     fn believed(&self, peer: Option<Caller>, named: Option<Caller>) -> Option<Caller> {
         match (&peer, named) {
             (Some(Caller::Process { uid, .. }), Some(named)) if self.0.contains(uid) => Some(named),
@@ -48,7 +48,7 @@ impl Trusted {
     }
 }
 
-/// A server that knows its callers: each request has a [`Caller`] among its extensions, and no header that names one.
+/// A server that adds the [`Caller`] to each request's extensions, and removes the header that names one.
 #[derive(Clone)]
 pub(crate) struct Identified<S> {
     inner: S,
@@ -74,7 +74,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        // What the connection knows of itself.
+        // The caller that the connection's credentials name.
         let peer = request.extensions_mut().remove::<Option<Caller>>().flatten();
         let named = Caller::of(request.headers());
         request.headers_mut().remove(HEADER);
@@ -100,7 +100,7 @@ mod tests {
         Caller::Process { uid, gid: 980, pid: 7 }
     }
 
-    /// Whom a server takes for the caller of a request from `peer`.
+    /// The caller that a server finds in a request from `peer`.
     async fn caller(peer: Option<Caller>, named: Option<&Caller>) -> Option<Caller> {
         let server = tower::service_fn(async |request: Request<()>| {
             assert!(!request.headers().contains_key(HEADER), "it goes no further");

@@ -1,10 +1,10 @@
-//! What a service may still reach once it has started: files and TCP by Landlock, system calls by seccomp.
+//! The confinement of a service: Landlock limits files and TCP, seccomp limits system calls.
 //!
-//! Both apply to the calling thread and to every thread that it starts later, and cannot be undone: they are set before
-//! the runtime is made. A kernel that lacks one of them is said so in the log, once; everything works without.
+//! Both apply to the calling thread and to every thread that it starts later, and cannot be undone. So they are set
+//! before the async runtime is made. Where the kernel lacks one of them, the service logs it once and runs without.
 //!
-//! A process under Landlock may not change mounts (the kernel forbids it, whatever the rules say): services that mount
-//! have the system call filter only. Who starts processes that must be free has neither.
+//! A process under Landlock may not change mounts, whatever the rules say: a service that mounts has only the system
+//! call filter. A service whose child processes must be free has neither.
 
 mod files;
 mod syscalls;
@@ -21,36 +21,36 @@ use crate::Roots;
 /// The confinement of a service.
 #[derive(Debug, Clone, Default)]
 pub struct Confinement {
-    /// The families of system calls that it keeps; `None` for no filter.
+    /// The additional families of system calls that it may use; `None` for no filter.
     kept: Option<Vec<Family>>,
     files: Option<Files>,
 }
 
-/// Why a service could not be confined.
+/// Why a service cannot be confined.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Landlock refused the rules.
+    /// The kernel refused the Landlock rules.
     #[error("confine files")]
     Files(#[from] landlock::RulesetError),
-    /// Seccomp refused the filter.
+    /// The kernel refused the seccomp filter.
     #[error("filter system calls")]
     Filter(#[from] seccompiler::Error),
-    /// The filter could not be made.
+    /// The filter cannot be compiled.
     #[error("make a filter of system calls")]
     Compile(#[from] seccompiler::BackendError),
 }
 
-/// What came of it.
+/// The result of confining.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
-    /// What the kernel could not do, for the log.
+    /// What the kernel does not support, for the log.
     pub(crate) missing: Vec<String>,
-    /// What must not be replaced unnoticed.
+    /// Files after whose replacement the service has to restart.
     pub(crate) watched: Vec<Watched>,
 }
 
 impl Confinement {
-    /// That of a service, whose settings name files and ports.
+    /// The confinement of a service whose settings name files and ports.
     pub(crate) fn of(service: &Descriptor, roots: &Roots, named: Files) -> Self {
         use gantry_descriptor::{Confinement, Files as Other};
         let files = Files::of(roots, service.name).beside(named);
@@ -64,23 +64,23 @@ impl Confinement {
         Self::keeping(&[]).only(if connects { files.tcp(Tcp::Connect) } else { files })
     }
 
-    /// A filter of system calls, which lets these families pass beside what everybody needs.
+    /// A filter that allows these families beside the common calls.
     fn keeping(families: &[Family]) -> Self {
         Self { kept: Some(families.to_vec()), files: None }
     }
 
-    /// Lets only these files be reached.
+    /// Allows only these files.
     fn only(self, files: Files) -> Self {
         Self { files: Some(files), ..self }
     }
 
-    /// Lets TCP connections be made beside what else is let.
+    /// Allows TCP connections too.
     pub(crate) fn connecting(mut self) -> Self {
         self.files = self.files.map(Files::connecting);
         self
     }
 
-    /// Confines the calling thread, and every thread it starts later.
+    /// Confines the calling thread, and every thread that it starts later.
     pub(crate) fn apply(&self) -> Result<Outcome, Error> {
         let mut outcome = Outcome::default();
         if let Some(files) = &self.files {
@@ -95,7 +95,7 @@ impl Confinement {
 }
 
 impl Files {
-    /// The service's own state, the directory of sockets, and what any process reads.
+    /// The service's own state, the directory of sockets, and the files that any process reads.
     fn of(roots: &Roots, service: &str) -> Self {
         Self::default().write([roots.state_of(service), roots.run.clone()]).write(["/dev/null"]).read([
             "/proc",
@@ -104,11 +104,11 @@ impl Files {
         ])
     }
 
-    /// What it takes to resolve names and to verify certificates.
+    /// The files for resolving names and verifying certificates.
     fn reaching_hosts(self) -> Self {
         let variable = |name| std::env::var_os(name).map(PathBuf::from);
         let resolver = "/etc/resolv.conf";
-        // Where the file is generated elsewhere, it is replaced there: its directory is what stays.
+        // A generated resolv.conf is replaced in its own directory: the rule is for that directory.
         let generated = std::fs::canonicalize(resolver).ok().filter(|path| !path.starts_with("/etc"));
         let generated = generated.as_deref().and_then(Path::parent).map(Path::to_owned);
         self.read([resolver, "/etc/hosts", "/etc/nsswitch.conf", "/etc/host.conf", "/etc/gai.conf"])
@@ -127,7 +127,8 @@ mod tests {
 
     use super::*;
 
-    /// Landlock and seccomp are per thread: each test confines a thread of its own. What the kernel lacks is told.
+    /// Landlock and seccomp apply to a thread: each test confines one of its own. Prints what the kernel does not
+    /// support.
     fn confined(confinement: Confinement, missing: &[&str], work: impl FnOnce() + Send + 'static) {
         let missing: Vec<_> = missing.iter().map(|&text| text.to_owned()).collect();
         let thread = std::thread::spawn(move || {
@@ -139,7 +140,7 @@ mod tests {
         thread.join().expect("the assertions hold");
     }
 
-    /// Whether the running kernel's Landlock has this version's rules: without all of them there is an error.
+    /// Whether the running kernel supports this version of Landlock: a version that it does not support is an error.
     fn landlock_has(version: ABI) -> bool {
         let rules = || {
             let rules = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);

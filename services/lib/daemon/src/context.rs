@@ -1,4 +1,4 @@
-//! What a running service is given.
+//! The context of a running service.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::confinement::{Watched, replaced};
 use crate::layers::Layers;
 use crate::{BoxError, Policy, Registry, Roots, Settings, serve};
 
-/// The surroundings of a service. Cheap to clone.
+/// The context of a running service. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Context {
     name: &'static str,
@@ -38,7 +38,7 @@ impl Context {
         Ok(context)
     }
 
-    /// A context for tests: no signals, no settings.
+    /// A context for tests, without signals and settings.
     pub fn for_test(name: &'static str, roots: Roots) -> Self {
         Self {
             name,
@@ -51,18 +51,18 @@ impl Context {
         }
     }
 
-    /// The same surroundings with settings as a file would have them, for tests.
+    /// The same context with settings from this text, for tests.
     ///
     /// # Panics
     ///
-    /// When the text is no TOML.
+    /// When the text is not TOML.
     #[must_use]
     pub fn with_settings(mut self, text: &str) -> Self {
         self.settings = Settings::written(self.name, text);
         self
     }
 
-    /// Ends the service when one of these files is not the same any more.
+    /// Ends the service when one of these files is replaced.
     pub(crate) fn end_when_replaced(&self, watched: Vec<Watched>) {
         let shutdown = self.shutdown.clone();
         self.spawn("watch", async move {
@@ -82,12 +82,12 @@ impl Context {
         &self.roots
     }
 
-    /// The service's own durable directory; it exists.
+    /// The service's state directory, which exists.
     pub fn state(&self) -> PathBuf {
         self.roots.state_of(self.name)
     }
 
-    /// The directory of sockets and running things; it exists.
+    /// The directory of sockets and bundles, which exists.
     pub fn run(&self) -> &Path {
         &self.roots.run
     }
@@ -97,22 +97,22 @@ impl Context {
         &self.metrics
     }
 
-    /// The service's settings, which were found to be valid before it was started.
+    /// The service's settings, which were validated before its start.
     ///
     /// # Errors
     ///
-    /// As [`Settings::parse`], for another type than the service's own.
+    /// As [`Settings::parse`], for a type other than the service's own.
     pub fn config<T: DeserializeOwned>(&self) -> Result<T, BoxError> {
         Ok(self.settings.parse()?)
     }
 
-    /// Cancelled when the service is to end.
+    /// Cancelled when the service has to end.
     pub fn shutdown(&self) -> &CancellationToken {
         &self.shutdown
     }
 
-    /// Starts background work that ends with the service: `work` is dropped at
-    /// its next await when shutdown begins.
+    /// Starts background work that ends with the service: `work` is dropped at its next await when the shutdown
+    /// begins.
     pub fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
         let shutdown = self.shutdown.clone();
         let work = async move {
@@ -124,7 +124,7 @@ impl Context {
         self.tasks.spawn(carry::within(self.tasks.clone(), work));
     }
 
-    /// The same surroundings, where `policy` decides who may call what.
+    /// The same context with a `policy` that decides who may call what.
     pub fn with_policy(mut self, policy: impl Policy) -> Self {
         self.layers.policy = Arc::new(policy);
         self
@@ -150,7 +150,7 @@ impl Context {
         self.serve_on(listener, routes).await
     }
 
-    /// Like [`serve`](Self::serve), on a listener that the caller made.
+    /// Like [`serve`](Self::serve), on a listener of the caller's.
     ///
     /// # Errors
     ///

@@ -1,13 +1,14 @@
-//! What a service's exit code says to who starts it, beside that it failed (1). The numbers are those of sysexits(3).
+//! Exit codes that tell the process that started a service why the service failed; 1 stands for every other reason.
+//! The numbers are those of sysexits(3).
 
 use std::error::Error;
 use std::io;
 
 use crate::settings;
 
-/// Its settings are refused: it will not start before somebody corrects them.
+/// The settings are invalid: the service does not start before they are corrected.
 pub const SETTINGS: u8 = 78;
-/// Another process holds its state, and may be about to go.
+/// Another process, which may be about to end, has locked the state directory.
 pub const HELD: u8 = 75;
 
 pub(crate) fn code(error: &(dyn Error + 'static)) -> u8 {

@@ -1,5 +1,5 @@
-//! What stands between a service's socket and its methods, from the outside in: who is calling, what is seen of the call, its
-//! record, its turn, and whether it is permitted.
+//! The layers between a service's socket and its methods, from the outside in: they find the caller, trace the call,
+//! record it, limit concurrency, and ask the policy.
 
 use std::num::NonZero;
 use std::path::Path;
@@ -12,36 +12,36 @@ use crate::caller::Trusted;
 use crate::settings::{Common, Size};
 use crate::{BoxError, Policy, Socket};
 
-/// How many changes a service works on at once, where the settings do not say.
+/// How many changes a service carries out at a time; the default.
 const CHANGES: usize = 1024;
-/// Where the settings do not say how large a file of the audit record becomes.
+/// The size of a file of the audit record; the default.
 const AUDIT_SIZE: u64 = 16 << 20;
-/// Nor how many files are kept.
+/// How many files of the audit record are kept; the default.
 const AUDIT_FILES: u32 = 4;
 
-/// What the layers are made with. Cheap to clone.
+/// The parameters of the layers. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Layers {
     pub(crate) trusted: Trusted,
     pub(crate) audit: Option<audit::Record>,
-    /// Places for changes that are under way.
+    /// A permit for each change under way.
     pub(crate) places: Arc<Semaphore>,
     pub(crate) policy: Arc<dyn Policy>,
 }
 
 impl Layers {
-    /// Those of a service without settings. To be called before the process is confined.
+    /// The layers of a service without settings. To be called before the process is confined.
     pub(crate) fn new() -> Self {
         let places = Arc::new(Semaphore::new(CHANGES));
         Self { trusted: Trusted::find(), audit: None, places, policy: Arc::new(Socket) }
     }
 
-    /// The same with what the settings ask for, of a service whose directory is `state`. To be called when it is confined:
-    /// it starts a thread.
+    /// Adds what the settings ask for; `state` is the service's directory. To be called after the process is
+    /// confined, because it starts a thread.
     ///
     /// # Errors
     ///
-    /// When the audit record cannot be opened: what is to be recorded is not done without.
+    /// When the audit record cannot be opened: without it, the service carries out no change.
     pub(crate) fn with(self, settings: &Common, state: &Path) -> Result<Self, BoxError> {
         let rotation = Rotation {
             size: settings.audit_size.map_or(AUDIT_SIZE, Size::into),

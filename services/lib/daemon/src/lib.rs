@@ -1,16 +1,17 @@
-//! What every service process needs, in the order in which it happens:
+//! What every service process does, in this order:
 //!
-//! 1. arguments and settings are read and checked ([`Arguments`], [`settings`]);
-//! 2. the state directory is made and locked, so that no second process opens it ([`roots`]);
-//! 3. privileges are dropped to what the service's descriptor says ([`privileges`]), and what is left is pinned
+//! 1. it reads and validates arguments and settings ([`Arguments`], [`settings`]);
+//! 2. it makes and locks the state directory, so that no second process opens it ([`roots`]);
+//! 3. it drops privileges to those in the service's descriptor ([`privileges`]), and confines itself
 //!    ([`confinement`]);
-//! 4. the runtime and telemetry start ([`telemetry`], [`trace`]);
-//! 5. as many files may be open as are permitted ([`open_files`]);
+//! 4. it starts the async runtime and telemetry ([`telemetry`], [`trace`]);
+//! 5. it raises its limit of open files ([`open_files`]);
 //! 6. [`Service::run`] opens its store, reconciles, and calls [`Context::serve`];
-//! 7. health turns to `SERVING`; SIGTERM or SIGINT ends it: calls in flight are
-//!    given a moment, long ones are cut.
+//! 7. health becomes `SERVING`; SIGTERM or SIGINT ends the service: calls under way get a moment, long ones are cut.
 //!
-//! A service is killed as often as it is stopped: nothing may depend on step 7.
+//! A service is killed as often as it is stopped: nothing may depend on the orderly end in step 7.
+
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "the work of a test ends with it"))]
 
 mod audit;
 mod authority;
@@ -51,25 +52,25 @@ use confinement::{Confinement, Files};
 use layers::Layers;
 use serde::de::DeserializeOwned;
 
-/// Heaps that the threads of a service share.
+/// How many heaps the threads of a service share.
 const ARENAS: u8 = 2;
 
 /// A service: what `gantryd NAME` runs.
 pub trait Service: Send + 'static {
-    /// What is known of it before it runs: its name, and what the process may reach and keeps of root's powers.
+    /// The facts about the service that others need before it runs: its name, privileges and confinement.
     const DESCRIPTOR: &'static Descriptor;
 
-    /// The keys that its settings may have beside the common ones; [`settings::None`] for none.
+    /// The keys of its settings beside the common ones; [`settings::None`] for none.
     type Settings: DeserializeOwned;
 
-    /// The files that its settings name, and the ports: to be reached beside what the descriptor says.
+    /// The files and ports that its settings name, which it may use beside those of the descriptor.
     fn named(settings: &Self::Settings) -> Files {
         let _ = settings;
         Files::default()
     }
 
-    /// Opens the store, reconciles it with the world, and serves until the
-    /// context's shutdown. An error ends the process; the supervisor starts it again.
+    /// Opens the store, reconciles, and serves until the context's shutdown. An error ends the process; the
+    /// supervisor starts it again.
     fn run(context: Context) -> impl Future<Output = Result<(), BoxError>> + Send;
 }
 
@@ -97,7 +98,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// The settings of a service, and the common ones where these arguments win.
+    /// The settings of a service, and the common ones, which these arguments override.
     fn settings(&self, service: &'static str) -> Result<(Settings, settings::Common), settings::Error> {
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
@@ -111,12 +112,12 @@ impl Arguments {
     }
 }
 
-/// Runs a service to its end: the whole of its `main`.
+/// Runs a service to its end: the whole `main` of the process.
 pub fn main<S: Service>(arguments: Arguments) -> ExitCode {
     match start::<S>(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Telemetry may not have started: this line must not be lost.
+            // Telemetry may not have started, and the line must not be lost.
             eprintln!("gantryd {}: {}", S::DESCRIPTOR.name, gantry_rpc::chain(error.as_ref()));
             ExitCode::from(exit::code(error.as_ref()))
         }
@@ -136,7 +137,7 @@ fn start<S: Service>(arguments: Arguments) -> Result<(), BoxError> {
     let lock = roots.claim(name)?;
     let refusal = roots.refusal(name);
     privileges::drop_to(&S::DESCRIPTOR.privileges)?;
-    // It reads what it may not after this.
+    // Read here, because the confinement forbids it later.
     let workers = std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 8));
     let confined = confinement.apply()?;
 
@@ -153,7 +154,7 @@ fn start<S: Service>(arguments: Arguments) -> Result<(), BoxError> {
     let result = runtime.block_on(async {
         match open_files::raise() {
             Ok(limit) => tracing::debug!(service = name, ?limit, "as many files may be open"),
-            // It works with fewer.
+            // The service works with fewer open files too.
             Err(error) => {
                 tracing::warn!(service = name, error = %gantry_rpc::chain(&error), "few files may be open")
             }
@@ -164,7 +165,7 @@ fn start<S: Service>(arguments: Arguments) -> Result<(), BoxError> {
         let layers = layers.with(&common, &roots.state_of(name))?;
         let context = Context::new(name, roots, settings, layers)?;
         context.end_when_replaced(confined.watched);
-        tokio::spawn(heap::keep_small());
+        gantry_rpc::carry::beside(heap::keep_small());
         S::run(context).await
     });
     if let Err(error) = &result {
@@ -172,7 +173,7 @@ fn start<S: Service>(arguments: Arguments) -> Result<(), BoxError> {
         tracing::error!(error = %gantry_rpc::chain(error.as_ref()), "service ended");
     }
     exporter.finish();
-    // Blocking work that does not end (a read from a dead disk) must not keep the process.
+    // Blocking work that does not end (a read from a dead disk) must not keep the process alive.
     runtime.shutdown_timeout(std::time::Duration::from_millis(500));
     drop(lock);
     result

@@ -1,8 +1,8 @@
-//! How many changes a service works on at once.
+//! Limits how many changes a service carries out at a time.
 //!
-//! Calls that change something wait for their turn when very many are under way, and fail with their deadline. Those that
-//! read, streams, and what services ask each other in the middle of a change (collection, records) are not counted: a call
-//! that waits must never keep those from ending for which it waits.
+//! Further calls that change something wait for a permit, and fail at their deadline. Three kinds of calls need none:
+//! calls that only read, streams, and the calls that services make during a change (collection, records). A call
+//! under way may need one of these to end, so they must not wait for it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use gantry_proto::Effect;
 use http::Request;
 use tokio::sync::Semaphore;
 
-/// What services ask each other in the middle of a change.
+/// The packages of calls that services make during a change.
 const INNER: [&str; 2] = ["/gantry.gc.", "/gantry.records."];
 
-/// A server that works on so many changes at once.
+/// A server with a limited number of changes at a time.
 #[derive(Clone)]
 pub(crate) struct Limited<S> {
     inner: S,
@@ -28,7 +28,7 @@ impl<S> Limited<S> {
     }
 }
 
-/// Whether calls of a method are counted.
+/// Whether calls of a method need a permit.
 fn is_counted(path: &str) -> bool {
     let changes = |method: &gantry_proto::Method| method.effect != Effect::None && !method.streams;
     gantry_proto::method(path).is_some_and(changes) && !INNER.iter().any(|inner| path.starts_with(inner))
@@ -64,7 +64,7 @@ where
                 })
             }
             Err(_) => {
-                // The one that was asked whether it is ready.
+                // The clone that was polled for readiness.
                 let ready = self.inner.clone();
                 let mut inner = std::mem::replace(&mut self.inner, ready);
                 Box::pin(async move {

@@ -1,14 +1,15 @@
 //! The metrics of a service, in the OpenMetrics text form.
 //!
-//! They are answered at `/metrics` on the service's own socket, beside gRPC, and are never pushed. Every sample has the
-//! label `service`, so that those of all services can be read as one text (`gantry_api::metrics`).
+//! The service answers them at `/metrics` on its own socket, beside gRPC, and never pushes them. Every sample has the
+//! label `service`, so that the texts of all services can be merged (`gantry_api::metrics`).
 
 mod process;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
@@ -20,14 +21,14 @@ use tonic::Code;
 /// The media type of [`Registry::text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Where a service declares its metrics. Cheap to clone.
+/// The metrics of a service. Cheap to clone.
 #[derive(Clone)]
 pub struct Registry(Arc<Inner>);
 
 struct Inner {
     /// Guards the list of declared metrics, not their values.
     declared: Mutex<Declared>,
-    /// The process's own, whose names have no prefix by convention.
+    /// The metrics of the process, whose names have no prefix by convention.
     process: Declared,
     calls: Family<Call, Counter>,
     seconds: Family<Method, Histogram, fn() -> Histogram>,
@@ -45,7 +46,7 @@ struct Call {
 }
 
 impl Registry {
-    /// The metrics of a service: so far, those of its process and of its calls.
+    /// The metrics of a service: at first those of its process and its calls.
     pub fn new(service: &'static str) -> Self {
         let labels = || [("service".into(), service.into())].into_iter();
         let mut declared = Declared::with_prefix_and_labels("gantry", labels());
@@ -61,7 +62,7 @@ impl Registry {
 
     /// Declares a metric: `gantry_NAME`, where NAME begins with the service's.
     pub fn register(&self, name: &str, help: &str, metric: impl prometheus_client::registry::Metric) {
-        self.0.declared.lock().unwrap_or_else(PoisonError::into_inner).register(name, help, metric);
+        self.0.declared.lock().register(name, help, metric);
     }
 
     /// All metrics as text.
@@ -72,13 +73,13 @@ impl Registry {
     pub fn text(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
         encode_registry(&mut text, &self.0.process)?;
-        encode_registry(&mut text, &self.0.declared.lock().unwrap_or_else(PoisonError::into_inner))?;
+        encode_registry(&mut text, &self.0.declared.lock())?;
         encode_eof(&mut text)?;
         Ok(text)
     }
 
-    /// The method that a path names, as labels say it; `code` is that of its answer, as far as it is known. What
-    /// nobody implements may be called anything: it is `other`, so that strangers cannot make up labels.
+    /// The method of a path, as a label; `code` is that of the response, if known. A method that the service does not
+    /// implement is `other`, so that clients cannot make up labels.
     pub(crate) fn method(&self, path: &str, code: Option<Code>) -> String {
         let method = path.trim_start_matches('/').to_owned();
         let known = || self.0.seconds.get(&Method { method: method.clone() }).is_some();

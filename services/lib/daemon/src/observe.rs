@@ -12,7 +12,7 @@ use tracing::{Instrument, Span, field};
 use crate::outcome::{Ending, Hear, code};
 use crate::{Registry, metrics, serve, trace};
 
-/// A gRPC server whose calls are seen.
+/// A gRPC server with a span and metrics for each call.
 #[derive(Clone)]
 pub(crate) struct Observed<S> {
     inner: S,
@@ -44,7 +44,7 @@ where
             let response = self.inner.call(request);
             return Box::pin(async { Ok(Ending::of(response.await?, None)) });
         }
-        // At the level of errors, so that no choice of what to log loses the trace.
+        // At the level of errors, so that no log filter removes the trace.
         let span = tracing::error_span!(
             "rpc",
             path,
@@ -77,7 +77,7 @@ where
     }
 }
 
-/// A call whose code is not known yet.
+/// A call without a code yet.
 pub(crate) struct Call {
     metrics: Registry,
     method: String,

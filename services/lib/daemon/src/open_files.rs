@@ -1,14 +1,15 @@
-//! How many files may be open: as many as are permitted, not the few that every process begins with for the sake
-//! of programs that use select(2). A service has descriptors for each container; what it starts begins with those few.
+//! The limit of open files. A service raises it to the hard limit, because it has descriptors for each container.
+//! Every process begins with a low soft limit for the sake of select(2), and so do the processes that the service
+//! starts.
 
 use std::sync::OnceLock;
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
-/// What this process began with; unset where it was not raised.
+/// The limit at the start of this process; unset when it was not raised.
 static BEGUN_WITH: OnceLock<Rlimit> = OnceLock::new();
 
-/// Raises the limit of the calling process to what it may be; the limit, where there is one.
+/// Raises the limit of the calling process to the hard limit. Returns the limit, if there is one.
 ///
 /// # Errors
 ///
@@ -20,7 +21,7 @@ pub fn raise() -> Result<Option<u64>, gantry_host::Error> {
     Ok(begun_with.maximum)
 }
 
-/// Gives a child of this process the limit that this process began with. The child may not have been waited for.
+/// Sets a child's limit to the one at the start of this process. The caller has not waited for the child yet.
 ///
 /// # Errors
 ///
@@ -28,7 +29,7 @@ pub fn raise() -> Result<Option<u64>, gantry_host::Error> {
 pub fn hand_on(child: u32) -> std::io::Result<()> {
     let Some(limit) = BEGUN_WITH.get() else { return Ok(()) };
     let child = child.try_into().ok().and_then(Pid::from_raw);
-    // Without one, prlimit(2) would mean this process.
+    // prlimit(2) takes pid 0 for the calling process.
     let Some(child) = child else { return Ok(()) };
     prlimit(Some(child), Resource::Nofile, *limit)?;
     Ok(())

@@ -1,4 +1,5 @@
-//! How calls end: the code of an answer is in its head, in its trailers, or nowhere when the client has gone before.
+//! The end of a call: its code is in the response's headers or trailers, or there is none, when the client has
+//! disconnected before.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -7,20 +8,20 @@ use http::{HeaderMap, Response};
 use http_body::{Body, Frame, SizeHint};
 use tonic::{Code, Status};
 
-/// Hears how a call ended.
+/// Is told the end of a call.
 pub(crate) trait Hear {
-    /// It ended with this code.
+    /// The call ended with this code.
     fn ended(self, code: Code);
 }
 
-/// A response's body, which ends with the call's code; without one, the client has gone.
+/// A response's body, which reports the call's code at its end; without a code, the client has disconnected.
 pub(crate) struct Ending<R, H: Hear> {
     body: R,
     hears: Option<H>,
 }
 
 impl<R, H: Hear> Ending<R, H> {
-    /// A response whose end somebody hears of, if somebody wants to.
+    /// A response whose end `hears` is told of.
     pub(crate) fn of(response: Response<R>, hears: Option<H>) -> Response<Self> {
         let code = code(response.headers());
         response.map(|body| {

@@ -1,7 +1,8 @@
 //! Who may call what.
 //!
-//! Today whoever may connect to a service's socket may make all of its calls: [`Socket`]. A [`Policy`] of another kind
-//! decides by caller and method; what it refuses fails with `PERMISSION_DENIED`, and is in the audit record.
+//! The policy [`Socket`] allows every call to every process that can connect to a service's socket. Another
+//! [`Policy`] may decide by caller and method. A refused call fails with `PERMISSION_DENIED`, and is in the audit
+//! record.
 
 use std::fmt;
 use std::pin::Pin;
@@ -15,12 +16,12 @@ use tonic::body::Body;
 
 /// Decides who may call what.
 pub trait Policy: fmt::Debug + Send + Sync + 'static {
-    /// Whether a caller may call a method (`/package.Service/Method`). The caller is none where the system does not say
-    /// who is at the other end.
+    /// Whether a caller may call a method (`/package.Service/Method`). The caller is `None` where the system does not
+    /// know the process at the other end.
     fn permits(&self, caller: Option<&Caller>, method: &str) -> bool;
 }
 
-/// All those who may connect, which the socket's mode says (0660), may call everything.
+/// Allows every call to every process that can connect; the socket's mode is 0660.
 #[derive(Debug, Clone, Copy)]
 pub struct Socket;
 
@@ -30,7 +31,7 @@ impl Policy for Socket {
     }
 }
 
-/// A server that is asked only what its policy permits.
+/// A server that carries out only calls that the policy permits.
 #[derive(Clone)]
 pub(crate) struct Authorised<S> {
     inner: S,

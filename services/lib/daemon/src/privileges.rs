@@ -1,38 +1,38 @@
-//! Privileges, dropped before the runtime starts its threads (capabilities are
-//! per thread, capabilities(7)).
+//! Drops privileges before the async runtime starts its threads, because capabilities belong to a thread
+//! (capabilities(7)).
 
 use caps::{CapSet, Capability, CapsHashSet};
 use gantry_descriptor::Privileges;
 
-/// Why privileges could not be dropped.
+/// Why privileges cannot be dropped.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// capset(2) or prctl(2) refused.
+    /// capset(2) or prctl(2) failed.
     #[error("drop capabilities from the {set:?} set")]
     Capabilities {
-        /// Which set.
+        /// The set.
         set: CapSet,
-        /// What the kernel said.
+        /// The kernel's error.
         #[source]
         source: caps::errors::CapsError,
     },
-    /// prctl(PR_SET_NO_NEW_PRIVS) refused.
+    /// prctl(PR_SET_NO_NEW_PRIVS) failed.
     #[error("set no_new_privs")]
     NoNewPrivileges(#[source] rustix::io::Errno),
 }
 
-/// Reduces the calling thread, and every thread it starts later.
+/// Drops privileges of the calling thread, and of every thread that it starts later.
 ///
 /// # Errors
 ///
-/// When the kernel refuses: the service must not run with more than it should have.
+/// When the kernel refuses: the service must not run with more privileges than it needs.
 pub fn drop_to(privileges: &Privileges) -> Result<(), Error> {
     let Privileges::Only(kept) = privileges else { return Ok(()) };
     let available = read(CapSet::Permitted)?;
     let kept: CapsHashSet =
         kept.iter().copied().filter(|capability| available.contains(capability)).collect();
 
-    // The bounding set can only be reduced with CAP_SETPCAP: before the others.
+    // Reducing the bounding set needs CAP_SETPCAP, so it comes first.
     if available.contains(&Capability::CAP_SETPCAP) {
         for capability in read(CapSet::Bounding)?.difference(&kept) {
             caps::drop(None, CapSet::Bounding, *capability)

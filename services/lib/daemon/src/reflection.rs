@@ -1,4 +1,4 @@
-//! gRPC reflection, made when somebody first asks for it: the decoded descriptors weigh a megabyte in each process.
+//! gRPC reflection, made at the first request for it: the decoded descriptors take a megabyte in each process.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use tonic::server::NamedService;
 use tonic::service::Routes;
 use tower::{Service, ServiceExt};
 
-/// The service. Cheap to clone.
+/// The reflection service. Cheap to clone.
 #[derive(Clone, Default)]
 pub(crate) struct Reflection(Arc<OnceLock<Result<Routes, String>>>);
 

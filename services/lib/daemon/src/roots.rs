@@ -1,7 +1,7 @@
 //! The two directories from which every path is derived.
 //!
 //! ```text
-//! <state>/<service>/            durable; 0700; `lock` is held by the process that owns it; `refused` says why it does not start
+//! <state>/<service>/            durable; 0700; `lock` is locked by the process; `refused` says why it does not start
 //! <run>/<service>.sock          gRPC
 //! <run>/<service>-data.sock     bulk bytes and descriptors
 //! <run>/containerd.sock         front socket (control)
@@ -10,14 +10,14 @@
 //! <run>/netns/<id>              pinned network namespaces
 //! ```
 //!
-//! `state` survives a reboot, `run` does not. Any number of roots run side by side.
+//! `state` survives a reboot, `run` does not. Any number of Gantries with different directories run side by side.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-/// Where a Gantry keeps its files.
+/// The directories of a Gantry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roots {
     /// Durable state.
@@ -42,7 +42,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// The roots that the arguments name, absolute.
+    /// The absolute directories that the arguments name.
     ///
     /// # Errors
     ///
@@ -63,7 +63,7 @@ impl Arguments {
     }
 }
 
-/// Holds a service's state directory for this process.
+/// The lock on a service's state directory.
 #[derive(Debug)]
 pub struct Claim(#[expect(dead_code, reason = "the lock lasts as long as the open file")] File);
 
@@ -83,27 +83,28 @@ impl Roots {
         self.run.join(format!("{service}-data.sock"))
     }
 
-    /// Why a service does not start, as long as only a person can change that.
+    /// The file with the reason why a service needs an operator's decision.
     pub fn refusal(&self, service: &str) -> PathBuf {
         self.state_of(service).join("refused")
     }
 
-    /// A person's word that a service may go on without the records that it has lost (`gantry_disk::Place::give_up`).
+    /// The file by which the operator allows a service to go on without its lost records
+    /// (`gantry_disk::Place::give_up`).
     pub fn acceptance(&self, service: &str) -> PathBuf {
         self.state_of(service).join("db.accept")
     }
 
-    /// What became of those records; to be read once.
+    /// The file with the result of that; to be read once.
     pub fn repaired(&self, service: &str) -> PathBuf {
         self.state_of(service).join("db.repaired")
     }
 
-    /// Makes the directories and locks the service's own: the promise that
-    /// nobody else opens its database or listens on its socket.
+    /// Makes the directories and locks the service's own: no other process then opens its database or listens on its
+    /// socket.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when another process holds it; what mkdir(2) reports.
+    /// `WouldBlock` when another process has the lock; what mkdir(2) reports.
     pub fn claim(&self, service: &str) -> io::Result<Claim> {
         make(&self.state, 0o711)?;
         make(&self.run, 0o711)?;

@@ -1,10 +1,12 @@
-//! gRPC over a unix socket, with what every service answers: health, reflection and `/metrics`.
+//! gRPC over a unix socket, with the services that every process has: health, reflection and `/metrics`.
 
 use std::convert::Infallible;
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use gantry_rpc::{Stream, carry};
 use http::header::CONTENT_TYPE;
 use http::{Request, Response, StatusCode};
@@ -29,20 +31,20 @@ use crate::policy::Authorised;
 use crate::reflection::Reflection;
 use crate::{BoxError, Registry, metrics};
 
-/// Calls in flight get this long after shutdown began.
+/// How long calls under way may take after the shutdown began.
 const DRAIN: Duration = Duration::from_secs(1);
-/// A long poll per container goes over one connection: the protocol's usual 200 are too few.
+/// Each container has a long poll over one connection: the usual 200 streams are too few.
 const STREAMS: u32 = 1 << 16;
 /// How long a service without a free descriptor waits before it accepts the next connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Where metrics are, over HTTP/1 or HTTP/2.
+/// The path of the metrics, over HTTP/1 and HTTP/2.
 pub(crate) const METRICS: &str = "/metrics";
 
 /// Cancels `shutdown` at SIGTERM or SIGINT.
 pub(crate) fn end_on_signals(shutdown: CancellationToken) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::spawn(async move {
+    carry::beside(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
@@ -71,7 +73,7 @@ pub(crate) async fn serve(
     let router = std::mem::take(routes.axum_router_mut());
     *routes.axum_router_mut() = router.route_service(METRICS, scrape);
 
-    // The server itself would ask again at once, for as long as there is no descriptor, and say nothing.
+    // The server itself would retry at once while there is no descriptor, and log nothing.
     let incoming = UnixListenerStream::new(listener).then(|accepted| async {
         let accepted = accepted.and_then(Stream::new).map(Tolerant::new);
         if let Err(error) = &accepted {
@@ -91,7 +93,7 @@ pub(crate) async fn serve(
         .layer(tower::layer::layer_fn(move |inner| Audited::new(inner, audit.clone())))
         .layer(tower::layer::layer_fn(move |inner| Limited::new(inner, Arc::clone(&places))))
         .layer(tower::layer::layer_fn(move |inner| Authorised::new(inner, Arc::clone(&policy))))
-        .layer(MapFutureLayer::new(move |call| carry::within(tasks.clone(), call)))
+        .layer(MapFutureLayer::new(move |call| caught(carry::within(tasks.clone(), call))))
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned());
     tokio::pin!(server);
@@ -99,11 +101,19 @@ pub(crate) async fn serve(
         result = &mut server => return Ok(result?),
         () = shutdown.cancelled() => {}
     }
-    // Long polls would keep a graceful end waiting for ever.
+    // A long poll would delay a graceful end for ever.
     match tokio::time::timeout(DRAIN, server).await {
         Ok(result) => Ok(result?),
         Err(_) => Ok(()),
     }
+}
+
+/// A call that panics gets an error; the other calls of the connection go on.
+async fn caught<E>(call: impl Future<Output = Result<Response<Body>, E>>) -> Result<Response<Body>, E> {
+    AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!("a call panicked");
+        Ok(tonic::Status::internal("the service failed at this call; its log says how").into_http())
+    })
 }
 
 fn exposition(metrics: &Registry) -> Response<Body> {

@@ -1,12 +1,11 @@
 //! A service's settings: TOML, all of it optional.
 //!
-//! What wins, first to last: `--set KEY=VALUE`, the environment's `GANTRY_<SERVICE>_<KEY>`, the file, the default.
-//! The file is the one that `--config` names, or `<service>.toml` in the directory that it names, or
-//! `/etc/gantry/<service>.toml`. Values on the command line and in the environment are TOML too, or else plain text.
+//! The precedence, highest first: `--set KEY=VALUE`, the environment's `GANTRY_<SERVICE>_<KEY>`, the file, the
+//! default. The file is the one that `--config` names, or `<service>.toml` in the directory that it names, or
+//! `/etc/gantry/<service>.toml`. A value on the command line or in the environment is TOML, or else plain text.
 //!
-//! Some keys mean the same to every service and are read here ([`Common`]); the rest is the service's own type, which
-//! refuses keys that it does not know (`#[serde(default, deny_unknown_fields)]`). Everything is read before anything
-//! is opened.
+//! Every service has the keys of [`Common`]; the other keys are those of the service's own type, which refuses
+//! unknown ones (`#[serde(default, deny_unknown_fields)]`). All settings are read before anything is opened.
 
 mod units;
 
@@ -20,40 +19,40 @@ use toml::{Table, Value};
 
 pub use units::{Duration, Size};
 
-/// Where files of settings are, unless `--config` says otherwise.
+/// The directory of the files, unless `--config` names another.
 const FOLDER: &str = "/etc/gantry";
 
-/// Why settings were refused.
+/// Why settings are invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be read.
     #[error("read settings {}", path.display())]
     Read {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
     /// The file is not TOML.
     #[error("settings {}, line {line}: {}", path.display(), reason.lines().collect::<Vec<_>>().join(", "))]
     Syntax {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Where.
+        /// The line.
         line: usize,
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// `--set` without a key.
     #[error("--set {0}: expected KEY=VALUE")]
     Pair(String),
-    /// A key that is not known, or a value of the wrong kind.
+    /// An unknown key, or a value of the wrong type.
     #[error("settings of {service}: {}", reason.lines().collect::<Vec<_>>().join(", "))]
     Value {
-        /// Whose settings.
+        /// The service.
         service: &'static str,
-        /// Which key, and why.
+        /// The key and the reason.
         reason: String,
     },
 }
@@ -68,25 +67,25 @@ pub struct Common {
     pub log_json: Option<bool>,
     /// The OTLP collector (gRPC) that gets the traces: `http://host:4317`.
     pub otlp_endpoint: Option<String>,
-    /// Whether changes are recorded.
+    /// Whether changes are recorded in the audit record.
     pub audit: Option<bool>,
-    /// How large a file of that record becomes.
+    /// The size of a file of the audit record.
     pub audit_size: Option<Size>,
-    /// How many of them are kept.
+    /// How many files of the audit record are kept.
     pub audit_files: Option<u32>,
-    /// How many changes are worked on at once.
+    /// How many changes the service carries out at a time.
     pub changes: Option<NonZero<usize>>,
 }
 
 const COMMON: [&str; 7] =
     ["log", "log_json", "otlp_endpoint", "audit", "audit_size", "audit_files", "changes"];
 
-/// For services that have only the common keys.
+/// The settings of a service with the common keys only.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct None {}
 
-/// A service's settings, merged from all their sources.
+/// A service's settings, merged from all sources.
 #[derive(Debug, Clone)]
 pub struct Settings {
     service: &'static str,
@@ -95,18 +94,18 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// No settings: the defaults.
+    /// The defaults.
     pub fn empty(service: &'static str) -> Self {
         Self { service, own: Table::new(), common: Table::new() }
     }
 
-    /// The service's own settings as a file would have them, for tests.
+    /// The settings from this text, for tests.
     pub(crate) fn written(service: &'static str, text: &str) -> Self {
         let own = text.parse().expect("settings in a test are TOML");
         Self { service, own, common: Table::new() }
     }
 
-    /// Reads and merges. `set` are the command line's pairs, `environment` is all of it.
+    /// Reads and merges the settings. `set` has the command line's pairs, `environment` every variable.
     pub(crate) fn load(
         service: &'static str,
         config: Option<&Path>,
@@ -133,7 +132,7 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// A key that `T` does not know, or a value that is not of its kind.
+    /// When a key is unknown to `T`, or a value has the wrong type.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Error> {
         self.read(&self.own)
     }
@@ -151,7 +150,7 @@ impl Settings {
     }
 }
 
-/// The file's table; empty when there is no file and none was named.
+/// The table of the file; empty when there is no file and none was named.
 fn file(service: &str, config: Option<&Path>) -> Result<Table, Error> {
     let folder = match config {
         Some(named) if !named.is_dir() => return parse(named),
@@ -174,7 +173,7 @@ fn parse(path: &Path) -> Result<Table, Error> {
     })
 }
 
-/// A value as TOML writes it, or else as text.
+/// Parses a value as TOML, or else takes it as text.
 fn value(text: &str) -> Value {
     let parsed = format!("value = {text}").parse::<Table>().ok().filter(|table| table.len() == 1);
     parsed.and_then(|mut table| table.remove("value")).unwrap_or_else(|| Value::String(text.to_owned()))

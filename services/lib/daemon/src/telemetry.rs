@@ -11,7 +11,7 @@ use crate::settings::Common;
 
 type BoxLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
-/// Starts both. To be called within the runtime, which the exporter's connection belongs to.
+/// Starts both. To be called in the async runtime, to which the exporter's connection belongs.
 pub(crate) fn start(service: &'static str, settings: &Common) -> Result<export::Exporter, BoxError> {
     let directives = settings.log.as_deref().unwrap_or("info");
     let filter = EnvFilter::try_new(directives).map_err(|error| format!("log {directives:?}: {error}"))?;

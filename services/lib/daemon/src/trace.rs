@@ -1,4 +1,4 @@
-//! Where a request joins its trace.
+//! Adds a request to its trace.
 
 use gantry_rpc::trace::{Trace, attach};
 use http::HeaderMap;
@@ -6,10 +6,10 @@ use tracing::{Span, field};
 
 use crate::telemetry;
 
-/// Makes a request's span part of the trace that its headers name, or of a new one.
+/// Makes a request's span part of the trace in its headers, or of a new one.
 ///
-/// The span declares the fields `trace`, which gets the trace's id, so that each log line of the request has it, and
-/// `otel.name` and `otel.kind`, which are only filled in for the exporter.
+/// The span must declare the fields `trace`, which gets the trace's id so that each log line of the request has it,
+/// and `otel.name` and `otel.kind`, which only the exporter fills in.
 pub fn join(span: &Span, name: &str, headers: &HeaderMap) {
     let remote = Trace::of(headers);
     let trace = telemetry::export::join(span, name, remote)

@@ -10,7 +10,7 @@ pub static CONTENT: Descriptor = Descriptor {
         Plugin::grpc("content"),
         Plugin::service("content-service"),
         Plugin::new("io.containerd.content.v1", "content").exporting(Export::Root("content")),
-        // A blob that one namespace has costs another nothing, as with containerd's own default.
+        // A blob of one namespace is shared with the others, as by containerd's default.
         Plugin::new("io.containerd.metadata.v1", "bolt").exporting(Export::Value("policy", "shared")),
     ],
     resources: &["content", "ingests"],

@@ -1,6 +1,6 @@
 use crate::{Confinement, Descriptor, Files, Network, Plugin, Privileges, Records};
 
-/// What belongs to no single store, and the front socket.
+/// Namespaces, leases, events, garbage collection, introspection, and the front socket.
 pub static CONTROL: Descriptor = Descriptor {
     name: "control",
     about: "namespaces, leases, events, collection, the front socket",

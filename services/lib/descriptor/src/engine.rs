@@ -12,7 +12,8 @@ pub static ENGINE: Descriptor = Descriptor {
     resources: &[],
     records: Records::Kept(&["volumes", "containers"]),
     door: None,
-    // Owners and modes in volumes and copies; detached mounts of roots; the roots of running processes.
+    // The engine sets owners and modes in volumes and copies, mounts roots detached, and opens the roots of running
+    // processes.
     privileges: Privileges::Only(&[
         Capability::CAP_CHOWN,
         Capability::CAP_DAC_OVERRIDE,
@@ -25,6 +26,6 @@ pub static ENGINE: Descriptor = Descriptor {
         Capability::CAP_SYS_PTRACE,
     ]),
     network: Network::Connects,
-    // What it mounts, and the host's files, are bound into containers.
+    // Its mounts, and files of the host, are bound into containers.
     confinement: Confinement::Calls(&[Family::Mounts], Mounts::Host),
 };

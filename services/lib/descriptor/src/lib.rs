@@ -1,6 +1,7 @@
-//! What is known of each service before it runs: a [`Descriptor`] for each, in a file of its name.
+//! The facts about each service that others need before it runs: a [`Descriptor`] for each, in a file of its name.
 //!
-//! Whoever goes through all services, or needs a fact about one that is not its own, reads it here and keeps no list:
+//! Code that goes through all services, or needs a fact about another service, reads it here and keeps no list of its
+//! own:
 //!
 //! | reader | what it reads |
 //! | --- | --- |
@@ -8,16 +9,16 @@
 //! | `gantry`: `up`, `down`, `status`, `fsck`, `backup`, `metrics` | names in order, records, data, door |
 //! | `gantry-api`: clients, metrics | names |
 //! | `control`: front socket, introspection, collection | packages, plugins, resources |
-//! | `gantryd` | what the help says; a test there compares its services with these |
-//! | the units in `deploy/systemd` | all of it: a test says what they must be, byte for byte |
+//! | `gantryd` | its help text; a test compares its services with these |
+//! | the units in `deploy/systemd` | everything: a test compares them byte for byte |
 //! | the fault and end-to-end tests | names, records, privileges |
 //!
-//! Descriptors are not exported by the services' own crates, because most of these readers must not link them: `gantry` and
-//! `control` are clients of services that they do not contain. So this library depends on nothing but the names of
-//! capabilities, and anybody may read it.
+//! The services' own crates do not export their descriptors, because most readers must not link those crates:
+//! `gantry` and `control` are clients of services that they do not contain. So this library depends on nothing but
+//! the names of capabilities.
 //!
-//! To add a service: write its crate, its descriptor here with a line in [`SERVICES`], and its line in `gantryd`, which alone
-//! links every service; then `make units`.
+//! To add a service: write its crate, its descriptor here with a line in [`SERVICES`], and its line in `gantryd`,
+//! which alone links every service; then run `make units`.
 
 mod content;
 mod control;
@@ -41,53 +42,57 @@ pub use plugin::{Export, Plugin, RUNTIME};
 pub use snapshots::SNAPSHOTS;
 pub use tasks::TASKS;
 
-/// The services of one machine, in the order in which they need each other.
+/// The services of a host, in the order in which they need each other.
 pub static SERVICES: [&Descriptor; 8] =
     [&CONTROL, &CONTENT, &SNAPSHOTS, &IMAGES, &TASKS, &NETWORK, &ENGINE, &GATEWAY];
 
-/// What Gantry's other parts know of a service.
+/// The facts about a service.
 #[derive(Debug)]
 pub struct Descriptor {
-    /// The subcommand, the sockets' name, the state directory's name, the unit's.
+    /// The name of the subcommand, the sockets, the state directory and the unit.
     pub name: &'static str,
-    /// What it is for, in a few words: for the help text and the unit.
+    /// Its purpose in a few words, for the help text and the unit.
     pub about: &'static str,
-    /// What must be up before it is of use. It is started without waiting for them, and works as soon as they answer.
+    /// The services that it needs. It is started without waiting for them, and works as soon as they answer.
     pub after: &'static [&'static Descriptor],
-    /// The gRPC packages of containerd's that the front socket leads to it; each leads to one service only.
+    /// containerd's gRPC packages that the front socket forwards to it. Each package is forwarded to one service
+    /// only.
     pub packages: &'static [&'static str],
-    /// What it is in the words of containerd's plugins.
+    /// Its entries in containerd's list of plugins.
     pub plugins: &'static [Plugin],
-    /// The types of things that it collects (`gantry.gc.v1.Collector`); one that ends with `/` is that of all that begin so.
+    /// The resource types that it collects (`gantry.gc.v1.Collector`). One that ends with `/` stands for all types
+    /// that begin with it.
     pub resources: &'static [&'static str],
-    /// Whether it keeps records, in `<state>/<service>/db`.
+    /// Whether it has a database, in `<state>/<service>/db`.
     pub records: Records,
-    /// A socket that outlives it: who starts it listens there, and hands the listening socket on.
+    /// A socket that outlives the service: its supervisor listens on it, and passes the listening socket to the
+    /// service.
     pub door: Option<&'static str>,
-    /// What the process keeps of root's powers.
+    /// The privileges that the process keeps.
     pub privileges: Privileges,
-    /// Which network it needs.
+    /// The network that it needs.
     pub network: Network,
-    /// What else it may reach once it has started.
+    /// The files and system calls that it may use once it has started.
     pub confinement: Confinement,
 }
 
-/// What a service keeps on disk.
+/// The durable data of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Records {
-    /// Nothing: it translates.
+    /// None: the service translates.
     None,
-    /// A database (`gantry.records.v1.Records`), and what its records refer to: directories below its own, to be backed up
-    /// with the data.
+    /// A database (`gantry.records.v1.Records`), and the directories, below the service's own, of what the records
+    /// refer to. A backup with data has them too.
     Kept(&'static [&'static str]),
 }
 
-/// What a service keeps of root's powers.
+/// The privileges that a service keeps.
 #[derive(Debug, Clone, Copy)]
 pub enum Privileges {
-    /// Everything: it starts processes that need it.
+    /// All of them: it starts processes that need them.
     All,
-    /// These capabilities, and no way to gain others (`no_new_privs`). Without any it has a user of its own under systemd.
+    /// These capabilities, and no way to gain others (`no_new_privs`). Under systemd, a service without any has a
+    /// user of its own.
     Only(&'static [Capability]),
 }
 
@@ -98,65 +103,66 @@ pub enum Network {
     None,
     /// It connects to other hosts.
     Connects,
-    /// It listens for other processes, at addresses that its settings name.
+    /// It listens for other processes, on addresses in its settings.
     Listens,
-    /// It configures the host's.
+    /// It configures the host's network.
     Governs,
 }
 
-/// What a service may still reach once it has started.
+/// The confinement of a service that has started.
 #[derive(Debug, Clone, Copy)]
 pub enum Confinement {
-    /// Everything: what it starts would inherit it, and outlives it.
+    /// None: the processes that it starts would inherit it, and outlive the service.
     None,
-    /// All files: a process under Landlock may not change mounts. Of the system calls what everybody needs, and these.
+    /// All files, because a process under Landlock may not change mounts; the common system calls, and these
+    /// families.
     Calls(&'static [Family], Mounts),
-    /// Of the system calls what everybody needs; its own files, and these.
+    /// The common system calls, and the service's own files and these.
     Files(Files),
 }
 
-/// System calls that only some services need.
+/// System calls that only some services may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
-    /// Mounts, attached or not.
+    /// Mounting, attached or detached.
     Mounts,
-    /// Namespaces, made and joined.
+    /// Making and joining namespaces.
     Namespaces,
-    /// Programs, started.
+    /// Starting programs.
     Programs,
 }
 
-/// Where what a service mounts is to be seen.
+/// Where the mounts of a service are visible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mounts {
-    /// By itself alone.
+    /// In the service alone.
     Own,
-    /// On the host: others use it.
+    /// On the host, where others use them.
     Host,
 }
 
-/// The files that a service reads beside its own, and those that its settings name.
+/// The files that a service reads beside its own and those in its settings.
 #[derive(Debug, Clone, Copy)]
 pub enum Files {
     /// These.
     These(&'static [&'static str]),
-    /// What it takes to resolve names and to verify certificates.
+    /// Those for resolving names and verifying certificates.
     ReachingHosts,
 }
 
 impl Descriptor {
-    /// Whether things of a type are the service's to collect.
+    /// Whether the service collects resources of this type.
     pub fn collects(&self, kind: &str) -> bool {
         let is = |own: &&str| if own.ends_with('/') { kind.starts_with(*own) } else { kind == *own };
         self.resources.iter().any(is)
     }
 
-    /// Whether it keeps records.
+    /// Whether it has a database.
     pub fn keeps_records(&self) -> bool {
         self.records != Records::None
     }
 
-    /// What its records refer to: directories below its own.
+    /// The directories of what its records refer to.
     pub fn data(&self) -> &'static [&'static str] {
         match self.records {
             Records::None => &[],
@@ -164,7 +170,7 @@ impl Descriptor {
         }
     }
 
-    /// Whether it needs nothing of root's powers.
+    /// Whether it keeps no privilege.
     pub fn is_unprivileged(&self) -> bool {
         matches!(self.privileges, Privileges::Only([]))
     }
@@ -180,7 +186,7 @@ pub fn names() -> impl DoubleEndedIterator<Item = &'static str> {
     SERVICES.iter().map(|service| service.name)
 }
 
-/// The names of those that keep records, in order.
+/// The names of the services with a database, in order.
 pub fn keepers() -> impl DoubleEndedIterator<Item = &'static str> {
     SERVICES.iter().filter(|service| service.keeps_records()).map(|service| service.name)
 }
@@ -199,7 +205,7 @@ mod tests {
         }
     }
 
-    /// Looks for what two services have.
+    /// Asserts that no two services have the same.
     fn is_one_s<T: Ord + std::fmt::Debug>(of: impl Fn(&'static Descriptor) -> Vec<T>) {
         let mut all: Vec<T> = SERVICES.into_iter().flat_map(of).collect();
         all.sort();

@@ -10,13 +10,13 @@ pub static NETWORK: Descriptor = Descriptor {
     resources: &[],
     records: Records::Kept(&[]),
     door: None,
-    // Namespaces and pins need SYS_ADMIN, links and rules NET_ADMIN, the test for low ports NET_BIND_SERVICE.
+    // Namespaces and pins need SYS_ADMIN, links and rules NET_ADMIN, binding to low ports NET_BIND_SERVICE.
     privileges: Privileges::Only(&[
         Capability::CAP_NET_ADMIN,
         Capability::CAP_NET_BIND_SERVICE,
         Capability::CAP_SYS_ADMIN,
     ]),
     network: Network::Governs,
-    // Network namespaces are pinned by mounts, which the shims must see.
+    // Mounts pin the network namespaces, and the shims must see them.
     confinement: Confinement::Calls(&[Family::Mounts, Family::Namespaces], Mounts::Host),
 };

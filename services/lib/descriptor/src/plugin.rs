@@ -1,44 +1,44 @@
-//! A service in the words of containerd's plugins.
+//! A service's entries in containerd's list of plugins.
 
-/// One of containerd's plugins, as clients look for it.
+/// One of containerd's plugins, as clients look it up.
 #[derive(Debug)]
 pub struct Plugin {
     /// Its type, as `io.containerd.content.v1`.
     pub kind: &'static str,
     /// Its name among those of the type.
     pub id: &'static str,
-    /// What it can do.
+    /// Its capabilities.
     pub capabilities: &'static [&'static str],
-    /// What else it says of itself.
+    /// A further property.
     pub export: Option<Export>,
-    /// Whether it is for this machine's platform.
+    /// Whether it names the platform of this host.
     pub on_platform: bool,
 }
 
-/// What a plugin says of itself.
+/// A property of a plugin.
 #[derive(Debug, Clone, Copy)]
 pub enum Export {
-    /// `root`: a directory below the state directory.
+    /// The property `root`: a directory below the state directory.
     Root(&'static str),
     /// A key and its value.
     Value(&'static str, &'static str),
 }
 
-/// The one that clients ask about runtimes.
+/// The plugin that clients ask about runtimes.
 pub const RUNTIME: Plugin = Plugin::new("io.containerd.runtime.v2", "task").on_platform();
 
 impl Plugin {
-    /// A plugin that says nothing of itself.
+    /// A plugin without properties.
     pub(crate) const fn new(kind: &'static str, id: &'static str) -> Self {
         Self { kind, id, capabilities: &[], export: None, on_platform: false }
     }
 
-    /// What answers clients' gRPC.
+    /// A gRPC plugin.
     pub(crate) const fn grpc(id: &'static str) -> Self {
         Self::new("io.containerd.grpc.v1", id)
     }
 
-    /// What containerd has behind that.
+    /// The service plugin behind a gRPC plugin.
     pub(crate) const fn service(id: &'static str) -> Self {
         Self::new("io.containerd.service.v1", id)
     }

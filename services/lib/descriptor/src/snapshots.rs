@@ -13,12 +13,12 @@ pub static SNAPSHOTS: Descriptor = Descriptor {
         Plugin::grpc("diff"),
         Plugin::service("snapshots-service"),
         Plugin::service("diff-service"),
-        // Which snapshotters and differs there are, and what they can do, it tells when it runs.
+        // The service itself reports its snapshotters and differs, with their capabilities, when it runs.
     ],
     resources: &["snapshots/"],
     records: Records::Kept(&["overlayfs/snapshots", "native/snapshots", "gantry/snapshots"]),
     door: None,
-    // Mounts need SYS_ADMIN; layers are written with every owner, mode, device and attribute they say.
+    // Mounts need SYS_ADMIN. Layers are written with their owners, modes, devices and attributes.
     privileges: Privileges::Only(&[
         Capability::CAP_CHOWN,
         Capability::CAP_DAC_OVERRIDE,

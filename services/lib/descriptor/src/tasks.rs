@@ -17,7 +17,7 @@ pub static TASKS: Descriptor = Descriptor {
         Plugin::grpc("tasks"),
         Plugin::service("containers-service"),
         Plugin::service("tasks-service"),
-        // What the restart monitor understands: clients look here before they ask for it.
+        // The labels of the restart monitor: clients look for this plugin before they set them.
         Plugin::new("io.containerd.monitor.container.v1", "restart").able(&[
             "no",
             "always",
@@ -31,7 +31,7 @@ pub static TASKS: Descriptor = Descriptor {
     resources: &["containers", "sandboxes"],
     records: Records::Kept(&[]),
     door: None,
-    // It starts shims, which need everything, and what confined it would confine them and their containers.
+    // It starts shims, which need every privilege; a confinement would apply to them and their containers too.
     privileges: Privileges::All,
     network: Network::None,
     confinement: Confinement::None,

@@ -1,7 +1,8 @@
-//! Files that are either the old or the new, never half: temporary file, sync, rename, sync of the directory.
+//! Replaces a file as a whole: temporary file, sync, rename, sync of the directory. After a crash the file has either
+//! the old bytes or the new ones.
 //!
-//! A crash may leave a temporary file (`.<name>.<n>.tmp`), which the next process writes over: one process at a time
-//! writes into a directory. Everything here blocks on the disk: call it from a thread that may.
+//! A crash may leave a temporary file (`.<name>.<n>.tmp`), which the next process overwrites: only one process at a
+//! time writes to a directory. Every function blocks on the disk.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -13,7 +14,7 @@ use crate::{Error, Result};
 
 const MODE: u32 = 0o644;
 
-/// Replaces, or creates, a file of mode 0644. When it returns, the new bytes survive a power cut.
+/// Replaces or creates a file of mode 0644. The new bytes survive a power cut when this returns.
 pub fn write(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> Result<()> {
     let path = path.as_ref();
     let temporary = temporary_beside(path);
@@ -31,19 +32,19 @@ pub fn write(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> Result<()> {
     outcome
 }
 
-/// Renames a file whose bytes are synced already within its directory, durably. `to` is replaced if it exists.
+/// Renames a file within its directory, durably. The file's bytes are synced already. Replaces `to` if it exists.
 fn rename(from: &Path, to: &Path) -> Result<()> {
     std::fs::rename(from, to).map_err(|e| Error::io("rename to", to, e))?;
     sync_dir(parent(to))
 }
 
-/// Makes the names in a directory durable.
+/// Syncs the names in a directory.
 pub fn sync_dir(dir: impl AsRef<Path>) -> Result<()> {
     let dir = dir.as_ref();
     File::open(dir).and_then(|d| d.sync_all()).map_err(|e| Error::io("sync", dir, e))
 }
 
-/// Creates a directory and its missing parents, each durably in the one above.
+/// Creates a directory and its missing parents, each durably in its parent.
 pub fn create_dir_all(dir: impl AsRef<Path>) -> Result<()> {
     let dir = dir.as_ref();
     if dir.is_dir() {
@@ -57,7 +58,7 @@ pub fn create_dir_all(dir: impl AsRef<Path>) -> Result<()> {
     }
 }
 
-/// Reads a whole file; `None` if there is none.
+/// Reads a whole file; `None` if it does not exist.
 pub fn read(path: impl AsRef<Path>) -> Result<Option<Vec<u8>>> {
     let path = path.as_ref();
     match std::fs::read(path) {

@@ -1,11 +1,11 @@
-//! Several changes that happen together or not at all.
+//! Changes that are made together or not at all.
 
 use prost::Message;
 
 use crate::writer::{Change, Writer};
 use crate::{Key, Result, Table};
 
-/// Changes to the tables of one database. Nothing happens before [`Batch::commit`]; a dropped batch changes nothing.
+/// Changes to the tables of one database. [`Batch::commit`] makes them; a dropped batch changes nothing.
 #[must_use = "a batch changes nothing until it is committed"]
 pub struct Batch {
     writer: Writer,
@@ -17,7 +17,7 @@ impl Batch {
         Batch { writer, changes: Vec::new() }
     }
 
-    /// Stores a record, replacing what the key had.
+    /// Stores a record, in place of the key's earlier one.
     pub fn put<K: Key, V: Message + Default>(
         &mut self,
         table: &Table<K, V>,
@@ -27,7 +27,7 @@ impl Batch {
         self.push(Change { table: table.name(), key: key.to_bytes(), value: Some(value.encode_to_vec()) })
     }
 
-    /// Removes a record; removing what is not there is no error.
+    /// Removes a record; a missing one is no error.
     pub fn delete<K: Key, V: Message + Default>(&mut self, table: &Table<K, V>, key: &K) -> &mut Self {
         self.push(Change { table: table.name(), key: key.to_bytes(), value: None })
     }
@@ -37,14 +37,14 @@ impl Batch {
         self
     }
 
-    /// Whether there is nothing to commit.
+    /// Whether the batch has no change.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
     }
 
-    /// Makes the changes, durably: when this returns `Ok`, they survive a power cut. Concurrent commits share a sync.
+    /// Makes the changes, durably: they survive a power cut when this returns `Ok`. Concurrent commits share a sync.
     ///
-    /// If the future is dropped before it ends, the changes may or may not happen, but still together.
+    /// If the future is dropped before it ends, the changes are made all together or not at all.
     pub async fn commit(self) -> Result<()> {
         if self.changes.is_empty() {
             return Ok(());
@@ -52,8 +52,8 @@ impl Batch {
         self.writer.write(self.changes).await
     }
 
-    /// Makes the changes soon, without waiting for them: after whatever was committed before, and no later than whatever
-    /// is committed after. A power cut may undo them until then, so it is for what recovery would do again.
+    /// Makes the changes soon, without waiting: after every earlier commit, and before any later one returns. A power
+    /// cut may undo them before that, so this is for changes that recovery would make again.
     ///
     /// Fails only if the database is closing.
     pub async fn commit_soon(self) -> Result<()> {
@@ -63,7 +63,7 @@ impl Batch {
         self.writer.write_soon(self.changes).await
     }
 
-    /// [`Batch::commit`] for threads that may block; panics on a thread of the async runtime.
+    /// [`Batch::commit`] for threads that may block. Panics on a thread of the async runtime.
     pub fn commit_blocking(self) -> Result<()> {
         if self.changes.is_empty() {
             return Ok(());

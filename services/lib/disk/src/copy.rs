@@ -1,12 +1,13 @@
-//! The copy: a second writing of every record, beside the database, in a form as simple as can be.
+//! The copy: a file beside the database that has every record a second time, in a simple form.
 //!
-//! It is for the day on which the database is damaged or gone. It is not synced with each commit, so it costs one write
-//! into the page cache; a kill loses nothing of it, a power cut its last seconds. It never runs ahead of what the database
-//! was told to keep: so a database that has not come as far as its copy has lost what it had acknowledged.
+//! It is used when the database is damaged or gone. It is not synced at each commit, so a commit costs one more write
+//! to the page cache; after a kill it is complete, after a power cut it may lack the last seconds. It never has a
+//! change that the database lacks. So a database with a lower sequence number than its copy has lost acknowledged
+//! changes.
 //!
 //! ```text
 //! <database>.copy   "gantry records 1\n", then frames: length (4) │ CRC-32C (4) │ `Frame`
-//!                   the first frames are all records as they were; the others what changed since
+//!                   the first frames have all records of one moment, the others the changes since then
 //! ```
 
 use std::collections::BTreeMap;
@@ -23,18 +24,18 @@ use crate::writer::{Change, Db};
 use crate::{Error, Result, atomic, crc32c};
 
 const MAGIC: &[u8] = b"gantry records 1\n";
-/// The frames of the first writing are about this large.
+/// The approximate size of the frames with all records, in bytes.
 const CHUNK: usize = 256 << 10;
-/// What is appended before all is written anew, at least.
+/// How many bytes are appended at least before the copy is rewritten.
 const GROWTH: u64 = 4 << 20;
-/// What failed is not tried again before this.
+/// How long the copy waits after a failure before it is rewritten.
 const PAUSE: Duration = Duration::from_secs(10);
-/// A frame is never longer.
+/// The longest frame in bytes.
 const LONGEST: usize = 256 << 20;
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct Frame {
-    /// The database's sequence number with this written.
+    /// The database's sequence number after this write.
     #[prost(uint64, tag = "1")]
     sequence: u64,
     #[prost(message, repeated, tag = "2")]
@@ -47,7 +48,7 @@ struct Row {
     table: String,
     #[prost(bytes = "vec", tag = "2")]
     key: Vec<u8>,
-    /// Absent: deleted.
+    /// Absent: the record is deleted.
     #[prost(bytes = "vec", optional, tag = "3")]
     value: Option<Vec<u8>>,
 }
@@ -55,24 +56,24 @@ struct Row {
 /// All records, by table and key.
 pub(crate) type Rows = BTreeMap<(String, Vec<u8>), Vec<u8>>;
 
-/// What a copy says.
+/// The state of a copy.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
-    /// How far the database had come.
+    /// The database's sequence number at the last complete frame.
     pub(crate) sequence: u64,
-    /// Nothing in it is damaged but, maybe, its torn end.
+    /// The copy is undamaged; its last frame may be torn.
     pub(crate) whole: bool,
-    /// All of it is readable.
+    /// Every byte of it is readable.
     pub(crate) clean: bool,
     bytes: u64,
 }
 
-/// Reads a copy; `None` if there is none.
+/// Reads the state of a copy; `None` if there is none.
 pub(crate) fn look(path: &Path) -> Result<Option<Seen>> {
     Ok(atomic::read(path)?.map(|bytes| read(&bytes, |_| ())))
 }
 
-/// Reads a copy's records; `None` if there is none.
+/// Reads the records of a copy; `None` if there is none.
 pub(crate) fn rows(path: &Path) -> Result<Option<(Seen, Rows)>> {
     let Some(bytes) = atomic::read(path)? else { return Ok(None) };
     let mut rows = Rows::new();
@@ -92,7 +93,7 @@ fn read(bytes: &[u8], mut each: impl FnMut(Row)) -> Seen {
     while !rest.is_empty() {
         match frame(rest) {
             Some((frame, length)) => {
-                // Something whole after something that is not.
+                // A complete frame after a damaged one.
                 seen.whole &= seen.clean;
                 seen.sequence = seen.sequence.max(frame.sequence);
                 frame.rows.into_iter().for_each(&mut each);
@@ -100,7 +101,7 @@ fn read(bytes: &[u8], mut each: impl FnMut(Row)) -> Seen {
             }
             None => {
                 seen.clean = false;
-                // A frame whose length can be believed is passed over.
+                // A damaged frame with a plausible length is skipped.
                 let next = length(rest).map(|length| length + 8).filter(|next| *next < rest.len());
                 match next.filter(|next| frame(&rest[*next..]).is_some()) {
                     Some(next) => rest = &rest[next..],
@@ -133,21 +134,21 @@ fn framed(frame: &Frame) -> Vec<u8> {
     [&length.to_le_bytes(), &crc32c::of(&payload).to_le_bytes(), &payload[..]].concat()
 }
 
-/// The copy of an open database; the writer's alone.
+/// The copy of an open database. Only the writer has it.
 pub(crate) struct Copy {
     path: PathBuf,
-    /// Absent while it cannot be written.
+    /// `None` while it cannot be written.
     file: Option<File>,
     bytes: u64,
-    /// The size at which all is written anew.
+    /// The size in bytes at which the copy is rewritten.
     limit: u64,
-    /// Written by the database, but not known to be on its disk.
+    /// Changes that the database has written and not synced.
     soon: Vec<Row>,
     failed: Option<Instant>,
 }
 
 impl Copy {
-    /// Goes on with a copy, or begins one where `seen` says that it must.
+    /// Opens a copy to append to it, or rewrites it where `seen` requires that.
     pub(crate) fn open(path: PathBuf, seen: Option<Seen>, db: &Db, tables: &[String]) -> Result<Copy> {
         let mut copy = Copy { path, file: None, bytes: 0, limit: 0, soon: Vec::new(), failed: None };
         match seen.filter(|seen| seen.clean && seen.sequence == db.latest_sequence_number()) {
@@ -161,7 +162,7 @@ impl Copy {
                 copy.bytes = seen.bytes;
                 copy.limit = seen.bytes.max(GROWTH) + GROWTH;
             }
-            // On a full disk the database must open all the same: space is made by what it is asked.
+            // The database must open on a full disk too, because requests to it free space.
             None => {
                 let written = copy.write_anew(db, tables);
                 copy.judge(written);
@@ -170,8 +171,8 @@ impl Copy {
         Ok(copy)
     }
 
-    /// Notes what the database has written. What was not synced is held back until something is: the copy must not say
-    /// what a power cut may take from the database.
+    /// Appends what the database has written. Holds back unsynced changes until the next sync: the copy must not have
+    /// a change that a power cut may take from the database.
     pub(crate) fn note<'c>(
         &mut self,
         changes: impl Iterator<Item = &'c Change>,
@@ -203,7 +204,7 @@ impl Copy {
         self.judge(outcome);
     }
 
-    /// After a failure nothing is appended any more, for something would be missing: all is written anew, later.
+    /// After a failure nothing is appended, because a change would be missing: the copy is rewritten later.
     fn judge(&mut self, outcome: io::Result<()>) {
         let Err(error) = outcome else { return };
         if self.failed.is_none() {
@@ -214,7 +215,7 @@ impl Copy {
         self.failed = Some(Instant::now());
     }
 
-    /// All records as they are, in place of what the copy says.
+    /// Rewrites the copy with all present records.
     fn write_anew(&mut self, db: &Db, tables: &[String]) -> io::Result<()> {
         self.file = None;
         let temporary = self.path.with_extension("copy.new");

@@ -1,4 +1,4 @@
-//! CRC-32C (Castagnoli), with which RocksDB guards its log, and we our copy of it.
+//! CRC-32C (Castagnoli): the checksum of RocksDB's log and of the copy.
 
 const POLYNOMIAL: u32 = 0x82f6_3b78;
 const TABLE: [u32; 256] = table();
@@ -19,12 +19,12 @@ const fn table() -> [u32; 256] {
     table
 }
 
-/// The checksum of some bytes.
+/// The checksum of bytes.
 pub(crate) fn of(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc, byte| crc >> 8 ^ TABLE[usize::from(crc as u8 ^ byte)])
 }
 
-/// A checksum as RocksDB stores it: so that the checksum of bytes that hold checksums is still one.
+/// A checksum as RocksDB stores it: masked, so that a checksum over bytes that contain checksums stays useful.
 pub(crate) fn masked(crc: u32) -> u32 {
     crc.rotate_right(15).wrapping_add(0xa282_ead8)
 }

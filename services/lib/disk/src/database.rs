@@ -3,13 +3,14 @@
 //! ```text
 //! <dir>/          RocksDB's own files; one process at a time
 //!   table `default`: key "schema" → the version, as a protobuf uint32
-//!                    key "made"   → when it was made, as the next
-//!                    key "lost"   → when records were lost, in seconds since 1970, as a protobuf uint64
+//!                    key "made"   → when it was created, in seconds since 1970, as a protobuf uint64
+//!                    key "lost"   → when it lost records, in seconds since 1970, as a protobuf uint64
 //!   one column family per table
 //! ```
 //!
-//! What lies beside it is told in [`Place`]. It is not opened when it has lost what was acknowledged: when it is gone
-//! though its copy, or what its records speak of, is there; when it is damaged; when it has not come as far as its copy.
+//! [`Place`] lists the files beside it. A database that has lost acknowledged changes is not opened: one that is
+//! missing while its copy, or what its records refer to, exists; one that is damaged; and one whose copy has later
+//! changes.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -38,16 +39,16 @@ const SCHEMA_KEY: &[u8] = b"schema";
 const MADE_KEY: &[u8] = b"made";
 pub(crate) const LOST_KEY: &[u8] = b"lost";
 
-/// One step from a schema version to the next: reads the tables as they are, adds to the batch what must change.
-/// The batch and the new version are committed together.
+/// A step from one schema version to the next: reads the tables, and adds the necessary changes to the batch. The
+/// batch and the new version are committed together.
 pub type Migration = fn(&Database, &mut Batch) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
-/// What a database holds, and how older ones are brought to it.
+/// The tables of a database, and the migrations of older ones.
 #[derive(Clone, Copy)]
 pub struct Schema {
-    /// The tables that this program uses. Tables that it no longer names stay readable for migrations.
+    /// The tables that this program uses. Other tables in the database stay readable for migrations.
     pub tables: &'static [&'static str],
-    /// `migrations[n]` leads from version `n + 1` to `n + 2`; so the current version is their number plus one.
+    /// `migrations[n]` leads from version `n + 1` to `n + 2`, so the current version is their number plus one.
     pub migrations: &'static [Migration],
 }
 
@@ -57,7 +58,7 @@ impl Schema {
     }
 }
 
-/// An open database. Cheap to clone; the last clone (of it or its tables) closes it.
+/// An open database. Cheap to clone; dropping the last clone of it and of its tables closes it.
 #[derive(Clone)]
 pub struct Database {
     shared: Arc<Shared>,
@@ -67,15 +68,15 @@ pub(crate) struct Shared {
     pub(crate) db: Arc<Db>,
     path: Arc<PathBuf>,
     moment: Moment,
-    // Both are taken by `drop`.
+    // `drop` takes both.
     writer: Option<Writer>,
     thread: Option<JoinHandle<()>>,
-    // The directory, locked: released after all else is closed.
+    // The lock on the directory: released after everything else is closed.
     _lock: File,
 }
 
 impl Database {
-    /// Opens, or creates, a database of schema version 1.
+    /// Opens or creates a database of schema version 1.
     ///
     /// # Errors
     /// If another process has it open, or if it is damaged beyond the torn end of its log.
@@ -83,7 +84,7 @@ impl Database {
         Database::open_with(dir, Schema { tables, migrations: &[] })
     }
 
-    /// Opens, or creates, a database, and migrates it to the current version. Blocks: a few milliseconds, more after
+    /// Opens or creates a database, and migrates it to the current version. Blocks: a few milliseconds, or more after
     /// a crash.
     ///
     /// # Errors
@@ -92,10 +93,13 @@ impl Database {
         Database::open_beside(dir, schema, &[])
     }
 
-    /// As [`Database::open_with`], for records that speak of what is in these directories: while anything is in one of
-    /// them, a database that is not there is not new but lost.
+    /// As [`Database::open_with`], for records that refer to the content of these directories: while one of them has
+    /// content, a missing database is not new but lost.
     pub fn open_beside(dir: impl AsRef<Path>, schema: Schema, spoken_of: &[PathBuf]) -> Result<Self> {
         let place = Place::new(dir);
+        if place.accept().exists() {
+            salvage::resume(&place)?;
+        }
         match Database::open_sound(&place, schema, spoken_of) {
             Err(Error::Lost { .. }) if place.accept().exists() => {
                 salvage::salvage(&place)?;
@@ -162,13 +166,13 @@ impl Database {
         Ok(database)
     }
 
-    /// When records were lost, in seconds since 1970, if they ever were and could not all be brought back: what no
-    /// record names may then be somebody's.
+    /// When the database lost records for good, in seconds since 1970; `None`: never. A file without a record may
+    /// then still be in use.
     pub fn lost_at(&self) -> Option<u64> {
         self.moment_of(LOST_KEY)
     }
 
-    /// When the database was made, in seconds since 1970, if that is known.
+    /// When the database was created, in seconds since 1970, if known.
     pub fn made_at(&self) -> Option<u64> {
         self.moment_of(MADE_KEY)
     }
@@ -184,7 +188,7 @@ impl Database {
         on_a_thread_that_may_block(|| batch.commit_blocking())
     }
 
-    /// Its directory.
+    /// The database's directory.
     pub fn path(&self) -> &Path {
         &self.shared.path
     }
@@ -201,10 +205,10 @@ impl Database {
         self.shared.writer.clone().expect("the writer is only taken by drop")
     }
 
-    /// A table, which must be one of the schema's.
+    /// A table of the schema.
     ///
     /// # Panics
-    /// If the database was not opened with it: a mistake in the program.
+    /// If the table is not in the schema: a mistake in the program.
     pub fn table<K: Key, V: Message + Default>(&self, name: &'static str) -> Table<K, V> {
         let _ = self.shared.column(name);
         Table::new(self.shared.clone(), name)
@@ -256,12 +260,12 @@ impl Database {
     }
 }
 
-/// Why a database that is not there is no new one, if it is none.
+/// Why a missing database must have been lost; `None` if it is new.
 fn absence(place: &Place, has_copy: bool, spoken_of: &[PathBuf]) -> Result<Option<String>> {
     if has_copy {
         return Ok(Some("are gone, but their copy is there".to_owned()));
     }
-    // What a crash leaves of one that was just being made has neither.
+    // A database whose creation a crash interrupted has neither tables nor logs.
     let entries = std::fs::read_dir(place.dir()).into_iter().flatten().flatten();
     let tables =
         entries.map(|entry| entry.path()).any(|path| path.extension().is_some_and(|end| end == "sst"));
@@ -276,7 +280,7 @@ fn absence(place: &Place, has_copy: bool, spoken_of: &[PathBuf]) -> Result<Optio
     Ok(None)
 }
 
-/// Locks a directory for this process, as long as the file is open.
+/// Locks a directory for this process until the file is closed.
 fn lock(dir: &Path) -> Result<File> {
     let file = File::open(dir).map_err(|e| Error::io("open", dir, e))?;
     rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)
@@ -289,7 +293,7 @@ fn is_damage(error: &rocksdb::Error) -> bool {
         || error.kind() == rocksdb::ErrorKind::IOError && error.as_ref().contains("No such file")
 }
 
-/// Reads every record: what is damaged is to be told now, not when it is needed.
+/// Reads every record, so that damage is found at the start.
 fn read_through(db: &Db, tables: &[String]) -> Result<(), rocksdb::Error> {
     for table in tables {
         let Some(column) = db.cf_handle(table) else { continue };
@@ -337,7 +341,7 @@ impl Drop for Shared {
         {
             tracing::error!(database = %self.path.display(), "the database's writer had panicked");
         }
-        // What is flushed need not be replayed at the next start. It is safe in the log either way.
+        // Flushed changes need not be replayed at the next start. They are safe in the log too.
         for name in Db::list_cf(&settings::database(), self.path.as_path()).unwrap_or_default() {
             if let Some(column) = self.db.cf_handle(&name) {
                 let _ = self.db.flush_cf(&column);

@@ -1,57 +1,58 @@
-//! What can go wrong between memory and disk. To a client all of it is `INTERNAL`, but [`Error::Corrupt`], which is
-//! `DATA_LOSS`, and [`Error::is_disk_full`], which is `RESOURCE_EXHAUSTED`.
+//! The errors of this crate. For a client, [`Error::Corrupt`] is `DATA_LOSS`, [`Error::is_disk_full`] is
+//! `RESOURCE_EXHAUSTED`, and every other one is `INTERNAL`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use gantry_types::Remedy;
 
-/// A failure of a file or of the database. Cheap to clone: one failed write fails every batch that was merged into it.
+/// An error of a file or of the database. Cheap to clone, because a failed write fails every batch that was merged
+/// into it.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// A system call on a file.
+    /// A system call on a file failed.
     #[error("cannot {op} {}", path.display())]
     Io {
         /// The operation, as an infinitive.
         op: &'static str,
         /// The file or directory.
         path: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         #[source]
         source: Arc<std::io::Error>,
     },
-    /// The database did not do what it was asked.
+    /// An operation of the database failed.
     #[error("database {}: cannot {op}", path.display())]
     Database {
         /// The operation, as an infinitive.
         op: &'static str,
         /// The database's directory.
         path: PathBuf,
-        /// What RocksDB said.
+        /// RocksDB's error.
         #[source]
         source: rocksdb::Error,
     },
-    /// Too little space is left to write safely: nothing was written.
+    /// The disk has too little space to write safely: nothing was written.
     #[error("database {}: no space left on device: {available} bytes are left, {reserve} are kept in reserve", path.display())]
     DiskFull {
         /// The database's directory.
         path: PathBuf,
-        /// What is left for ordinary users, bytes.
+        /// The space that is left for ordinary users, in bytes.
         available: u64,
-        /// What must be left, bytes.
+        /// The space that must be left, in bytes.
         reserve: u64,
     },
-    /// A record that cannot be read back.
+    /// A record cannot be decoded.
     #[error("table {table}: the record {key} is corrupt: {reason}")]
     Corrupt {
         /// The table.
         table: &'static str,
         /// The key, in a readable form.
         key: String,
-        /// Which half is wrong and how.
+        /// Which part is wrong, and why.
         reason: String,
     },
-    /// The database was written by a newer program.
+    /// A newer program has written the database.
     #[error("database {} has schema version {found}, this program knows versions up to {known}: use a newer one", path.display())]
     NewerSchema {
         /// The database's directory.
@@ -61,18 +62,18 @@ pub enum Error {
         /// The newest version that this program can read.
         known: u32,
     },
-    /// A step of the migration to a newer schema failed; the database is as it was.
+    /// A migration failed; the database is unchanged.
     #[error("database {}: migration from schema version {from} failed: {reason}", path.display())]
     Migration {
         /// The database's directory.
         path: PathBuf,
-        /// The version that stays.
+        /// The version of the database.
         from: u32,
         /// Why.
         reason: String,
     },
-    /// Records were lost that had been acknowledged. Nobody goes on without them unasked: what no record names would be
-    /// taken for rubbish.
+    /// Acknowledged records were lost. The service does not go on without them until the operator allows it: it would
+    /// remove files without a record, which may be in use.
     #[error(
         "the records in {} {how}; nothing was removed, and what runs goes on running",
         path.display()
@@ -82,19 +83,19 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong, as a predicate.
         how: String,
-        /// What a person can do.
+        /// What the operator can do.
         #[source]
         remedy: Remedy,
     },
-    /// The database is not held still for this any more.
+    /// The pause of the database has ended.
     #[error("database {} is not paused for {moment} any more", path.display())]
     NotPaused {
         /// The database's directory.
         path: PathBuf,
-        /// The name of the moment.
+        /// The name of the pause.
         moment: String,
     },
-    /// The writer has gone: the database is being closed.
+    /// The writer has ended: the database is being closed.
     #[error("database {} is closed", path.display())]
     Closed {
         /// The database's directory.
@@ -103,12 +104,12 @@ pub enum Error {
 }
 
 impl Error {
-    /// An [`Error::Io`] of a path.
+    /// An [`Error::Io`] about a path.
     pub fn io(op: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Self {
         Error::Io { op, path: path.into(), source: Arc::new(source) }
     }
 
-    /// Whether space is what was missing.
+    /// Whether the disk or a quota is full.
     pub fn is_disk_full(&self) -> bool {
         match self {
             Error::Io { source, .. } => {

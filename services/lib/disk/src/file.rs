@@ -1,4 +1,4 @@
-//! What only the kernel knows of a file.
+//! Facts about a file that only the kernel has.
 
 use std::fs::File;
 use std::io;
@@ -6,10 +6,10 @@ use std::os::fd::AsRawFd;
 
 use rustix::fs::SeekFrom;
 
-/// The bytes from the start of a file up to its first hole, or to its end.
+/// How many bytes a file has before its first hole or its end.
 ///
-/// A writer that died in the middle of writing pieces out of order leaves a hole; what lies before it was written.
-/// File systems that know no holes report none. Moves the file's position.
+/// A writer that writes pieces out of order and dies leaves a hole; the bytes before it were written. File systems
+/// without holes report none. Moves the file's position.
 pub fn solid_length(file: &File) -> io::Result<u64> {
     let length = file.metadata()?.len();
     if length == 0 {
@@ -22,10 +22,10 @@ pub fn solid_length(file: &File) -> io::Result<u64> {
     }
 }
 
-/// Whether anybody can write to a file through something that is open already.
+/// Whether a file is open for writing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Writers {
-    /// No writable descriptor and no writable mapping exists, in any process or in flight between two.
+    /// No process has a writable descriptor or mapping of it, and none is being sent between two processes.
     None,
     /// There is at least one.
     Some,
@@ -33,12 +33,12 @@ pub enum Writers {
     Unknown,
 }
 
-/// Asks the kernel for a file's writers, by taking a read lease (fcntl(2), `F_SETLEASE`) and giving it back: the lease
-/// is refused while the file is open for writing anywhere.
+/// Finds out whether a file is open for writing, by taking a read lease (fcntl(2), `F_SETLEASE`) and returning it:
+/// the kernel refuses the lease while the file is open for writing anywhere.
 ///
-/// `file` must be open for reading only, and the file must belong to the caller (or CAP_LEASE). The answer holds on for
-/// as long as nobody who may opens the file anew. Should somebody do so in the instant in which the lease is held, the
-/// kernel sends SIGIO, which ends a process that has no handler for it: install one.
+/// `file` must be open for reading only, and must belong to the caller (or the caller needs CAP_LEASE). The answer
+/// stays true until a process opens the file again. When that happens while the lease is held, the kernel sends
+/// SIGIO, which kills a process without a handler for it.
 pub fn writers(file: &File) -> io::Result<Writers> {
     match set_lease(file, libc::F_RDLCK) {
         Ok(()) => {
@@ -46,7 +46,7 @@ pub fn writers(file: &File) -> io::Result<Writers> {
             Ok(Writers::None)
         }
         Err(error) => match error.raw_os_error() {
-            // EAGAIN and EWOULDBLOCK are one number on Linux.
+            // EAGAIN and EWOULDBLOCK are the same number on Linux.
             Some(libc::EAGAIN | libc::EBUSY) => Ok(Writers::Some),
             Some(libc::EACCES | libc::EINVAL | libc::EOPNOTSUPP | libc::ENOLCK) => Ok(Writers::Unknown),
             _ => Err(error),

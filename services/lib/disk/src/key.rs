@@ -1,19 +1,19 @@
-//! Keys as bytes, in the order of their parts.
+//! Keys as bytes that sort like their parts.
 //!
-//! A key is one [`Part`] or a tuple of them, joined by a 0 byte. Text is escaped so that it has no 0 byte of its own
-//! and keeps its order (`0x00` → `01 01`, `0x01` → `01 02`); numbers are big-endian and of fixed width. So the bytes'
-//! order is the parts' order, one part after the other, and all keys with the same first parts are one range.
+//! A key is one [`Part`] or a tuple of parts, joined by a 0 byte. Text is escaped so that it has no 0 byte and keeps
+//! its order (`0x00` → `01 01`, `0x01` → `01 02`); numbers are big-endian and of fixed width. So keys sort by their
+//! parts, one after the other, and all keys with the same first parts are one range.
 
 use gantry_types::{Digest, Namespace};
 
 const SEPARATOR: u8 = 0;
 const ESCAPE: u8 = 1;
 
-/// One part of a key.
+/// A part of a key.
 pub trait Part: Sized {
     /// Appends the part.
     fn encode(&self, out: &mut Vec<u8>);
-    /// Takes the part off the front; `None` if it is not one.
+    /// Removes the part from the front; `None` if the bytes are not one.
     fn decode(bytes: &mut &[u8]) -> Option<Self>;
 }
 
@@ -89,11 +89,11 @@ macro_rules! number {
 
 number!(u8, u16, u32, u64);
 
-/// The key of a table: a [`Part`], or a tuple of two or three.
+/// The key of a table: a [`Part`], or a tuple of two or three parts.
 pub trait Key: Sized {
     /// Appends the key.
     fn encode(&self, out: &mut Vec<u8>);
-    /// Reads a whole key back.
+    /// Decodes a whole key.
     fn decode(bytes: &[u8]) -> Option<Self>;
 
     /// The key's bytes.
@@ -161,9 +161,9 @@ impl<A: Part, B: Part, C: Part> Key for (A, B, C) {
     }
 }
 
-/// What the keys of a range begin with: the first part or parts of a tuple, or the beginning of a text.
+/// The beginning of all keys in a range: the first parts of a tuple, or the beginning of a text.
 pub trait Prefix<K> {
-    /// Appends what all keys of the range begin with.
+    /// Appends the beginning.
     fn encode_prefix(&self, out: &mut Vec<u8>);
 }
 

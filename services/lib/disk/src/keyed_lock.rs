@@ -1,4 +1,4 @@
-//! A lock per key: work on different keys never waits for each other.
+//! A lock for each key: work on one key never waits for work on another.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -7,8 +7,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-/// Locks that come into being when they are taken and vanish when nobody holds or awaits them. Cheap to clone.
-/// Who waits longest is served first.
+/// Locks by key. A lock exists while a caller holds it or waits for it; the caller that has waited longest gets it
+/// first. Cheap to clone.
 #[derive(Debug)]
 pub struct KeyedLocks<K: Eq + Hash + Clone> {
     // Guards the map only, for the moment of an edit; never held over an await.
@@ -31,17 +31,18 @@ impl<K: Eq + Hash + Clone> Default for KeyedLocks<K> {
 #[derive(Debug)]
 #[must_use = "the lock is free as soon as its guard is dropped"]
 pub struct KeyedGuard<K: Eq + Hash + Clone> {
-    // Dropped before the interest, so that the interest finds nobody else's clone of the lock.
+    // Dropped before the interest, so that the interest counts only the clones of other callers.
     _held: OwnedMutexGuard<()>,
     interest: Interest<K>,
 }
 
-/// Somebody holds or awaits the key's lock.
+/// A caller that holds the key's lock or waits for it.
 #[derive(Debug)]
 struct Interest<K: Eq + Hash + Clone> {
     locks: KeyedLocks<K>,
     key: K,
-    lock: Arc<AsyncMutex<()>>,
+    // `None` only during the drop.
+    lock: Option<Arc<AsyncMutex<()>>>,
 }
 
 impl<K: Eq + Hash + Clone> KeyedLocks<K> {
@@ -50,28 +51,28 @@ impl<K: Eq + Hash + Clone> KeyedLocks<K> {
         Self::default()
     }
 
-    /// Waits for the key's lock. Dropping the future gives up the place in the queue.
+    /// Waits for the key's lock. Dropping the future leaves the queue.
     pub async fn lock(&self, key: K) -> KeyedGuard<K> {
-        let interest = self.interest(key);
-        let held = interest.lock.clone().lock_owned().await;
+        let (interest, lock) = self.interest(key);
+        let held = lock.lock_owned().await;
         KeyedGuard { _held: held, interest }
     }
 
-    /// Takes the key's lock if nobody holds or awaits it.
+    /// Takes the key's lock if no caller holds it or waits for it.
     pub fn try_lock(&self, key: K) -> Option<KeyedGuard<K>> {
-        let interest = self.interest(key);
-        let held = interest.lock.clone().try_lock_owned().ok()?;
+        let (interest, lock) = self.interest(key);
+        let held = lock.try_lock_owned().ok()?;
         Some(KeyedGuard { _held: held, interest })
     }
 
-    fn interest(&self, key: K) -> Interest<K> {
+    fn interest(&self, key: K) -> (Interest<K>, Arc<AsyncMutex<()>>) {
         let lock = self.locks.lock().entry(key.clone()).or_default().clone();
-        Interest { locks: self.clone(), key, lock }
+        (Interest { locks: self.clone(), key, lock: Some(lock.clone()) }, lock)
     }
 }
 
 impl<K: Eq + Hash + Clone> KeyedGuard<K> {
-    /// The key whose lock is held.
+    /// The key.
     pub fn key(&self) -> &K {
         &self.interest.key
     }
@@ -80,8 +81,11 @@ impl<K: Eq + Hash + Clone> KeyedGuard<K> {
 impl<K: Eq + Hash + Clone> Drop for Interest<K> {
     fn drop(&mut self) {
         let mut locks = self.locks.locks.lock();
-        // The map's and ours: nobody else is interested, and nobody can become so while the map is locked.
-        if Arc::strong_count(&self.lock) == 2 {
+        // Dropped while the map is locked. Otherwise two interests that are dropped at once could each count the
+        // other's clone, and both would leave the key in the map.
+        drop(self.lock.take());
+        // Only the map's clone is left: no caller is interested, and none can become so while the map is locked.
+        if locks.get(&self.key).is_some_and(|lock| Arc::strong_count(lock) == 1) {
             locks.remove(&self.key);
         }
     }
@@ -113,6 +117,21 @@ mod tests {
         for task in tasks {
             task.await.unwrap();
         }
+        assert!(locks.locks.lock().is_empty());
+    }
+
+    #[test]
+    fn those_who_let_go_at_once_leave_no_trace_either() {
+        let locks = KeyedLocks::new();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for key in 0..100_000 {
+                        drop(locks.try_lock(key % 3));
+                    }
+                });
+            }
+        });
         assert!(locks.locks.lock().is_empty());
     }
 

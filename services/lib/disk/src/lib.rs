@@ -1,15 +1,18 @@
-//! Bytes that survive a power cut.
+//! Data that survives a power cut.
 //!
-//! - [`Database`]: a service's records. RocksDB opened small, typed [`Table`]s with ordered keys ([`Key`]) and
-//!   protobuf values, written in [`Batch`]es. A batch whose `commit` returned is on disk: one writer thread merges the
-//!   batches that wait into one write with one sync (group commit).
-//!   A copy of all records beside it is for the day on which it is damaged ([`Error::Lost`]).
-//! - [`atomic`]: files that are either the old or the new, never half.
-//! - [`file`]: what only the kernel knows of a file: holes, and who could still write to it.
-//! - [`KeyedLocks`]: an async lock per key.
+//! - [`Database`]: a service's records, in a small RocksDB, as typed [`Table`]s with ordered keys ([`Key`]) and
+//!   protobuf values, written in [`Batch`]es. A batch whose `commit` has returned is on disk. One writer thread
+//!   merges the waiting batches into one write with one sync (group commit). A copy of all records beside the
+//!   database is used when the database is damaged ([`Error::Lost`]).
+//! - [`atomic`]: files that are replaced as a whole.
+//! - [`file`]: facts about a file that only the kernel has: holes, and open writers.
+//! - [`KeyedLocks`]: an async lock for each key.
 //!
-//! Where the system has no RocksDB library, it is built from the crate's own sources (a quarter of an hour on two
-//! cores): `ROCKSDB_COMPILE=1 ROCKSDB_INCLUDE_DIR=rocksdb/include cargo build --features gantry-disk/bundled-rocksdb`.
+//! Where the system has no RocksDB library, cargo builds it from the crate's own sources (a quarter of an hour on two
+//! cores): `ROCKSDB_COMPILE=1 ROCKSDB_INCLUDE_DIR=rocksdb/include cargo build --features
+//! gantry-disk/bundled-rocksdb`.
+
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "the work of a test ends with it"))]
 
 pub mod atomic;
 mod batch;
@@ -36,5 +39,5 @@ pub use keyed_lock::{KeyedGuard, KeyedLocks};
 pub use place::Place;
 pub use table::Table;
 
-/// The result of everything that touches the disk.
+/// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

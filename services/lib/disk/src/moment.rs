@@ -1,4 +1,4 @@
-//! A moment at which a database stands still, so that several of them can be copied as they were at one and the same.
+//! Pauses of a database's writer, for copies of several databases as of the same moment.
 
 use std::path::Path;
 use std::sync::mpsc::Sender;
@@ -9,23 +9,23 @@ use rocksdb::checkpoint::Checkpoint;
 
 use crate::{Database, Error, Result};
 
-/// The pause that a database is in, if any.
+/// The present pause of a database, if any.
 #[derive(Default)]
 pub(crate) struct Moment(
-    // Held for an edit or a look.
+    // Held for a look or an edit.
     Mutex<Option<Paused>>,
 );
 
 struct Paused {
     name: String,
     until: Instant,
-    // The writer goes on when it is dropped.
+    // Dropping it ends the pause.
     _keep: Sender<()>,
 }
 
 impl Database {
-    /// Stops all writing: when this returns, what was committed is there, and nothing more comes, for at most `limit`. A
-    /// pause under another name is over.
+    /// Stops all writes for at most `limit`. Every commit that has returned is in the database when this returns.
+    /// Ends a pause of another name.
     pub async fn pause(&self, moment: &str, limit: Duration) -> Result<()> {
         let until = Instant::now() + limit;
         drop(self.moment().0.lock().take());
@@ -34,10 +34,10 @@ impl Database {
         Ok(())
     }
 
-    /// Copies the database as it is at this moment into a new directory on its own file system. Blocks.
+    /// Copies the database during the pause to a new directory on the same file system. Blocks.
     ///
     /// # Errors
-    /// [`Error::NotPaused`] if the moment has passed, before or meanwhile.
+    /// [`Error::NotPaused`] if the pause has ended, before the call or during it.
     pub fn checkpoint(&self, moment: &str, to: &Path) -> Result<()> {
         self.still(moment)?;
         let fail = |source| Error::Database { op: "copy", path: self.path().to_path_buf(), source };
@@ -46,7 +46,7 @@ impl Database {
         self.still(moment)
     }
 
-    /// Goes on writing, if it was stopped for this moment.
+    /// Ends the pause of this name.
     pub fn resume(&self, moment: &str) {
         let mut paused = self.moment().0.lock();
         if paused.as_ref().is_some_and(|paused| paused.name == moment) {

@@ -1,20 +1,22 @@
-//! Where a database is, and what lies beside it.
+//! The paths of a database and of the files beside it.
 //!
 //! ```text
 //! <dir>/             RocksDB's own files
-//! <dir>.copy         all records once more, see `copy`
-//! <dir>.torn         what a power cut had torn of the log, when it last did
-//! <dir>.accept       a person's word that the records are lost: the next start goes on with what is left
-//! <dir>.repaired     what came of that
-//! <dir>.lost-<n>/    the database as it was before that, and beside it its copy; nobody needs them any more
-//! <dir>.restored     the database is from a backup: what it does not know may be newer
+//! <dir>.copy         all records a second time, see `copy`
+//! <dir>.torn         the torn end of the log, which the last power cut has left
+//! <dir>.new          a new database for this place that is not complete: useless after a crash
+//! <dir>.ready        the new database when it is complete
+//! <dir>.accept       the operator accepts that records are lost: the next start goes on with what is left
+//! <dir>.repaired     what that start has done
+//! <dir>.lost-<n>/    the database as it was before, with its copy beside it; not used any more
+//! <dir>.restored     the database is from a backup: files without a record may be newer than it
 //! ```
 
 use std::path::{Path, PathBuf};
 
 use crate::{Result, atomic};
 
-/// A database's directory and its neighbours.
+/// The directory of a database and the files beside it.
 #[derive(Debug, Clone)]
 pub struct Place {
     dir: PathBuf,
@@ -26,7 +28,7 @@ impl Place {
         Place { dir: dir.as_ref().to_path_buf() }
     }
 
-    /// The database itself.
+    /// The directory of the database.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
@@ -37,47 +39,52 @@ impl Place {
         self.dir.with_file_name(name)
     }
 
-    /// Its records once more.
+    /// The copy of its records.
     pub fn copy(&self) -> PathBuf {
         self.beside(".copy")
     }
 
-    /// The torn end of its log.
+    /// The torn end of the log.
     pub(crate) fn torn(&self) -> PathBuf {
         self.beside(".torn")
     }
 
-    /// Says that it comes from a backup.
+    /// Marks that the database is from a backup.
     pub fn restored(&self) -> PathBuf {
         self.beside(".restored")
     }
 
-    /// Says that its records may be given up.
+    /// Marks that the operator accepts the loss of records.
     pub fn accept(&self) -> PathBuf {
         self.beside(".accept")
     }
 
-    /// Says what became of them.
+    /// The report of the start that went on without the lost records.
     pub fn repaired(&self) -> PathBuf {
         self.beside(".repaired")
     }
 
-    /// Where a new database is made before it takes this place.
+    /// The path of a new database while it is made.
     pub(crate) fn made(&self) -> PathBuf {
         self.beside(".new")
     }
 
-    /// A name for what is set aside, which nothing has.
+    /// The path of a complete new database until it takes this place.
+    pub(crate) fn ready(&self) -> PathBuf {
+        self.beside(".ready")
+    }
+
+    /// An unused path for a database that is set aside.
     pub(crate) fn aside(&self) -> PathBuf {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let named = |number: u128| self.beside(&format!(".lost-{number}"));
         (now.as_millis()..).map(named).find(|path| !path.exists()).unwrap_or_else(|| named(0))
     }
 
-    /// Lets a service that refused to start go on, at its next start, with what is left of its records.
+    /// Allows a service that has refused to start to go on, at its next start, with what is left of its records.
     ///
     /// # Errors
-    /// If that cannot be written down.
+    /// If the file cannot be written.
     pub fn give_up(&self) -> Result<()> {
         atomic::write(self.accept(), "")
     }

@@ -1,8 +1,10 @@
-//! What becomes of a database whose records are lost, once a person has said to go on.
+//! The salvage of a database with lost records, after the operator has accepted the loss.
 //!
-//! A new database is made beside it: from the copy, if that is whole; else from what RocksDB can still read; else from what
-//! is readable of the copy. The old one is set aside, not removed. Each step can be repeated: the person's word is
-//! forgotten last.
+//! It makes a new database from the copy, if that is undamaged; else from what RocksDB can still read; else from what
+//! is readable of the copy. It sets the old database aside and does not remove it. It removes the file with the
+//! operator's consent last: a service that is killed before that starts the salvage again. There is a moment without
+//! a database, after the old one has left its path and before the new one takes it. The new one, complete and synced,
+//! then has the path [`Place::ready`], and the next start moves it ([`resume`]).
 
 use std::collections::BTreeSet;
 use std::fs::DirBuilder;
@@ -19,7 +21,7 @@ use crate::settings;
 use crate::writer::Db;
 use crate::{Error, Place, Result, atomic};
 
-/// Where the records come from.
+/// The source of the records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
     Copy,
@@ -27,10 +29,11 @@ enum Source {
     Rest,
 }
 
-/// Puts in a database's place what is left of it.
+/// Replaces a database by what can be salvaged of it.
 pub(crate) fn salvage(place: &Place) -> Result<()> {
-    let made = place.made();
+    let (made, ready) = (place.made(), place.ready());
     remove(&made)?;
+    remove(&ready)?;
     let copied = copy::rows(&place.copy())?;
     let whole = copied.as_ref().is_some_and(|(seen, _)| seen.whole && seen.sequence > 0);
     let readable = if whole { None } else { readable(place.dir(), &made)? };
@@ -45,13 +48,14 @@ pub(crate) fn salvage(place: &Place) -> Result<()> {
         rows.insert((META.to_owned(), LOST_KEY.to_vec()), now().encode_to_vec());
     }
     fill(&made, rows)?;
+    rename(&made, &ready)?;
 
     let aside = place.aside();
     if place.dir().exists() {
         rename(place.dir(), &aside)?;
     }
-    rename(&made, place.dir())?;
-    // Until here the copy is ahead of the database: a start after a crash would come here again.
+    rename(&ready, place.dir())?;
+    // While the copy exists, it is ahead of the database: a start after a crash comes here again.
     if place.copy().exists() {
         let mut name = aside.as_os_str().to_owned();
         name.push(".copy");
@@ -70,7 +74,18 @@ pub(crate) fn salvage(place: &Place) -> Result<()> {
     remove_file(&place.accept())
 }
 
-/// What RocksDB can read of a damaged database, of which only a copy in `scratch` is touched; `None` for nothing at all.
+/// Continues an interrupted salvage: moves the new database to the path that the old one has left.
+pub(crate) fn resume(place: &Place) -> Result<()> {
+    let ready = place.ready();
+    if place.dir().exists() || !ready.exists() {
+        return Ok(());
+    }
+    atomic::write(place.repaired(), "what was read before the repair was cut short")?;
+    rename(&ready, place.dir())
+}
+
+/// The records that RocksDB can read of a damaged database; `None` if there are none. Changes only a copy in
+/// `scratch`.
 fn readable(dir: &Path, scratch: &Path) -> Result<Option<Rows>> {
     if !dir.is_dir() {
         return Ok(None);
@@ -100,7 +115,7 @@ fn read(dir: &Path) -> std::result::Result<Rows, rocksdb::Error> {
     for name in names {
         let Some(column) = db.cf_handle(&name) else { continue };
         for row in db.iterator_cf(&column, IteratorMode::Start) {
-            // What comes after a damaged block is not reached.
+            // Rows after a damaged block cannot be reached.
             let Ok((key, value)) = row else { break };
             rows.insert((name.clone(), key.into()), value.into());
         }
@@ -108,7 +123,7 @@ fn read(dir: &Path) -> std::result::Result<Rows, rocksdb::Error> {
     Ok(rows)
 }
 
-/// Makes a database of these records.
+/// Makes a database with these records.
 fn fill(dir: &Path, rows: Rows) -> Result<()> {
     let fail = |op| move |source| Error::Database { op, path: dir.to_path_buf(), source };
     let mut names: BTreeSet<&str> = rows.keys().map(|(table, _)| table.as_str()).collect();

@@ -1,4 +1,5 @@
-//! RocksDB, small: a service's records are thousands, not millions, and there are eight services on a machine.
+//! The settings of RocksDB: small ones, because a service has thousands of records, not millions, and a host has
+//! eight services.
 
 use rocksdb::{BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, LogLevel, Options};
 
@@ -19,15 +20,15 @@ pub(crate) fn database() -> Options {
     options.set_max_total_wal_size(16 << 20);
     options.set_db_write_buffer_size(8 << 20);
     options.set_skip_stats_update_on_db_open(true);
-    // Both stop a thread; the second also stops hidden writes.
+    // Both settings stop a thread; the second also stops hidden writes.
     options.set_stats_dump_period_sec(0);
     options.set_stats_persist_period_sec(0);
-    // What a power cut may have torn is cut off before, see `wal`: any other flaw is damage.
+    // `wal` has cut off the end that a power cut may tear; any other flaw is damage.
     options.set_wal_recovery_mode(DBRecoveryMode::AbsoluteConsistency);
     options
 }
 
-/// The settings under which a damaged database is read as far as that goes.
+/// The settings for reading a damaged database as far as possible.
 pub(crate) fn salvage() -> Options {
     let mut options = database();
     options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
@@ -40,7 +41,7 @@ pub(crate) struct TableSettings {
 }
 
 impl TableSettings {
-    /// The tables of one database share one cache.
+    /// The settings; the tables of one database share a cache.
     pub(crate) fn new() -> Result<Self, rocksdb::Error> {
         Ok(TableSettings { cache: Cache::new_lru_cache(BLOCK_CACHE)? })
     }

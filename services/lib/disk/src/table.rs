@@ -9,8 +9,8 @@ use rocksdb::{Direction, IteratorMode, ReadOptions};
 use crate::database::Shared;
 use crate::{Error, Key, Prefix, Result};
 
-/// A typed view of one table of a [`crate::Database`]. Cheap to clone. Reads see every commit that has returned, and
-/// never wait for writers; they take microseconds, so async code may call them.
+/// A typed view of one table of a [`crate::Database`]. Cheap to clone. Reads see every commit that has returned,
+/// never wait for writers, and take microseconds, so async code may call them.
 pub struct Table<K, V> {
     shared: Arc<Shared>,
     name: &'static str,
@@ -47,8 +47,8 @@ impl<K: Key, V: Message + Default> Table<K, V> {
         Ok(found.map_err(|source| self.shared.error("read", source))?.is_some())
     }
 
-    /// Reads all records whose key begins with `prefix`, in order: the first part or parts of a tuple, or the
-    /// beginning of a text.
+    /// Reads all records whose key begins with `prefix` (the first parts of a tuple, or the beginning of a text), in
+    /// order.
     pub fn scan<P: Prefix<K> + ?Sized>(&self, prefix: &P) -> Result<Vec<(K, V)>> {
         self.iter(prefix).collect()
     }
@@ -58,7 +58,7 @@ impl<K: Key, V: Message + Default> Table<K, V> {
         self.walk(Vec::new()).collect()
     }
 
-    /// [`Table::scan`] one record after the other, all as of this moment.
+    /// [`Table::scan`], one record after the other, all as of this moment.
     pub fn iter<P: Prefix<K> + ?Sized>(
         &self,
         prefix: &P,
@@ -68,7 +68,7 @@ impl<K: Key, V: Message + Default> Table<K, V> {
         self.walk(start)
     }
 
-    /// [`Table::scan_all`] one record after the other, all as of this moment.
+    /// [`Table::scan_all`], one record after the other, all as of this moment.
     pub fn iter_all(&self) -> impl Iterator<Item = Result<(K, V)>> + '_ {
         self.walk(Vec::new())
     }
@@ -97,7 +97,7 @@ impl<K: Key, V: Message + Default> Table<K, V> {
     }
 }
 
-/// The least bytes that are greater than all that begin with `prefix`; `None` if there are none.
+/// The least key that is greater than all keys beginning with `prefix`; `None` if there is none.
 fn after(prefix: &[u8]) -> Option<Vec<u8>> {
     let last = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
     let mut end = prefix[..=last].to_vec();

@@ -1,12 +1,12 @@
-//! RocksDB's write-ahead log, looked at before RocksDB reads it.
+//! Checks RocksDB's write-ahead log before RocksDB reads it.
 //!
-//! A power cut tears the end of the log: what was being written and was never acknowledged. RocksDB cannot tell that from
-//! damage: each of its recovery modes either drops acknowledged records in silence or refuses a log that is merely torn.
-//! What tells the two apart is whether anything whole follows. Where nothing does, the torn end is cut off here; where
-//! something does, the log is damaged and nobody may go on from it. RocksDB itself then accepts no flaw at all.
-//!
+//! A power cut tears the end of the log: the part that was being written and was not acknowledged. RocksDB cannot
+//! tell that from damage: each of its recovery modes either drops acknowledged records silently or refuses a log that
+//! is only torn. The difference is whether a complete record follows. Where none does, this module cuts the torn end
+//! off; where one does, the log is damaged, and the database is not opened. RocksDB is then told to accept no flaw at
+//! all.
 //! ```text
-//! file     blocks of 32 KiB, each of records, filled up with less than a header of zeros
+//! file     blocks of 32 KiB, each with records, padded with fewer zeros than a header has bytes
 //! record   checksum (4) of kind and bytes │ length (2) │ kind (1): full, first, middle, last │ bytes
 //! batch    the bytes of `full`, or of `first`…`last`: sequence number (8), count (4), changes
 //! ```
@@ -24,13 +24,13 @@ const LAST: u8 = 4;
 /// How far apart two sequence numbers of one log can be.
 const FAR: u64 = 1 << 40;
 
-/// What a log is.
+/// The condition of a log.
 #[derive(Debug, PartialEq, Eq)]
 enum Condition {
     Whole,
-    /// Whole up to this many bytes, and nothing after that.
+    /// Complete up to this many bytes; no complete record follows.
     Torn(usize),
-    /// Not readable here, though something follows.
+    /// Unreadable at this offset, though a complete record follows.
     Damaged(usize),
 }
 
@@ -53,12 +53,12 @@ fn logs(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(found.into_iter().map(|(_, path)| path).collect())
 }
 
-/// Whether a database's directory holds any log with something in it.
+/// Whether a database's directory has a log with content.
 pub(crate) fn any(dir: &Path) -> Result<bool> {
     Ok(logs(dir)?.iter().any(|path| path.metadata().is_ok_and(|found| found.len() > 0)))
 }
 
-/// Cuts off what a power cut has torn, and keeps it beside, as `torn`. `Some` says what is damaged beyond that.
+/// Cuts off the torn end of the log and keeps it at the path `torn`. Returns what else is damaged.
 pub(crate) fn mend(dir: &Path, torn: &Path) -> Result<Option<String>> {
     let mut newer = false;
     for path in logs(dir)?.into_iter().rev() {
@@ -93,7 +93,7 @@ fn cut(path: &Path, length: usize) -> Result<()> {
     OpenOptions::new().write(true).open(path).and_then(cut).map_err(|e| Error::io("cut", path, e))
 }
 
-/// One record's kind and bytes, if there is a whole one at this place.
+/// The kind and bytes of a record, if a complete one is at this offset.
 fn record(log: &[u8], at: usize) -> Option<(u8, &[u8])> {
     let header = log.get(at..at + HEADER)?;
     let checksum = u32::from_le_bytes(header[..4].try_into().ok()?);
@@ -111,8 +111,8 @@ fn sequence(batch: &[u8]) -> Option<u64> {
     Some(u64::from_le_bytes(batch.get(..8)?.try_into().ok()?))
 }
 
-/// The sequence number of the batch that begins with the record at a place. Where a block's end left less room than the
-/// number takes, its rest is in the next block: `None` if nothing whole is there.
+/// The sequence number of the batch that begins with the record at this offset. At the end of a block, the rest of
+/// the number may be in the next block; `None` if that has no complete record.
 fn number(log: &[u8], at: usize, kind: u8, bytes: &[u8]) -> Option<u64> {
     if kind == FULL || bytes.len() >= 8 {
         return sequence(bytes);
@@ -141,9 +141,9 @@ fn condition(log: &[u8]) -> Condition {
         if !within {
             match number(log, at, kind, bytes) {
                 Some(next) if next > last => last = next,
-                // Decided when the rest of it is looked at.
+                // Decided when the rest of the batch is checked.
                 None if kind == FIRST => {}
-                // Batches are numbered upwards.
+                // The sequence numbers of batches grow.
                 _ => return Condition::Damaged(at),
             }
         }
@@ -156,12 +156,13 @@ fn condition(log: &[u8]) -> Condition {
     if within { Condition::Torn(whole) } else { Condition::Whole }
 }
 
-/// Whether a batch begins anywhere from here on. `last` is the sequence number of one before it.
+/// Whether a batch begins anywhere from this offset on. `last` is the sequence number of an earlier one.
 fn follows(log: &[u8], from: usize, last: u64) -> bool {
     (from..log.len().saturating_sub(HEADER)).any(|at| {
         let begins = matches!(log[at + HEADER - 1], FULL | FIRST);
         let is_near = |found: u64| found > last && found - last < FAR;
-        // Cheap, and almost never true by chance; the checksum is not cheap. At a block's end it is one of few.
+        // A cheap check that is almost never true by chance comes before the costly checksum. At a block's end, few
+        // offsets pass.
         let plausible =
             || BLOCK - at % BLOCK < HEADER + 8 || sequence(&log[at + HEADER..]).is_some_and(is_near);
         begins
@@ -216,7 +217,7 @@ mod tests {
         for length in (0..log.len()).step_by(97).chain(log.len() - 30..log.len()) {
             let whole = *ends.iter().rfind(|end| **end <= length).unwrap();
             let found = condition(&log[..length]);
-            // Zeros that fill a block up may be missing or there.
+            // Zeros that pad a block may be missing.
             assert!(found == Condition::Torn(whole) || found == Condition::Whole, "{length}: {found:?}");
             let mut extended = log[..length].to_vec();
             extended.resize(length + 5000, 0);
@@ -224,7 +225,7 @@ mod tests {
         }
     }
 
-    /// Logs with a batch that begins so near to a block's end that its number is in two blocks.
+    /// Logs with a batch that begins so near a block's end that its number is in two blocks.
     fn split_numbers() -> impl Iterator<Item = (Vec<u8>, usize)> {
         (HEADER..HEADER + 9).map(|left| {
             let mut log = Vec::new();

@@ -1,13 +1,14 @@
-//! The one thread that writes to a database: whatever batches wait are merged into one write with one sync.
+//! The thread that writes to a database. It merges all waiting batches into one write with one sync.
 //!
-//! While a sync is under way new batches queue up, and all of them share the next one. So a lone commit pays for one
-//! sync, and a hundred concurrent ones for two. What nobody waits for is written to the log in its turn, and is on the disk
-//! with the next sync.
+//! While a sync is under way, new batches queue up, and all of them share the next one. So a single commit costs one
+//! sync, and a hundred concurrent ones cost two. A batch without a waiting caller is written to the log in its turn,
+//! and is on disk after the next sync.
 //!
-//! RocksDB does not recover from a full or failing disk by itself: after one failed write it refuses all others until it
-//! is opened anew. So nothing new is put when less than a reserve is left. Deletes are let through, because they are what
-//! frees space, and so are changes of records that are there: what is to be stopped or removed is marked so first. Should
-//! a write fail all the same, the process ends as soon as there is space, for its supervisor to start it anew.
+//! RocksDB does not recover from a full or failing disk by itself: after one failed write it refuses all others until
+//! it is opened again. So the writer puts no new record when less than a reserve is left. It does delete records,
+//! which frees space, and change existing ones, because a container that is to be stopped or removed is marked so
+//! first. If a write fails all the same, the process ends as soon as there is space, and its supervisor starts it
+//! again.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,15 +23,15 @@ use crate::{Error, Result};
 
 pub(crate) type Db = DBWithThreadMode<MultiThreaded>;
 
-/// How many batches may wait; more make their callers wait.
+/// How many batches may be queued; further callers wait.
 const QUEUE: usize = 1024;
 /// How many bytes one write merges at most.
 const MERGE_BYTES: usize = 1 << 20;
 
-/// What must be left on the disk for a put: the write buffers and logs that RocksDB may still have to write.
+/// How many bytes must be free for a put: the write buffers and logs that RocksDB may still have to write.
 const RESERVE: u64 = 32 << 20;
 
-/// One record put or, without a value, deleted.
+/// One record to be put or, without a value, deleted.
 pub(crate) struct Change {
     pub(crate) table: &'static str,
     pub(crate) key: Vec<u8>,
@@ -42,7 +43,7 @@ impl Change {
         self.key.len() + self.value.as_ref().map_or(0, Vec::len)
     }
 
-    /// Whether it puts a record that is not there yet.
+    /// Whether it puts a new record.
     fn is_new_in(&self, db: &Db) -> bool {
         let known =
             || db.get_pinned_cf(&column(db, self.table), &self.key).is_ok_and(|record| record.is_some());
@@ -52,12 +53,12 @@ impl Change {
 
 struct Waiting {
     changes: Vec<Change>,
-    /// Who hears of the outcome; none for what need not be on the disk at once.
+    /// Receives the result; `None` for a batch without a waiting caller.
     done: Option<oneshot::Sender<Result<()>>>,
 }
 
 impl Waiting {
-    /// Fails what would put new records onto a full disk.
+    /// Fails the batch if it puts new records while the disk is full.
     fn unless_put_into(self, db: &Db, full: Option<&Error>) -> Option<Waiting> {
         match full {
             Some(error) if self.changes.iter().any(|change| change.is_new_in(db)) => {
@@ -70,7 +71,7 @@ impl Waiting {
 
     fn answer(self, outcome: Result<()>) {
         match (self.done, outcome) {
-            // Who gave up waiting does not learn the outcome.
+            // A caller that has cancelled does not learn the result.
             (Some(done), outcome) => drop(done.send(outcome)),
             (None, Ok(())) => {}
             (None, Err(error)) => tracing::warn!(%error, "a change that nobody waits for was not written"),
@@ -78,13 +79,13 @@ impl Waiting {
     }
 }
 
-/// A stop of all writing.
+/// A pause of all writes.
 struct Pause {
-    /// Told when it begins.
+    /// Is told when the pause begins.
     begun: oneshot::Sender<()>,
-    /// It ends when the other side goes.
+    /// The pause ends when the sender is dropped.
     end: std::sync::mpsc::Receiver<()>,
-    /// It ends in any case.
+    /// The latest end of the pause.
     until: Instant,
 }
 
@@ -93,7 +94,7 @@ enum Work {
     Pause(Pause),
 }
 
-/// The way to the writer thread.
+/// The sender to the writer thread.
 #[derive(Clone)]
 pub(crate) struct Writer {
     queue: mpsc::Sender<Work>,
@@ -101,7 +102,7 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread. It ends when every clone of the writer is gone and the queue is empty.
+    /// Starts the thread. It ends when every clone of the writer is dropped and the queue is empty.
     pub(crate) fn start(
         db: Arc<Db>,
         path: Arc<PathBuf>,
@@ -125,7 +126,7 @@ impl Writer {
             .await
             .map_err(|_| self.closed())?;
         let path = self.path.clone();
-        // Holding the queue open until the end would keep a closing database waiting for us.
+        // Dropped first: a closing database waits until the queue has no sender.
         drop(self.queue);
         outcome.await.unwrap_or_else(|_| Err(Error::Closed { path: path.to_path_buf() }))
     }
@@ -141,7 +142,7 @@ impl Writer {
         outcome.blocking_recv().unwrap_or_else(|_| Err(self.closed()))
     }
 
-    /// Stops all writing, after what was committed before, until the sender that is returned goes, at most until then.
+    /// Pauses all writes after the earlier commits, until the returned sender is dropped, or until the deadline.
     pub(crate) async fn pause(self, until: Instant) -> Result<std::sync::mpsc::Sender<()>> {
         let (begun, begins) = oneshot::channel();
         let (keep, end) = std::sync::mpsc::channel();
@@ -155,7 +156,7 @@ impl Writer {
     }
 }
 
-/// What the thread writes to.
+/// The target of the writes.
 struct Target<'t> {
     db: &'t Db,
     path: &'t Path,
@@ -171,14 +172,14 @@ fn run(target: &Target<'_>, mut copy: Copy, mut queue: mpsc::Receiver<Work>) {
         if let Some(pause) = pause {
             let patience = pause.until.saturating_duration_since(Instant::now());
             if pause.begun.send(()).is_ok() {
-                // Nothing is ever sent: it is over, or too late.
+                // The channel carries no message: it is closed, or the deadline has passed.
                 let _ = pause.end.recv_timeout(patience);
             }
         }
     }
 }
 
-/// Writes a batch with those that wait behind it, up to a pause.
+/// Writes a batch together with those queued behind it, up to a pause.
 fn write_merged(
     target: &Target<'_>,
     copy: &mut Copy,
@@ -229,7 +230,7 @@ fn write_merged(
     pause
 }
 
-/// Whether RocksDB refuses every write after this one.
+/// Whether RocksDB refuses every write after this error.
 fn is_final(error: &rocksdb::Error) -> bool {
     matches!(error.kind(), rocksdb::ErrorKind::IOError | rocksdb::ErrorKind::Corruption)
 }
@@ -239,7 +240,7 @@ fn column<'d>(db: &'d Db, table: &'static str) -> Arc<BoundColumnFamily<'d>> {
 }
 
 fn check_space(path: &Path) -> Result<()> {
-    // A file system that does not tell is taken to have space.
+    // A file system that does not report its space counts as having some.
     let available = rustix::fs::statvfs(path).map_or(u64::MAX, |fs| fs.f_bavail.saturating_mul(fs.f_frsize));
     match available < RESERVE {
         true => Err(Error::DiskFull { path: path.to_path_buf(), available, reserve: RESERVE }),

@@ -1,4 +1,4 @@
-//! Who we are to a registry: credentials, and the tokens that a token server gives for them.
+//! Authorization at a registry: credentials, and the tokens that a token server gives for them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::challenge::Challenge;
 use crate::endpoint::{Endpoint, authority_of};
 use crate::failure::Reason;
 
-/// What a user gave to be known by.
+/// The user's credentials.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Credentials {
     /// Nothing.
@@ -27,22 +27,22 @@ pub enum Credentials {
     IdentityToken(String),
     /// A token for the registry itself.
     RegistryToken(String),
-    /// To be asked for, once a registry wants some.
+    /// A registry that wants credentials makes the client ask for them.
     Asked(Asker),
 }
 
-/// Asks whoever has credentials for those of one host.
+/// Asks for the credentials of a host.
 pub trait Ask: fmt::Debug + Send + Sync {
-    /// Asks; an error is told as the reason why there are none.
+    /// Asks for the credentials of `host`. The error is the reason why there are none.
     fn ask<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Result<Credentials, String>>;
 }
 
-/// One who can be asked. A cheap clone.
+/// An implementation of [`Ask`]. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Asker(Arc<dyn Ask>);
 
 impl Asker {
-    /// Asks by `ask`.
+    /// Asks `ask`.
     pub fn new(ask: impl Ask + 'static) -> Self {
         Self(Arc::new(ask))
     }
@@ -68,20 +68,20 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// The state of our standing with one host.
+/// The authorization at one host.
 #[derive(Debug)]
 pub(crate) struct Authorisation {
     credentials: Credentials,
-    /// Held while a token is fetched, so that ten layers ask for one token and not for ten.
+    /// Held while a token is fetched, so that ten layers fetch one token and not ten.
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// What was answered to the one question there is.
+    /// The credentials that [`Ask`] has returned.
     answered: Option<Credentials>,
     challenge: Option<Challenge>,
-    /// By wanted scopes.
+    /// The tokens by their scopes.
     tokens: Vec<(Vec<String>, Token)>,
 }
 
@@ -96,7 +96,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// A token server's answer. Old servers say `token`, OAuth's say `access_token`.
+/// A token server's response. Old servers send `token`, OAuth servers `access_token`.
 #[derive(Deserialize)]
 struct TokenAnswer {
     #[serde(default)]
@@ -107,11 +107,11 @@ struct TokenAnswer {
     expires_in: Option<u64>,
 }
 
-/// Tokens without a stated life are good for a minute, by the specification.
+/// The life of a token that states none, by the specification.
 const DEFAULT_LIFE: Duration = Duration::from_secs(60);
-/// A token is renewed that long before its end.
+/// A token is renewed this long before its end.
 const MARGIN: Duration = Duration::from_secs(5);
-/// Longer answers of a token server are refused.
+/// The longest response of a token server in bytes.
 const TOKEN_LIMIT: usize = 256 << 10;
 
 impl Authorisation {
@@ -119,7 +119,7 @@ impl Authorisation {
         Self { credentials, state: Mutex::new(State::default()) }
     }
 
-    /// The header for a request, as far as it is known already.
+    /// The header for a request, as far as it is known.
     pub(crate) async fn header(&self, scopes: &[String]) -> Option<HeaderValue> {
         let state = self.state.lock().await;
         match (&state.challenge, state.answered.as_ref().unwrap_or(&self.credentials)) {
@@ -130,9 +130,9 @@ impl Authorisation {
         }
     }
 
-    /// Answers a 401: obtains what the registry asked for. `used` is the header that was refused.
+    /// Handles a 401: obtains the authorization that the registry wants. `used` is the refused header.
     ///
-    /// False when there is nothing (new) to show.
+    /// Returns false when there is nothing new to send.
     pub(crate) async fn answer(
         &self,
         endpoint: &Endpoint,
@@ -147,7 +147,7 @@ impl Authorisation {
         }
         let credentials = state.answered.clone().unwrap_or_else(|| self.credentials.clone());
         if let Credentials::RegistryToken(token) = &credentials {
-            // Asked for just now, it has not been shown yet.
+            // The token was just fetched and not sent yet.
             return Ok(used.is_none() && secret(format!("Bearer {token}")).is_some());
         }
         if let Some(token) = state.valid(scopes)
@@ -171,7 +171,7 @@ impl Authorisation {
     }
 }
 
-/// Fetches a token for `scopes`, which `credentials` are shown for.
+/// Fetches a token for `scopes` with `credentials`.
 async fn fetch(
     credentials: &Credentials,
     endpoint: &Endpoint,
@@ -221,7 +221,7 @@ impl State {
     }
 }
 
-/// The scopes to ask for: ours, and what the registry named beyond them.
+/// The scopes to request: those of this client, and the others that the registry named.
 fn wanted_scopes(asked: Option<&str>, ours: &[String]) -> Vec<String> {
     let mut wanted = ours.to_vec();
     for scope in asked.unwrap_or_default().split_whitespace() {
@@ -256,7 +256,7 @@ fn post_form(
     scopes: &[String],
     refresh_token: &str,
 ) -> RequestBuilder {
-    // The form is encoded by the URL type, which knows the same rules.
+    // The URL type encodes the form, which has the same rules.
     let mut form = Url::parse("form:").expect("a constant address");
     form.query_pairs_mut()
         .append_pair("grant_type", "refresh_token")
@@ -277,7 +277,7 @@ async fn read_token(request: RequestBuilder) -> Result<Token, Reason> {
     let body = read_limited(&mut response, TOKEN_LIMIT).await?;
     if !status.is_success() {
         return Err(match Reason::status(status, response.headers(), &body) {
-            // A token server refuses a user; that no page is there is another matter.
+            // Only these say that the token server refuses the user; a 404, for example, says something else.
             Reason::Refused { message, .. } | Reason::Denied(message) => Reason::Unauthorized(message),
             other => other,
         });
@@ -294,7 +294,7 @@ async fn read_token(request: RequestBuilder) -> Result<Token, Reason> {
     Ok(Token { header, expires: asked + life - MARGIN })
 }
 
-/// Reads a body to its end; one beyond `limit` is an offence.
+/// Reads a body to its end; a longer one than `limit` is an error.
 pub(crate) async fn read_limited(response: &mut Response, limit: usize) -> Result<Vec<u8>, Reason> {
     let too_long = || Reason::Protocol(format!("an answer of more than {limit} bytes"));
     if response.content_length().is_some_and(|length| length > limit as u64) {

@@ -1,4 +1,4 @@
-//! Blobs by ranged requests that go on where the last one broke.
+//! Downloads of blobs, by range requests that resume after a broken connection.
 
 use std::time::Duration;
 
@@ -12,25 +12,25 @@ use crate::error::Error;
 use crate::failure::Reason;
 use crate::send::Ask;
 
-/// A blob on its way: yields its bytes from an offset to its end, across broken connections.
+/// A download of a blob: yields its bytes from an offset to its end, across broken connections.
 #[derive(Debug)]
 pub struct BlobBody {
     repository: Repository,
     digest: Digest,
     size: u64,
     offset: u64,
-    /// Bytes of an answer that began too early (a server without ranges).
+    /// How many bytes of the response to skip, from a server without ranges.
     skip: u64,
     response: Option<(Response, usize)>,
     attempt: u32,
     since_refill: u64,
 }
 
-/// Progress that buys one failure back.
+/// How many new bytes make up for one failure.
 const REFILL: u64 = 4 << 20;
 
 impl Repository {
-    /// Reads the blob `digest`, which is `size` bytes long, from `offset` on. Connects at the first read.
+    /// Downloads the blob `digest` of `size` bytes from `offset` on. Connects at the first read.
     pub fn blob(&self, digest: &Digest, size: u64, offset: u64) -> BlobBody {
         BlobBody {
             repository: self.afresh(),
@@ -57,14 +57,14 @@ impl Repository {
 }
 
 impl BlobBody {
-    /// The next piece; none at the end, after exactly `size` bytes.
+    /// The next piece; `None` at the end, after exactly `size` bytes.
     ///
-    /// A pause is announced before it begins: the next call waits it out.
+    /// A pause is announced before it begins: the next call waits for its end.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         self.next_with(&mut |_| {}).await
     }
 
-    /// As [`next`](Self::next), and tells `on_wait` of pauses.
+    /// As [`next`](Self::next); reports pauses to `on_wait`.
     pub async fn next_with(
         &mut self,
         on_wait: &mut (dyn FnMut(Duration) + Send),
@@ -105,7 +105,7 @@ impl BlobBody {
         }
     }
 
-    /// Takes a chunk: drops what comes before the offset, refuses what comes after the end.
+    /// Takes a chunk: drops bytes before the offset, refuses bytes after the end.
     fn accept(&mut self, mut bytes: Bytes) -> Result<Option<Bytes>, Error> {
         let dropped = self.skip.min(bytes.len() as u64);
         self.skip -= dropped;
@@ -127,7 +127,7 @@ impl BlobBody {
         Ok(Some(bytes))
     }
 
-    /// Lets the connection go back to the pool, when nothing but the end is left on it.
+    /// Reads the end of the response, so that the connection goes back to the pool.
     async fn end(&mut self) -> Result<Option<Bytes>, Error> {
         if let Some((mut response, _)) = self.response.take() {
             let rest = tokio::time::timeout(Duration::from_millis(200), response.chunk()).await;
@@ -166,7 +166,7 @@ impl BlobBody {
             StatusCode::OK => self.offset,
             other => return Err(protocol(format!("a blob answered with {other}")).into()),
         };
-        // A length that cannot be right is refused before the bytes are fetched.
+        // A wrong length is refused before the bytes are fetched.
         if let Some(length) = response.content_length() {
             let found = (self.offset - self.skip).saturating_add(length);
             if found != self.size {

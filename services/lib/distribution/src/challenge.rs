@@ -1,6 +1,6 @@
-//! `WWW-Authenticate`, as registries send it (RFC 9110 §11.6.1).
+//! Parses `WWW-Authenticate` (RFC 9110 §11.6.1).
 
-/// How a registry wants to be convinced.
+/// The authorization that a registry wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Challenge {
     /// User name and password with every request.
@@ -10,7 +10,7 @@ pub(crate) enum Challenge {
 }
 
 impl Challenge {
-    /// Picks the best challenge out of all header lines: a token server before a password.
+    /// Picks the best challenge of all header lines: a token server before a password.
     pub(crate) fn pick<'a>(headers: impl Iterator<Item = &'a str>) -> Option<Self> {
         let mut basic = None;
         for (scheme, parameters) in headers.flat_map(parse) {
@@ -39,7 +39,7 @@ impl Challenge {
 
 type Parameters = Vec<(String, String)>;
 
-/// Splits one header line into its challenges. Never fails: what it cannot read it leaves out.
+/// Splits one header line into its challenges. Never fails; leaves out what it cannot parse.
 fn parse(line: &str) -> Vec<(String, Parameters)> {
     let mut found: Vec<(String, Parameters)> = Vec::new();
     let mut rest = line.trim();
@@ -67,7 +67,7 @@ fn parse(line: &str) -> Vec<(String, Parameters)> {
     found
 }
 
-/// Takes a token or a quoted string off the front.
+/// Removes a token or a quoted string from the front.
 fn take_value(text: &str) -> (String, &str) {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find([',', ' ']).unwrap_or(text.len());

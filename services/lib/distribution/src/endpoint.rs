@@ -1,7 +1,6 @@
-//! One host that may answer for a repository: its address, scheme, connections and authorisation.
+//! A host that may serve a repository: its address, scheme, connections and authorization.
 
-use std::sync::Mutex;
-
+use parking_lot::Mutex;
 use reqwest::Url;
 use reqwest::header::HeaderMap;
 
@@ -11,34 +10,34 @@ use crate::error::Error;
 use crate::failure::Reason;
 use crate::settings::is_loopback;
 
-/// What a repository is opened for.
+/// The purpose of opening a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Reading, from mirrors too.
+    /// Reading, also from mirrors.
     Pull,
-    /// Writing (and reading), at the registry itself only.
+    /// Writing and reading, at the registry itself only.
     Push,
-    /// Showing credentials to the registry itself, for no repository in it.
+    /// Checking credentials at the registry itself, without a repository.
     Login,
 }
 
-/// A host and everything that is known about how to speak with it.
+/// A host, and what is known about it.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     pub(crate) authority: String,
-    /// What every request to the host carries.
+    /// The headers of every request to the host.
     pub(crate) headers: HeaderMap,
-    /// Between the host and `/v2/`; empty but for some mirrors.
+    /// The path before `/v2/`; empty except for some mirrors.
     prefix: String,
     insecure: bool,
-    /// Guards one word: the scheme that is fixed, or has proved itself.
+    /// Guards the scheme: the fixed one, or the one that has worked.
     scheme: Mutex<Option<Scheme>>,
     pub(crate) client: reqwest::Client,
     pub(crate) authorisation: Authorisation,
     pub(crate) remote: Client,
 }
 
-/// How a host is spoken to.
+/// The scheme of a host's URLs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
     /// Over TLS.
@@ -47,12 +46,12 @@ pub enum Scheme {
     Http,
 }
 
-/// How the registry itself is to be spoken with, where a caller knows better than the settings.
+/// How to reach the registry, where the caller knows more than the settings.
 #[derive(Clone, Debug, Default)]
 pub struct Transport {
-    /// This way only. In the clear, secrets too: whoever says so has been told.
+    /// The only scheme to use. With plain HTTP, secrets are sent in the clear; the caller has been warned.
     pub scheme: Option<Scheme>,
-    /// What every request carries.
+    /// The headers of every request.
     pub headers: HeaderMap,
 }
 
@@ -66,7 +65,7 @@ impl Scheme {
 }
 
 impl Endpoint {
-    /// The registry that references call `domain`.
+    /// The registry `domain` of a reference.
     pub(crate) fn registry(
         remote: &Client,
         domain: &str,
@@ -83,7 +82,7 @@ impl Endpoint {
         Ok(endpoint)
     }
 
-    /// A mirror by its configured base address: `https://host[:port][/prefix]`, or without a scheme.
+    /// A mirror by its configured base URL: `https://host[:port][/prefix]`, or without a scheme.
     pub(crate) fn mirror(remote: &Client, base: &str) -> Result<Self, Error> {
         let (scheme, rest) = match base.split_once("://") {
             Some(("https", rest)) => (Some(Scheme::Https), rest),
@@ -118,23 +117,34 @@ impl Endpoint {
         })
     }
 
-    /// The schemes to try, in their order.
+    /// The schemes to try, in order.
     pub(crate) fn schemes(&self) -> Vec<Scheme> {
-        match *self.scheme.lock().expect("no holder of this lock panics") {
+        match *self.scheme.lock() {
             Some(scheme) => vec![scheme],
             None => vec![Scheme::Https, Scheme::Http],
         }
     }
 
-    /// Remembers the scheme that answered.
+    /// Remembers the scheme that has worked.
     pub(crate) fn settle(&self, scheme: Scheme) {
-        *self.scheme.lock().expect("no holder of this lock panics") = Some(scheme);
+        *self.scheme.lock() = Some(scheme);
     }
 
-    /// The address of `path` (which begins with `/v2/`) under `scheme`.
+    /// The URL of `path`, which begins with `/v2/`, with `scheme`.
     pub(crate) fn url(&self, scheme: Scheme, path: &str) -> Result<Url, Reason> {
         let text = format!("{}://{}{}{path}", scheme.name(), self.authority, self.prefix);
         Url::parse(&text).map_err(|_| Reason::Address(text))
+    }
+
+    /// The path of `link` in a response to `path`, without the prefix of the host before `/v2/`; `None` if it leads
+    /// to another host.
+    pub(crate) fn below(&self, path: &str, link: &str) -> Option<String> {
+        let url = self.url(Scheme::Https, path).ok()?.join(link).ok()?;
+        let path = url.path().strip_prefix(self.prefix.as_str()).unwrap_or(url.path());
+        if !self.is_at(&url) || !path.starts_with("/v2/") {
+            return None;
+        }
+        Some(url.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}")))
     }
 
     /// Whether `url` leads to this host, however its name and port are written.
@@ -144,8 +154,8 @@ impl Endpoint {
         })
     }
 
-    /// Whether a secret may be sent to `url`: over TLS always, in the clear only within this machine, to a host
-    /// that was declared insecure, or to the very host that is spoken to in the clear anyway.
+    /// Whether a secret may be sent to `url`: over TLS always; in the clear only on this machine, to a host that is
+    /// configured as insecure, or to the very host that is used without TLS anyway.
     pub(crate) fn may_see_secrets(&self, url: &Url) -> bool {
         let authority = authority_of(url);
         url.scheme() == "https"
@@ -155,7 +165,7 @@ impl Endpoint {
     }
 }
 
-/// `host[:port]` of an address, as certificates' directories are named.
+/// `host[:port]` of a URL, which names the directory of certificates.
 pub(crate) fn authority_of(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     match url.port() {
@@ -168,6 +178,29 @@ pub(crate) fn authority_of(url: &Url) -> String {
 mod tests {
     use super::*;
     use crate::Settings;
+
+    #[test]
+    fn a_link_is_followed_at_this_host_only() {
+        let remote = Client::new(Settings { certificate_directories: Vec::new(), ..Settings::default() });
+        let mirror = Endpoint::mirror(&remote, "https://mirror.example/hub").expect("an address");
+        let own = |link: &str| mirror.below("/v2/a/tags/list", link);
+        let next = Some("/v2/a/tags/list?last=x&n=2");
+        for link in [
+            "/v2/a/tags/list?last=x&n=2",
+            "/hub/v2/a/tags/list?last=x&n=2",
+            "list?last=x&n=2",
+            "https://mirror.example/hub/v2/a/tags/list?last=x&n=2",
+            // A registry that does not know of the TLS proxy before it writes this.
+            "http://mirror.example/hub/v2/a/tags/list?last=x&n=2",
+        ] {
+            assert_eq!(own(link).as_deref(), next, "{link}");
+        }
+        for link in
+            ["https://other.example/hub/v2/a/tags/list", "/elsewhere", "//other.example/v2/", "../../.."]
+        {
+            assert_eq!(own(link), None, "{link}");
+        }
+    }
 
     #[test]
     fn a_host_is_known_however_its_name_and_port_are_written() {

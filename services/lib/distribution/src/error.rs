@@ -1,4 +1,4 @@
-//! Everything that can go wrong with a registry, as situations.
+//! The errors of a registry's client.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,40 +8,40 @@ use gantry_types::Digest;
 
 use crate::{Failure, Reason};
 
-/// The errors of a registry's client.
+/// An error of a registry's client.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A request that failed for good.
+    /// A request failed for good.
     #[error("cannot {0}")]
     Failed(#[source] Box<Failure>),
-    /// What is no address.
+    /// An address does not parse.
     #[error("parse {address:?}: {cause}")]
     Address { address: String, cause: String },
-    /// Nobody answers there, or breaks off.
+    /// A server does not answer, or breaks the connection.
     #[error("Get {address:?}: {cause}")]
     Get { address: String, cause: String },
-    /// What is there is no file for us, in Docker's words.
+    /// A server refuses the file, in Docker's words.
     #[error("failed to GET {address} with status {}: {words}", status_line(*.status))]
     Answered { address: String, status: reqwest::StatusCode, words: String },
-    /// Bytes that are not what their name says.
+    /// Bytes do not match their digest.
     #[error("{what} is corrupt: expected {expected}, got {found}")]
     WrongDigest { what: &'static str, expected: Digest, found: Digest },
-    /// More or fewer bytes than announced.
+    /// A blob is longer or shorter than announced.
     #[error("blob {digest} has the wrong size: expected {expected} bytes, got {found}")]
     WrongSize { digest: Digest, expected: u64, found: u64 },
-    /// A manifest beyond all measure.
+    /// A manifest is too large.
     #[error("manifest {reference} of {repository} is larger than the {limit} bytes that are accepted")]
     ManifestTooLarge { repository: String, reference: String, limit: usize },
-    /// A manifest that cannot be used.
+    /// A manifest is invalid.
     #[error("manifest {digest} cannot be used: {cause}")]
     Manifest { digest: Digest, cause: String },
-    /// A mirror's base address of a scheme that is not HTTP's.
+    /// The base URL of a mirror has a scheme other than HTTP.
     #[error("setting mirror has the invalid value {0:?}")]
     Mirror(String),
-    /// A certificate or key that cannot be used.
+    /// A certificate or key is invalid.
     #[error("certificate {0}")]
     Certificate(#[from] gantry_tls::Unusable),
-    /// Certificates on disk that cannot be read.
+    /// Certificates on disk cannot be read.
     #[error("cannot read certificates {}", path.display())]
     Certificates {
         path: PathBuf,
@@ -63,12 +63,21 @@ impl From<Failure> for Error {
     }
 }
 
-/// The end of a status line: `404 Not Found`.
+/// The status for the message: `404 Not Found`.
 fn status_line(status: reqwest::StatusCode) -> String {
     format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or_default())
 }
 
 impl Coded for Error {
+    fn is_callers(&self) -> bool {
+        match self {
+            Self::Failed(failure) => failure.reason.is_callers(),
+            // It is the caller who named the server.
+            Self::Answered { .. } | Self::Get { .. } => true,
+            _ => false,
+        }
+    }
+
     fn code(&self) -> Code {
         match self {
             Self::Failed(failure) => failure.reason.code(),
@@ -92,6 +101,10 @@ impl Coded for Error {
 }
 
 impl Coded for Reason {
+    fn is_callers(&self) -> bool {
+        matches!(self, Self::NoCredentials)
+    }
+
     fn code(&self) -> Code {
         match self {
             Self::Connect(_)

@@ -1,4 +1,4 @@
-//! Why a request to a registry failed, and whether it is worth another try.
+//! Why a request to a registry failed, and whether another attempt makes sense.
 
 use std::time::Duration;
 
@@ -6,15 +6,15 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 
-/// A request that failed for good: what was asked of whom, and why.
+/// A request that failed for good: the action, the host and the reason.
 #[derive(Debug, thiserror::Error)]
 #[error("{action} at {host}")]
 pub struct Failure {
-    /// What was tried, with its object: `fetch manifest 1.2 of library/x`.
+    /// The action with its object: `fetch manifest 1.2 of library/x`.
     pub action: String,
-    /// The host that was asked.
+    /// The host.
     pub host: String,
-    /// Why it failed.
+    /// The reason.
     #[source]
     pub reason: Reason,
 }
@@ -25,59 +25,59 @@ pub enum Reason {
     /// No connection: refused, unreachable, no such host, TLS not agreed.
     #[error("cannot connect: {}", root(.0))]
     Connect(reqwest::Error),
-    /// Somebody speaks TLS there, whom we do not trust or who does not trust us.
+    /// The host speaks TLS, but the client does not trust its certificate, or it does not trust the client's.
     #[error("TLS is not agreed: {}", root(.0))]
     Untrusted(reqwest::Error),
     /// The connection broke.
     #[error("the connection broke")]
     Broken(#[source] reqwest::Error),
-    /// Not a byte for that long.
+    /// No byte arrived for this long.
     #[error("no answer within {} s", .0.as_secs_f64())]
     Silent(Duration),
-    /// The registry is overloaded or broken itself.
+    /// The registry is overloaded or has a fault.
     #[error("the registry answered {status}{}", detail(.message))]
     Overloaded { status: StatusCode, message: String, after: Option<Duration> },
-    /// Not there, or not for this user.
+    /// The object does not exist, or the user may not see it.
     #[error("not found{}", detail(.0))]
     NotFound(String),
-    /// The registry wants name and password, and there are none. In Docker's words, for which its clients look.
+    /// The registry wants a user name and password, and there are none. Docker's clients look for this message.
     #[error("no basic auth credentials")]
     NoCredentials,
-    /// The registry wants (other) credentials.
+    /// The registry wants other credentials, or any.
     #[error("authentication required{}", detail(.0))]
     Unauthorized(String),
-    /// The credentials are known and do not suffice.
+    /// The registry knows the credentials, and they do not suffice.
     #[error("access denied{}", detail(.0))]
     Denied(String),
     /// Any other refusal.
     #[error("the registry answered {status}{}", detail(.message))]
     Refused { status: StatusCode, message: String },
-    /// The registry does not keep to the protocol.
+    /// The registry violates the protocol.
     #[error("the registry does not keep to the protocol: {0}")]
     Protocol(String),
-    /// Not an address.
+    /// The address does not parse.
     #[error("{0:?} is no address")]
     Address(String),
-    /// A secret would have gone over the network in the clear.
+    /// A secret would have been sent in the clear.
     #[error("credentials are not sent to {0} without TLS")]
     ClearText(String),
-    /// The local file that is being uploaded cannot be read.
+    /// The local file for an upload cannot be read.
     #[error("cannot read what is to be uploaded")]
     Local(#[source] std::io::Error),
 }
 
-/// Whether a connection failed within TLS, and not because there is none: garbage instead of a handshake is what a
-/// server sends that speaks plain HTTP.
+/// Whether a connection failed within TLS, and not because the server speaks plain HTTP, which looks like an invalid
+/// handshake.
 fn speaks_tls(error: &(dyn std::error::Error + 'static)) -> bool {
     if let Some(tls) = error.downcast_ref::<rustls::Error>() {
         return !matches!(tls, rustls::Error::InvalidMessage(_));
     }
-    // An I/O error does not name what it wraps as its source, but that one's source.
+    // The source of an I/O error is not the error that it wraps, but that one's source.
     let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
     wrapped.is_some_and(|wrapped| speaks_tls(wrapped)) || error.source().is_some_and(speaks_tls)
 }
 
-/// What is at the bottom of an error: what is above it says no more than that there was a request.
+/// The innermost error: the outer ones only say that there was a request.
 fn root(error: &(dyn std::error::Error + 'static)) -> String {
     let mut root = error;
     while let Some(source) = root.source() {
@@ -92,7 +92,7 @@ fn detail(message: &str) -> String {
 }
 
 impl Reason {
-    /// What one more try costs of the budget; none when it would be pointless.
+    /// The cost of another attempt; `None` when it would be useless.
     pub(crate) fn cost(&self) -> Option<u32> {
         match self {
             Self::Broken(_) | Self::Overloaded { .. } => Some(1),
@@ -111,7 +111,7 @@ impl Reason {
         }
     }
 
-    /// How long the registry asked to be left alone.
+    /// How long the registry has asked the client to wait.
     pub(crate) fn wait(&self) -> Option<Duration> {
         match self {
             Self::Overloaded { after, .. } => *after,
@@ -119,7 +119,7 @@ impl Reason {
         }
     }
 
-    /// Sorts an error of the HTTP client.
+    /// The reason in an error of the HTTP client.
     pub(crate) fn transport(error: reqwest::Error) -> Self {
         let error = error.without_url();
         match error.is_connect() {
@@ -129,7 +129,7 @@ impl Reason {
         }
     }
 
-    /// Sorts an answer that is not a success; `body` is the beginning of it.
+    /// The reason in an error response; `body` is its beginning.
     pub(crate) fn status(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let message = message(body);
         match status {
@@ -147,7 +147,7 @@ impl Reason {
     }
 }
 
-/// `Retry-After` in seconds; the date form is rare, and treated as absent.
+/// `Retry-After` in seconds; the form with a date is rare and ignored.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
@@ -165,7 +165,7 @@ struct ErrorItem {
     message: String,
 }
 
-/// The registry's own words, from its error document or, failing that, from a short text.
+/// The registry's own message, from its error document or from a short text.
 fn message(body: &[u8]) -> String {
     if let Ok(Errors { errors }) = serde_json::from_slice(body) {
         let texts = errors.into_iter().map(|error| match (error.code.is_empty(), error.message.is_empty()) {
@@ -181,7 +181,7 @@ fn message(body: &[u8]) -> String {
     }
 }
 
-/// Bounds foreign text and takes the control characters out of it.
+/// Cuts foreign text and removes control characters.
 fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(400).collect::<String>().trim().to_owned()
 }

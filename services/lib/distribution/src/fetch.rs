@@ -1,4 +1,4 @@
-//! A file from the web: asked for once, with plain GETs, without a registry's credentials.
+//! Downloads a file from a URL, with a plain GET and without a registry's credentials.
 
 use std::io::{self, Read};
 use std::time::Duration;
@@ -12,16 +12,16 @@ use crate::Client;
 use crate::error::Error;
 use crate::tls;
 
-/// How often it is gone on to where an answer points.
+/// How many redirects are followed.
 const REDIRECTS: usize = 10;
-/// What is told of an answer that is none.
+/// The most bytes of an error response that a message has.
 const MAX_WORDS: usize = 4096;
 
-/// A file that arrives: a reader for a thread that is not the runtime's.
+/// A download: a reader for a thread outside of the async runtime.
 pub struct Download {
-    /// Whence, as it was asked for.
+    /// The address as the caller gave it.
     pub address: String,
-    /// As announced.
+    /// The announced length in bytes.
     pub length: Option<u64>,
     response: reqwest::Response,
     chunk: Bytes,
@@ -29,11 +29,11 @@ pub struct Download {
 }
 
 impl Client {
-    /// Asks for a file; without a scheme by HTTP. Answers when its first bytes may come.
+    /// Requests a file, over HTTP when the address has no scheme. Returns when its first bytes may arrive.
     ///
     /// # Errors
     ///
-    /// An address that is none, nobody who answers, an answer that is no file.
+    /// When the address does not parse, the server does not answer, or the response is an error.
     pub async fn fetch(&self, source: &str) -> Result<Download, Error> {
         let address = match source.contains("://") {
             true => source.to_owned(),
@@ -84,7 +84,7 @@ impl Read for Download {
     }
 }
 
-/// What is at the bottom of it.
+/// The innermost error.
 fn cause(error: &(dyn std::error::Error + 'static)) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
@@ -93,7 +93,7 @@ fn cause(error: &(dyn std::error::Error + 'static)) -> String {
     error.to_string()
 }
 
-/// The beginning of what an answer says.
+/// The beginning of an error response.
 async fn words(mut response: reqwest::Response) -> String {
     let mut words = Vec::new();
     let reading = async {

@@ -1,12 +1,15 @@
 //! A client of OCI registries (Distribution 1.1, Docker's registry v2).
 //!
-//! [`Client`] is made once for the process: it holds the settings and one pool of connections per host.
-//! [`Repository`] is one repository with one set of credentials for the time of one pull or push: it finds the
-//! host that answers (mirrors first, then the registry itself; HTTPS first, plain HTTP only where a host is allowed
-//! to be insecure), keeps tokens, retries what is worth retrying and verifies every manifest's digest.
+//! A process makes one [`Client`]: it has the settings and one pool of connections for each host. A [`Repository`] is
+//! one repository with one set of credentials during one pull or push. It finds the host that answers (mirrors before
+//! the registry itself; HTTPS before plain HTTP, which only hosts that are configured as insecure may speak), keeps
+//! tokens, retries, and verifies the digest of every manifest.
 //!
-//! Invariant: nothing that a registry says is believed. Lengths are bounded, digests are computed, credentials go to
-//! the registry's own host and to the token server that it names, never in the clear when it answered over TLS.
+//! Invariant: the client trusts nothing that a registry says. It bounds lengths and computes digests. It sends
+//! credentials only to the registry's own host and to the token server that the registry names, and never in the
+//! clear to a host that has answered over TLS.
+
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "the work of a test ends with it"))]
 
 mod auth;
 mod blob;
@@ -23,7 +26,9 @@ mod settings;
 mod tls;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 pub use auth::{Ask, Asker, Credentials};
 pub use blob::BlobBody;
@@ -39,7 +44,7 @@ use endpoint::Endpoint;
 use gantry_tls::Trust;
 use retry::Budget;
 
-/// The process's registry client: settings and pools of connections. A cheap clone.
+/// The registry client of the process: settings and pools of connections. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -48,27 +53,27 @@ pub struct Client {
 #[derive(Debug)]
 struct Inner {
     settings: Settings,
-    /// Guards the map only; a client is a cheap handle on a pool.
+    /// Guards the map only; a client is a cheap handle of a pool.
     clients: Mutex<HashMap<String, (Trust, reqwest::Client)>>,
 }
 
 impl Client {
-    /// Makes a client; connects nowhere.
+    /// Makes a client; connects to no host.
     pub fn new(settings: Settings) -> Self {
         // A second installation fails, and the first one serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Self { inner: Arc::new(Inner { settings, clients: Mutex::new(HashMap::new()) }) }
     }
 
-    /// The settings it was made with.
+    /// The settings of the client.
     pub fn settings(&self) -> &Settings {
         &self.inner.settings
     }
 
-    /// Opens `path` at the registry `domain` (as in a reference: `docker.io`, `127.0.0.1:5000`).
+    /// Opens the repository `path` at the registry `domain` (as in references: `docker.io`, `127.0.0.1:5000`).
     ///
-    /// Reads the host's certificates from disk, so that a CA which was just put there counts; fails when they
-    /// cannot be read or parsed.
+    /// Reads the host's certificates from disk each time, so that a new CA counts at once. Fails when they cannot be
+    /// read or parsed.
     pub fn repository(
         &self,
         domain: &str,
@@ -79,7 +84,7 @@ impl Client {
         self.repository_in(domain, path, credentials, access, Transport::default())
     }
 
-    /// As [`repository`](Self::repository), spoken with in a certain way.
+    /// As [`repository`](Self::repository), with a given way to reach the registry.
     pub fn repository_in(
         &self,
         domain: &str,
@@ -106,10 +111,10 @@ impl Client {
         })
     }
 
-    /// The pool of connections for `authority`, made anew when its certificates on disk changed.
+    /// The pool of connections for `authority`, made again when its certificates on disk have changed.
     fn client(&self, authority: &str, insecure: bool) -> Result<reqwest::Client, Error> {
         let trust = tls::load(&self.inner.settings.certificate_directories, authority, insecure)?;
-        let mut clients = self.inner.clients.lock().expect("no holder of this lock panics");
+        let mut clients = self.inner.clients.lock();
         if let Some((known, client)) = clients.get(authority)
             && *known == trust
         {
@@ -121,13 +126,13 @@ impl Client {
     }
 }
 
-/// One repository at one registry, for one operation. A cheap clone that shares tokens and the retry budget.
+/// One repository at one registry, for one operation. Cheap to clone; clones share tokens and the retry budget.
 #[derive(Clone, Debug)]
 pub struct Repository {
     domain: String,
     path: String,
     access: Access,
-    /// A second repository that the token shall be able to read (the source of a mount).
+    /// A second repository that the token may read: the source of a mount.
     also_read: Option<String>,
     endpoints: Arc<Vec<Endpoint>>,
     budget: Budget,
@@ -135,7 +140,7 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// The registry's name as it stands in references.
+    /// The registry, as references name it.
     pub fn domain(&self) -> &str {
         &self.domain
     }
@@ -145,12 +150,13 @@ impl Repository {
         &self.path
     }
 
-    /// The same repository with tokens that may also read `path` of the same registry.
+    /// The same repository with tokens that may also read `path` at the same registry.
     pub fn reading(&self, path: &str) -> Self {
         Self { also_read: Some(path.to_owned()), ..self.clone() }
     }
 
-    /// The same repository with a retry budget of its own: what one blob suffers is not to cost another's chances.
+    /// The same repository with a retry budget of its own, so that the failures of one blob do not use up another's
+    /// attempts.
     fn afresh(&self) -> Self {
         Self { budget: Budget::new(self.settings.retries), ..self.clone() }
     }

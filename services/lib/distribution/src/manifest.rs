@@ -1,7 +1,7 @@
-//! Manifests and tags: small documents, whole in memory, never without their digest proved.
+//! Manifests and tags: small documents, read as a whole, and verified by their digest.
 
 use bytes::Bytes;
-use gantry_types::{Descriptor, Digest, media_type};
+use gantry_types::{Algorithm, Descriptor, Digest, media_type};
 use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, LINK};
 use serde::Deserialize;
@@ -12,19 +12,19 @@ use crate::failure::Reason;
 use crate::send::Ask;
 use crate::{Failure, Repository};
 
-/// The longest manifest or index that is accepted: what other runtimes and registries accept.
+/// The longest accepted manifest or index in bytes, the same as in other runtimes and registries.
 pub const MANIFEST_LIMIT: usize = 4 << 20;
 
-/// The most tags of one repository that are taken, and the most pages that they come in.
+/// How many tags of a repository are read at most, and how many pages of them.
 const TAGS_LIMIT: usize = 100_000;
 const PAGES: usize = 1000;
 
-/// A manifest or index as the registry sent it.
+/// A manifest or index from a registry.
 #[derive(Clone, Debug)]
 pub struct Manifest {
-    /// Media type, proved digest, real size.
+    /// The media type, the verified digest and the real size.
     pub descriptor: Descriptor,
-    /// Its bytes.
+    /// The bytes.
     pub bytes: Bytes,
 }
 
@@ -49,14 +49,14 @@ struct Tags {
 }
 
 impl Repository {
-    /// Asks which manifest `reference` (tag or digest) names now, without fetching it.
+    /// Asks which manifest `reference` (tag or digest) names, without fetching it.
     ///
-    /// None when the registry does not say: the manifest has to be fetched then.
+    /// `None` when the registry does not say: the caller then fetches the manifest.
     pub async fn head(&self, reference: &str) -> Result<Option<Descriptor>, Error> {
         let ask = self.manifest_ask(Method::HEAD, reference, "resolve");
         let response = match self.send(&ask, &mut |_| {}).await {
             Ok((response, _)) => response,
-            // Some registries answer GET alone: what they say to HEAD proves nothing.
+            // Some registries answer only GET: an error for HEAD proves nothing.
             Err(Failure { reason: Reason::NotFound(_) | Reason::Refused { .. }, .. }) => return Ok(None),
             Err(failure) => return Err(failure.into()),
         };
@@ -74,7 +74,7 @@ impl Repository {
 
     /// Fetches the manifest or index that `reference` names.
     ///
-    /// When `expected` is given, other bytes than its are an error; so are more than [`MANIFEST_LIMIT`] of them.
+    /// Fails when the digest is not `expected`, if given, and for more than [`MANIFEST_LIMIT`] bytes.
     pub async fn manifest(&self, reference: &str, expected: Option<&Digest>) -> Result<Manifest, Error> {
         let ask = self.manifest_ask(Method::GET, reference, "fetch manifest");
         let mut attempt = 0;
@@ -102,7 +102,9 @@ impl Repository {
                 None => return Err(self.failure(host, &ask.action, reason).into()),
             }
         };
-        let found = Digest::sha256(&bytes);
+        let mut hasher = expected.map_or(Algorithm::Sha256, Digest::algorithm).hasher();
+        hasher.update(&bytes);
+        let found = hasher.finish();
         if let Some(expected) = expected
             && *expected != found
         {
@@ -120,7 +122,8 @@ impl Repository {
         })
     }
 
-    /// All tags, in the registry's order; more than anybody reads are an error.
+    /// All tags, in the registry's order. Too many tags, and a page that cannot be fetched, are errors: the other
+    /// pages would look like the complete list.
     pub async fn tags(&self) -> Result<Vec<String>, Error> {
         let mut path = format!("/v2/{}/tags/list", self.path);
         let mut tags = Vec::new();
@@ -129,6 +132,7 @@ impl Repository {
             let (mut response, host) = self.send(&ask, &mut |_| {}).await?;
             let broken = |reason| self.failure(host, &ask.action, reason);
             let next = response.headers().get(LINK).and_then(|link| next_page(link.to_str().ok()?));
+            let next = next.map(|link| self.endpoints[host].below(&path, &link).ok_or(link));
             let idle = self.settings.idle_timeout;
             let body = tokio::time::timeout(idle, read_limited(&mut response, MANIFEST_LIMIT)).await;
             let body = body.unwrap_or(Err(Reason::Silent(idle))).map_err(broken)?;
@@ -140,14 +144,20 @@ impl Repository {
                 return Err(broken(Reason::Protocol(cause)).into());
             }
             match next {
-                Some(next) if next.starts_with("/v2/") => path = next,
-                _ => break,
+                None => return Ok(tags),
+                Some(Ok(next)) => path = next,
+                Some(Err(link)) => {
+                    let cause = format!("more tags are said to be at {link:?}, which is not at this host");
+                    return Err(broken(Reason::Protocol(cause)).into());
+                }
             }
         }
-        Ok(tags)
+        let cause = format!("more than {PAGES} pages of tags");
+        let registry = self.endpoints.len() - 1;
+        Err(self.failure(registry, &format!("list tags of {}", self.path), Reason::Protocol(cause)).into())
     }
 
-    /// Puts a manifest under `reference` (tag or digest).
+    /// Uploads a manifest as `reference` (tag or digest).
     pub async fn put_manifest(&self, reference: &str, media_type: &str, bytes: Bytes) -> Result<(), Error> {
         let mut ask = self.manifest_ask(Method::PUT, reference, "push manifest");
         let value = HeaderValue::from_str(media_type).map_err(|_| Error::Manifest {
@@ -160,7 +170,7 @@ impl Repository {
         Ok(())
     }
 
-    /// Makes sure that the registry answers, and takes our credentials.
+    /// Checks that the registry answers and accepts the credentials.
     pub async fn ping(&self) -> Result<(), Error> {
         let ask = Ask::new(Method::GET, "/v2/".into(), "log in".into());
         self.send(&ask, &mut |_| {}).await?;
@@ -182,7 +192,7 @@ impl Repository {
         }
     }
 
-    /// The kind of document: what it says of itself, what the header says, or what it looks like, in that order.
+    /// The media type: what the document says, what the header says, or what the document looks like, in that order.
     fn media_type(&self, header: &str, bytes: &[u8], reference: &str) -> Result<String, Error> {
         let unusable = |cause: String| Error::Manifest { digest: Digest::sha256(bytes), cause };
         let document: MediaType =
@@ -208,7 +218,7 @@ fn strip_parameters(kind: &str) -> &str {
     kind.split(';').next().unwrap_or_default().trim()
 }
 
-/// The address in `Link: <…>; rel="next"`.
+/// The URL in `Link: <…>; rel="next"`.
 fn next_page(link: &str) -> Option<String> {
     let (address, rest) = link.trim().strip_prefix('<')?.split_once('>')?;
     rest.contains("next").then(|| address.to_owned())
@@ -216,7 +226,62 @@ fn next_page(link: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
     use super::*;
+    use crate::{Access, Client, Credentials, Settings};
+
+    /// A repository at a fake registry that gives these responses, one on each connection.
+    fn answering(answers: Vec<String>) -> Repository {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+        let domain = listener.local_addr().expect("an address").to_string();
+        std::thread::spawn(move || {
+            for answer in answers {
+                let (mut stream, _) = listener.accept().expect("a connection");
+                let (mut asked, mut chunk) = (Vec::new(), [0; 1024]);
+                while !asked.ends_with(b"\r\n\r\n") {
+                    let length = stream.read(&mut chunk).expect("a request");
+                    asked.extend_from_slice(&chunk[..length]);
+                }
+                stream.write_all(answer.as_bytes()).expect("answered");
+            }
+        });
+        let settings = Settings { certificate_directories: Vec::new(), ..Settings::default() };
+        let transport = crate::Transport { scheme: Some(crate::Scheme::Http), ..Default::default() };
+        Client::new(settings)
+            .repository_in(&domain, "a", Credentials::Anonymous, Access::Pull, transport)
+            .expect("a repository")
+    }
+
+    fn answer(headers: &str, body: &str) -> String {
+        let length = body.len();
+        format!("HTTP/1.1 200 OK\r\n{headers}connection: close\r\ncontent-length: {length}\r\n\r\n{body}")
+    }
+
+    #[tokio::test]
+    async fn a_manifest_is_hashed_as_the_digest_says_that_names_it() {
+        let body = r#"{"schemaVersion":2}"#;
+        let mut hasher = Algorithm::Sha512.hasher();
+        hasher.update(body.as_bytes());
+        let digest = hasher.finish();
+        let repository = answering(vec![answer("", body), answer("", "{}")]);
+        let manifest = repository.manifest(digest.as_str(), Some(&digest)).await.expect("the manifest");
+        assert_eq!(manifest.descriptor.digest, digest);
+        let error = repository.manifest(digest.as_str(), Some(&digest)).await.expect_err("another one");
+        assert!(matches!(error, Error::WrongDigest { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn tags_come_from_all_pages_or_not_at_all() {
+        let next = |link: &str| format!("link: <{link}>; rel=\"next\"\r\n");
+        let first = answer(&next("/v2/a/tags/list?last=x"), r#"{"tags":["x"]}"#);
+        let repository = answering(vec![first.clone(), answer("", r#"{"tags":["y"]}"#)]);
+        assert_eq!(repository.tags().await.expect("tags"), ["x", "y"]);
+        let elsewhere = answer(&next("http://192.0.2.1/v2/a/tags/list"), r#"{"tags":["y"]}"#);
+        let error = answering(vec![first, elsewhere]).tags().await.expect_err("a part");
+        assert!(gantry_rpc::chain(&error).contains("192.0.2.1"), "{error}");
+    }
 
     #[test]
     fn next_pages_are_found() {

@@ -1,4 +1,4 @@
-//! Uploads: a blob that is there, can be mounted from another repository, or has to be sent.
+//! Uploads of blobs: one that exists is skipped, one of another repository is mounted, any other is sent.
 
 use std::fs::File;
 use std::io;
@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use gantry_rpc::carry;
 use gantry_types::Digest;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{Body, Method, RequestBuilder, StatusCode};
@@ -22,28 +23,28 @@ use crate::{Failure, Repository, retry};
 pub enum Payload {
     /// None.
     Empty,
-    /// From memory.
+    /// Bytes in memory.
     Bytes(Bytes),
-    /// The first `size` bytes of a file; `sent` counts them as they go.
+    /// The first `size` bytes of a file; `sent` counts the sent bytes.
     File { file: Arc<File>, size: u64, sent: Arc<AtomicU64> },
 }
 
-/// How a blob came to be in the repository.
+/// Whether a blob was mounted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mounted {
-    /// It was linked from the repository that was named.
+    /// The registry mounted it from the named repository.
     Yes,
     /// It has to be uploaded.
     No,
 }
 
 const CHUNK: usize = 256 << 10;
-/// How fast a registry at least takes in what it has received whole, bytes per second: it may read it once more, and
+/// How fast a registry stores a received blob at least, in bytes per second: it may read the blob again, and copy it.
 /// copy it.
 const STORING: u64 = 8 << 20;
 
 impl Payload {
-    /// Adds the body to a request. The second result tells when it stopped moving.
+    /// Adds the body to a request. The second result reports when the upload has stalled.
     pub(crate) fn attach(
         &self,
         request: RequestBuilder,
@@ -64,16 +65,16 @@ impl Payload {
     }
 }
 
-/// Watches a request whose answer is only due when its body was sent.
+/// Watches a request whose response is due only after its body was sent.
 pub(crate) struct Stalls {
     idle: Duration,
-    /// How much was sent, and how much there is.
+    /// The number of sent bytes, and the size of the body.
     sent: Option<(Arc<AtomicU64>, u64)>,
 }
 
 impl Stalls {
-    /// Returns when nothing moved for the idle time, or no answer came in the time that storing the body may take;
-    /// says which time that was.
+    /// Returns when no byte moved for the idle time, or when no response came in the time that storing the body may
+    /// take. Returns that time.
     pub(crate) async fn stalled(&self) -> Duration {
         let mut before = None;
         loop {
@@ -104,11 +105,11 @@ fn read_file(
                 return Ok(None);
             }
             let length = usize::try_from(size - offset).unwrap_or(CHUNK).min(CHUNK);
-            let bytes = tokio::task::spawn_blocking(move || {
+            let bytes = carry::blocking(move || {
                 let mut bytes = BytesMut::zeroed(length);
                 file.read_exact_at(&mut bytes, offset).map(|()| bytes.freeze())
             });
-            let bytes = bytes.await.map_err(io::Error::other)??;
+            let bytes = bytes.await.ok_or(io::ErrorKind::Interrupted)??;
             let offset = offset + bytes.len() as u64;
             sent.store(offset, Ordering::Relaxed);
             Ok(Some((bytes, offset)))
@@ -117,13 +118,13 @@ fn read_file(
 }
 
 impl Repository {
-    /// Asks the registry to link the blob from another repository of its own. Not being able to is no error.
+    /// Asks the registry to mount the blob from another of its repositories. A registry that cannot is no error.
     pub async fn mount(&self, digest: &Digest, from: &str) -> Result<Mounted, Error> {
         let path = format!("/v2/{}/blobs/uploads/?mount={digest}&from={from}", self.path);
         let ask = Ask::new(Method::POST, path, format!("mount blob {digest} from {from}"));
         match self.reading(from).send(&ask, &mut |_| {}).await {
             Ok((response, _)) if response.status() == StatusCode::CREATED => Ok(Mounted::Yes),
-            // 202: an upload was begun instead; the registry forgets it.
+            // 202: the registry has begun an upload instead, which it forgets.
             Ok(_) => Ok(Mounted::No),
             Err(Failure {
                 reason:
@@ -134,8 +135,8 @@ impl Repository {
         }
     }
 
-    /// Uploads `size` bytes of `file` as the blob `digest`. `sent` follows the bytes; it may fall back to 0 when the
-    /// upload has to begin again.
+    /// Uploads `size` bytes of `file` as the blob `digest`. `sent` counts the bytes; it goes back to 0 when the
+    /// upload starts over.
     pub async fn upload(
         &self,
         digest: &Digest,
@@ -153,7 +154,7 @@ impl Repository {
                 Err(failure) => failure,
             };
             attempt += 1;
-            // An upload whose address is gone begins anew, as one whose connection broke does.
+            // An upload whose URL is gone starts over, like one whose connection broke.
             let pause = match failure.reason {
                 Reason::NotFound(_) if attempt == 1 => Some(retry::pause(attempt)),
                 ref reason => repository.worth_waiting(reason, attempt),
@@ -178,7 +179,7 @@ impl Repository {
         put.target = Target::Address(address);
         put.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         put.payload = payload;
-        // Once, not with retries: the address is good for one upload.
+        // Without retries: the URL is good for one upload.
         match self.attempt(&self.endpoints[host], &put).await {
             Ok(_) => Ok(()),
             Err(reason) => Err(self.failure(host, action, reason)),

@@ -1,4 +1,4 @@
-//! How often, and after how long, something is tried again.
+//! How often and when a request is sent again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rand::Rng;
 
-/// The failures that one operation (a blob, or all small requests together) still forgives.
+/// How many failures an operation (a blob, or all small requests together) may still have.
 #[derive(Clone, Debug)]
 pub(crate) struct Budget {
     left: Arc<AtomicU32>,
@@ -18,12 +18,12 @@ impl Budget {
         Self { left: Arc::new(AtomicU32::new(full)), full }
     }
 
-    /// Takes `cost`; false when the budget is spent.
+    /// Takes `cost` from the budget; false when the budget is used up.
     pub(crate) fn take(&self, cost: u32) -> bool {
         self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(cost)).is_ok()
     }
 
-    /// Puts one back for honest progress.
+    /// Returns one to the budget for real progress.
     pub(crate) fn refill(&self) {
         let full = self.full;
         let _ = self
@@ -32,7 +32,7 @@ impl Budget {
     }
 }
 
-/// The pause before attempt `attempt` (from 1): doubles from 100 ms to 5 s, of which up to half is chance.
+/// The pause before attempt `attempt` (from 1): doubles from 100 ms to 5 s; up to half of it is random.
 pub(crate) fn pause(attempt: u32) -> Duration {
     let whole = Duration::from_millis(100)
         .saturating_mul(1 << attempt.saturating_sub(1).min(6))

@@ -1,4 +1,4 @@
-//! One request until it is answered: hosts in their order, schemes, authorisation, retries.
+//! Sends one request until it is answered: hosts in their order, schemes, authorization, retries.
 
 use std::time::Duration;
 
@@ -19,16 +19,16 @@ pub(crate) struct Ask {
     pub(crate) target: Target,
     pub(crate) headers: HeaderMap,
     pub(crate) payload: Payload,
-    /// For people: `fetch manifest x of y`.
+    /// For messages: `fetch manifest x of y`.
     pub(crate) action: String,
 }
 
-/// Where a request goes.
+/// The target of a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Target {
-    /// A path below any host's base.
+    /// A path below the prefix of any host.
     Path(String),
-    /// An address that the registry gave (where an upload goes on).
+    /// A URL that the registry gave, at which an upload continues.
     Address(Url),
 }
 
@@ -44,13 +44,13 @@ impl Ask {
     }
 }
 
-/// An error document longer than this is cut.
+/// The most bytes of an error document that are read.
 const ERROR_LIMIT: usize = 64 << 10;
 
 impl Repository {
-    /// Sends `ask` to each host in turn until one gives a success: once to a mirror, with retries to the registry.
+    /// Sends `ask` to each host in turn until one succeeds: once to a mirror, with retries to the registry.
     ///
-    /// `on_wait` is told of pauses. Returns the answer and the index of the host that gave it.
+    /// Reports pauses to `on_wait`. Returns the response and the index of the host that gave it.
     pub(crate) async fn send(
         &self,
         ask: &Ask,
@@ -97,14 +97,14 @@ impl Repository {
         }
     }
 
-    /// The pause before the next try, or none when there shall be no next try.
+    /// The pause before the next attempt; `None` when there is none.
     pub(crate) fn worth_waiting(&self, reason: &Reason, attempt: u32) -> Option<Duration> {
         let pause = reason.wait().unwrap_or_else(|| retry::pause(attempt));
         (pause <= self.settings.patience && reason.cost().is_some_and(|cost| self.budget.take(cost)))
             .then_some(pause)
     }
 
-    /// One try: over each scheme that is in question, with at most one round of authorisation.
+    /// One attempt: over each possible scheme, with at most one round of authorization.
     pub(crate) async fn attempt(&self, endpoint: &Endpoint, ask: &Ask) -> Result<Response, Reason> {
         let schemes = match ask.target {
             Target::Path(_) => endpoint.schemes(),
@@ -113,7 +113,7 @@ impl Repository {
         let mut first_error = None;
         for scheme in schemes {
             match self.authorised(endpoint, scheme, ask).await {
-                // Nobody there, or nobody who speaks TLS: the next scheme may be spoken.
+                // No server, or none that speaks TLS: it may speak the next scheme.
                 Err(reason @ Reason::Connect(_)) => first_error = first_error.or(Some(reason)),
                 Err(reason) => return Err(reason),
                 Ok(response) => {
@@ -154,7 +154,7 @@ impl Repository {
                 ask.payload.attach(request, self.settings.idle_timeout).map_err(Reason::Local)?;
             let response = tokio::select! {
                 response = request.send() => response.map_err(Reason::transport)?,
-                // While a body goes out, its progress keeps the request alive.
+                // While a body is sent, its progress keeps the request alive.
                 waited = stalls.stalled() => return Err(Reason::Silent(waited)),
             };
             let status = response.status();
@@ -168,7 +168,7 @@ impl Repository {
                 return Err(reason);
             }
             let Some(challenge) = challenge else { return Err(reason) };
-            // The host answered: the scheme is the right one, whatever it thinks of us.
+            // The host has answered: the scheme is right, whatever the response.
             endpoint.settle(scheme);
             if !endpoint.authorisation.answer(endpoint, challenge, header.as_ref(), &scopes).await? {
                 return Err(reason);
@@ -189,7 +189,7 @@ impl Repository {
         Reason::status(status, &headers, &body)
     }
 
-    /// A failure of this repository's own host, for errors that show only after the answer.
+    /// A failure of one of this repository's hosts, for errors after the response.
     pub(crate) fn failure(&self, host: usize, action: &str, reason: Reason) -> Failure {
         Failure { action: action.to_owned(), host: self.endpoints[host].authority.clone(), reason }
     }

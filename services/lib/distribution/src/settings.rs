@@ -1,4 +1,4 @@
-//! What an operator may set about registries.
+//! The operator's settings about registries.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,21 +7,21 @@ use std::time::Duration;
 /// Settings of the registry client.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Directories that hold `<host[:port]>/*.crt` (CAs) and `*.cert` + `*.key` (client pairs).
+    /// Directories with `<host[:port]>/*.crt` (CAs) and `*.cert` + `*.key` (client pairs).
     pub certificate_directories: Vec<PathBuf>,
-    /// By registry (`docker.io`): base addresses that are asked before it, for pulls only.
+    /// By registry (`docker.io`): the base URLs of mirrors, which pulls ask before the registry.
     pub mirrors: BTreeMap<String, Vec<String>>,
-    /// Hosts (`host[:port]`) beside the loopback ones that may speak plain HTTP or show any certificate.
+    /// Hosts (`host[:port]`) that may speak plain HTTP and whose certificates are not verified, beside loopback ones.
     pub insecure: Vec<String>,
-    /// For a TCP connection and its TLS handshake.
+    /// The limit of a TCP connection and its TLS handshake.
     pub connect_timeout: Duration,
-    /// How long a request may go without a byte of its answer.
+    /// How long a request may wait for the next byte of its response.
     pub idle_timeout: Duration,
-    /// How many failures one operation forgives; a timeout counts as three.
+    /// How many failures an operation may have; a timeout counts as three.
     pub retries: u32,
-    /// The longest `Retry-After` that is waited for.
+    /// The longest `Retry-After` that the client waits.
     pub patience: Duration,
-    /// Layers fetched at once in one pull.
+    /// How many layers of a pull are fetched at a time.
     pub connections: usize,
 }
 
@@ -41,12 +41,12 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The mirrors of `domain`, in the order they are asked.
+    /// The mirrors of `domain`, in the order of asking.
     pub(crate) fn mirrors_of(&self, domain: &str) -> Vec<String> {
         self.mirrors.get(domain).cloned().unwrap_or_default()
     }
 
-    /// Whether `authority` may speak plain HTTP: loopback addresses by nature, others by configuration.
+    /// Whether `authority` may speak plain HTTP: loopback addresses always, others by the settings.
     pub(crate) fn may_be_insecure(&self, authority: &str) -> bool {
         is_loopback(authority) || self.insecure.iter().any(|host| host == authority)
     }

@@ -1,4 +1,5 @@
-//! Whom a connection trusts: the system's roots, the certificates put beside a host's name, or, on loopback, anyone.
+//! The certificates that a connection trusts: the system's roots, and those in the host's directories; a loopback
+//! host needs none.
 //!
 //! ```text
 //! /etc/docker/certs.d/<host[:port]>/*.crt         CAs (or a self-signed server certificate itself)
@@ -15,7 +16,7 @@ use reqwest::redirect::Policy;
 use crate::error::Error;
 use crate::settings::{Settings, is_loopback};
 
-/// Reads the certificates of `authority` from all `directories`; a missing directory holds none.
+/// Reads the certificates of `authority` from all `directories`; a missing directory has none.
 pub(crate) fn load(directories: &[PathBuf], authority: &str, insecure: bool) -> Result<Trust, Error> {
     let mut trust = Trust::default();
     for directory in directories {
@@ -56,14 +57,14 @@ fn unreadable(path: &Path, source: io::Error) -> Error {
     Error::Certificates { path: path.to_owned(), source }
 }
 
-/// Makes the pool of connections for one host.
+/// Makes the pool of connections of one host.
 pub(crate) fn client(
     trust: &Trust,
     authority: &str,
     insecure: bool,
     settings: &Settings,
 ) -> Result<reqwest::Client, Error> {
-    // An insecure host is tried over TLS first: one that never answers the handshake must not hold things up.
+    // An insecure host is tried over TLS first: one that never answers the handshake must not delay the pull.
     let connect_timeout = match insecure {
         true => settings.connect_timeout.min(std::time::Duration::from_secs(3)),
         false => settings.connect_timeout,
@@ -72,7 +73,7 @@ pub(crate) fn client(
     builder.build().map_err(|source| Error::HttpClient { host: authority.to_owned(), source })
 }
 
-/// What all clients have in common.
+/// The options of all clients.
 pub(crate) fn builder(
     trust: &Trust,
     authority: &str,
@@ -84,7 +85,7 @@ pub(crate) fn builder(
         .user_agent(concat!("gantry/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(connect_timeout)
         .referer(false)
-        // One connection per layer moves more than one multiplexed connection for all.
+        // One connection for each layer is faster than one multiplexed connection for all.
         .http1_only()
         .pool_max_idle_per_host(8)
         .tls_backend_preconfigured(configuration);

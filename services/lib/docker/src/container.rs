@@ -1,52 +1,36 @@
-//! Containers as lists tell of them.
+//! Containers in lists.
 
-use gantry_proto::gantry::engine::v1::{State, Status};
+use gantry_api::engine::{State, Status};
 use prost_types::Timestamp;
 
 use crate::moment;
 
-/// A state in Docker's word.
-pub fn state_name(status: Status) -> &'static str {
-    match status {
-        Status::Created => "created",
-        Status::Running => "running",
-        Status::Paused => "paused",
-        Status::Restarting => "restarting",
-        Status::Removing => "removing",
-        Status::Exited => "exited",
-        Status::Dead => "dead",
-    }
-}
-
-/// A state as the list tells it: `Up 5 minutes (healthy)`.
+/// The status in a list: `Up 5 minutes (healthy)`.
 pub fn status(state: &State, now: &Timestamp) -> String {
-    let since = |at: Option<&Timestamp>| {
-        let nanos = moment::unix_nanos(Some(now)).saturating_sub(moment::unix_nanos(at));
-        moment::in_words(nanos / 1_000_000_000)
-    };
-    match state.status() {
+    let since = |at: i64| moment::in_words(moment::unix_nanos(Some(now)).saturating_sub(at) / 1_000_000_000);
+    match state.status {
         Status::Created => "Created".to_owned(),
         Status::Running => {
-            let up = format!("Up {}", since(state.started_at.as_ref()));
+            let up = format!("Up {}", since(state.started_at));
             match state.health.as_ref().map(|health| health.status.as_str()) {
                 None | Some("" | "none") => up,
                 Some("starting") => format!("{up} (health: starting)"),
                 Some(health) => format!("{up} ({health})"),
             }
         }
-        Status::Paused => format!("Up {} (Paused)", since(state.started_at.as_ref())),
+        Status::Paused => format!("Up {} (Paused)", since(state.started_at)),
         Status::Restarting => {
-            format!("Restarting ({}) {} ago", state.exit_code, since(state.finished_at.as_ref()))
+            format!("Restarting ({}) {} ago", state.exit_code, since(state.finished_at))
         }
         Status::Removing => "Removal In Progress".to_owned(),
         Status::Dead => "Dead".to_owned(),
         Status::Exited => {
-            format!("Exited ({}) {} ago", state.exit_code, since(state.finished_at.as_ref()))
+            format!("Exited ({}) {} ago", state.exit_code, since(state.finished_at))
         }
     }
 }
 
-/// What runs, in one line; arguments with spaces are quoted.
+/// The command in one line; arguments with spaces are quoted.
 pub fn command(path: &str, args: &[String]) -> String {
     let mut text = path.to_owned();
     for arg in args {
@@ -64,13 +48,13 @@ pub fn command(path: &str, args: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use gantry_proto::gantry::engine::v1::Health;
+    use gantry_api::engine::Health;
 
     use super::*;
 
     fn state(status: Status, exit_code: i32, at: i64) -> State {
-        let at = Some(Timestamp { seconds: at, nanos: 0 });
-        State { status: status.into(), exit_code, started_at: at, finished_at: at, ..State::default() }
+        let at = at * 1_000_000_000;
+        State { status, exit_code, started_at: at, finished_at: at, ..State::default() }
     }
 
     #[test]

@@ -1,12 +1,31 @@
-//! What happened to images and networks, for the engine's event log: their services do not write it, who asked them does.
+//! Events of images and networks for the engine's event log. The caller of these services publishes them, not the
+//! services.
 
-use gantry_proto::gantry::engine::v1::Event;
-use gantry_proto::gantry::network::v1::Network;
+use gantry_api::engine::Event;
+use gantry_api::network::Network;
 use gantry_types::Reference;
+
+/// What events are narrowed by.
+pub const FILTERS: [&str; 14] = [
+    "config",
+    "container",
+    "daemon",
+    "event",
+    "image",
+    "label",
+    "network",
+    "node",
+    "plugin",
+    "scope",
+    "secret",
+    "service",
+    "type",
+    "volume",
+];
 
 fn of<const N: usize>(kind: &str, action: &str, actor: &str, attributes: [(&str, &str); N]) -> Event {
     Event {
-        r#type: kind.to_owned(),
+        kind: kind.to_owned(),
         action: action.to_owned(),
         actor_id: actor.to_owned(),
         attributes: attributes.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
@@ -14,17 +33,17 @@ fn of<const N: usize>(kind: &str, action: &str, actor: &str, attributes: [(&str,
     }
 }
 
-/// Something became of an image, which has its id for a name there: `load`, `save`, `import`, `untag`, `delete`.
+/// An event of an image: `load`, `save`, `import`, `untag`, `delete`. Its name is the image's id.
 pub fn image(action: &str, id: &str) -> Event {
     of("image", action, id, [("name", id)])
 }
 
-/// An image was given a name.
+/// An image was tagged.
 pub fn tagged(id: &str, name: &str) -> Event {
     of("image", "tag", id, [("name", name)])
 }
 
-/// A reference, canonical, was pulled.
+/// A canonical reference was pulled.
 pub fn pulled(reference: &str) -> Event {
     let name = crate::image::familiar(reference);
     let repository =
@@ -37,12 +56,12 @@ pub fn pushed(name: &str) -> Event {
     of("image", "push", name, [("name", name)])
 }
 
-/// A network was made or removed: `create`, `destroy`.
+/// A network was created or removed: `create`, `destroy`.
 pub fn network(action: &str, network: &Network) -> Event {
     of("network", action, &network.id, [("name", &network.name), ("type", &network.driver)])
 }
 
-/// What was not used of a kind was removed.
+/// Unused objects of a type were removed.
 pub fn pruned(kind: &str, reclaimed: u64) -> Event {
     of(kind, "prune", "", [("reclaimed", &reclaimed.to_string())])
 }

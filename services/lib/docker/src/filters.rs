@@ -1,20 +1,20 @@
-//! What lists are narrowed by: keys with values. On the wire `{"key":{"value":true}}`, or the older `{"key":["value"]}`; on a
-//! command line `key=value`.
+//! Filters: keys with values. On the wire `{"key":{"value":true}}`, or the older `{"key":["value"]}`; on a command
+//! line `key=value`.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use gantry_types::filter;
 use serde_json::Value;
 
 use crate::{Invalid, moment};
 
-/// Filters as a client sent them: keys with their values, in order.
+/// The filters of a request: keys with their values, in order.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Filters(BTreeMap<String, Vec<String>>);
 
 impl Filters {
-    /// Reads the parameter and refuses keys that the route does not know.
+    /// Parses the parameter; refuses keys that the route does not know.
     pub fn parse(text: &str, known: &[&str]) -> Result<Self, Invalid> {
         let filters = Self::parse_any(text)?;
         match filters.0.keys().find(|key| !known.contains(&key.as_str())) {
@@ -23,7 +23,7 @@ impl Filters {
         }
     }
 
-    /// Reads the parameter with any keys.
+    /// Parses the parameter with any keys.
     pub fn parse_any(text: &str) -> Result<Self, Invalid> {
         if text.is_empty() {
             return Ok(Self::default());
@@ -52,12 +52,12 @@ impl Filters {
         Ok(Self(filters))
     }
 
-    /// Leaves out keys that the route does not know, where Docker takes them without a word.
+    /// Drops keys that the route does not know, where Docker ignores them.
     pub fn retain(&mut self, known: &[&str]) {
         self.0.retain(|key, _| known.contains(&key.as_str()));
     }
 
-    /// The values of a key; none when it was not sent.
+    /// The values of a key; empty when it was not sent.
     pub fn values(&self, key: &str) -> &[String] {
         self.0.get(key).map_or(&[], Vec::as_slice)
     }
@@ -67,7 +67,7 @@ impl Filters {
         self.0.contains_key(key)
     }
 
-    /// Reads the pairs of a command line.
+    /// Parses the pairs of a command line.
     pub fn pairs(pairs: &[String], known: &[&str]) -> Result<Self, Invalid> {
         let mut filters = Self::default();
         for pair in pairs {
@@ -89,14 +89,14 @@ impl Filters {
         self.0.entry(key.to_owned()).or_default().push(value.to_owned());
     }
 
-    /// Whether a text is one of a key's values, or matches one as an unanchored regular expression; true when the key was
-    /// not sent.
+    /// Whether the text is one of a key's values, or matches one as an unanchored regular expression; true when the
+    /// key was not sent.
     pub fn matches(&self, key: &str, text: &str) -> bool {
         let values = self.values(key);
         values.is_empty() || values.iter().any(|value| value == text || finds(value, text))
     }
 
-    /// A key that holds one yes or no.
+    /// The value of a boolean filter.
     pub fn flag(&self, key: &str) -> Result<Option<bool>, Invalid> {
         match self.values(key) {
             [] => Ok(None),
@@ -112,7 +112,7 @@ impl Filters {
         }
     }
 
-    /// The `until` of the prune routes, as unix seconds.
+    /// The `until` of the prune routes.
     pub fn until(&self) -> Result<Option<prost_types::Timestamp>, Invalid> {
         match self.values("until") {
             [] => Ok(None),
@@ -126,7 +126,7 @@ impl Filters {
         self.values("until").iter().try_for_each(|value| instant(value).map(drop))
     }
 
-    /// Keys and values in order.
+    /// The keys and values in order.
     pub fn into_pairs(self) -> impl Iterator<Item = (String, Vec<String>)> {
         self.0.into_iter()
     }
@@ -137,7 +137,7 @@ fn instant(value: &str) -> Result<Option<prost_types::Timestamp>, Invalid> {
         .map_err(|_| Invalid::new(format!("failed to parse value as time or duration: {value:?}")))
 }
 
-/// Searches by containerd's filters, whose expressions have a bound on what they may cost.
+/// Searches by the regular expressions of containerd's filters, whose cost is bounded.
 fn finds(expression: &str, text: &str) -> bool {
     struct Text<'a>(&'a str);
     impl filter::Fields for Text<'_> {
@@ -158,7 +158,33 @@ fn plain(value: Value) -> Option<String> {
     }
 }
 
-/// Yes or no in Go's spellings.
+/// A set of labels in any representation.
+pub trait Labels {
+    /// The value of a label.
+    fn label(&self, name: &str) -> Option<&str>;
+}
+
+impl Labels for BTreeMap<String, String> {
+    fn label(&self, name: &str) -> Option<&str> {
+        self.get(name).map(String::as_str)
+    }
+}
+
+impl Labels for HashMap<String, String> {
+    fn label(&self, name: &str) -> Option<&str> {
+        self.get(name).map(String::as_str)
+    }
+}
+
+/// Whether labels have `name`, or `name=value`.
+pub fn has_label(labels: &impl Labels, wanted: &str) -> bool {
+    match wanted.split_once('=') {
+        Some((name, value)) => labels.label(name) == Some(value),
+        None => labels.label(wanted).is_some(),
+    }
+}
+
+/// A boolean in Go's spellings.
 pub fn truth(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
@@ -236,6 +262,16 @@ mod tests {
         let mut filters = Filters::default();
         filters.add("name", "a+(");
         assert!(filters.matches("name", "a+("), "no expression, but the same text");
+    }
+
+    #[test]
+    fn a_label_is_there_by_its_name_or_with_its_value() {
+        let labels = BTreeMap::from([("a".to_owned(), "1".to_owned()), ("b".to_owned(), String::new())]);
+        for (wanted, there) in
+            [("a", true), ("a=1", true), ("a=2", false), ("b=", true), ("c", false), ("", false)]
+        {
+            assert_eq!(has_label(&labels, wanted), there, "{wanted}");
+        }
     }
 
     #[test]

@@ -1,27 +1,26 @@
-//! Images: their names, and what they take.
+//! Images: their names and sizes.
 
 use std::collections::{BTreeSet, HashMap};
 
-use gantry_proto::gantry::engine::v1::info_response::ImageUse;
-use gantry_proto::gantry::images::v1::remove_request::Use;
-use gantry_proto::gantry::images::v1::{Image, Layer};
-use gantry_types::Reference;
+use gantry_api::engine::ImageUse;
+use gantry_api::images::{Image, Layer, Use};
+use gantry_types::{DiffId, Reference};
 
 use crate::Invalid;
 
-/// A name as users write it.
+/// The familiar form of a name.
 pub fn familiar(canonical: &str) -> String {
     Reference::parse_normalized(canonical)
         .map_or_else(|_| canonical.to_owned(), |reference| reference.familiar())
 }
 
-/// A name that an image may be given; `tag` wins over that of the name.
+/// The new name of an image; `tag` replaces the tag in `name`.
 pub fn new_name(name: &str, tag: &str) -> Result<Reference, Invalid> {
     let mut target = Reference::parse_normalized(name).map_err(|error| Invalid::new(error.to_string()))?;
     if target.digest().is_some() {
         return Err(Invalid::new("refusing to create a tag with a digest reference"));
     }
-    // `sha256:1` would be the beginning of an id, by which it could not be removed again.
+    // `sha256:1` would look like a prefix of an id, and could not be removed again.
     if target.familiar_name() == "sha256" {
         return Err(Invalid::new("refusing to create an ambiguous tag using digest algorithm as name"));
     }
@@ -31,45 +30,40 @@ pub fn new_name(name: &str, tag: &str) -> Result<Reference, Invalid> {
     Ok(target.with_default_tag())
 }
 
-/// What containers use, for who removes images: one that is used must not go.
+/// The images that containers use, for a removal of images.
 pub fn uses(uses: Vec<ImageUse>) -> Vec<Use> {
     let use_of = |one: ImageUse| Use {
-        container_id: one.container_id,
+        container: one.container_id,
         reference: one.reference,
-        image_id: one.image_id,
+        image: one.image_id,
         running: one.running,
     };
     uses.into_iter().map(use_of).collect()
 }
 
-/// The size of a layer's blob.
-pub fn layer_size(layer: &Layer) -> i64 {
-    layer.descriptor.as_ref().map_or(0, |descriptor| descriptor.size)
+/// The disk usage of a layer in bytes: its blob and its snapshot.
+pub fn layer_usage(layer: &Layer) -> u64 {
+    layer.unpacked_size.unwrap_or(0).saturating_add(layer.descriptor.size)
 }
 
-/// What a layer takes on disk: its blob, and what was unpacked of it.
-pub fn layer_usage(layer: &Layer) -> i64 {
-    layer.unpacked_size.max(0).saturating_add(layer_size(layer))
-}
-
-/// What all images take: each layer once, and what an image has beside its layers.
-pub fn layers_usage(all: &[Image]) -> i64 {
+/// The disk usage of all images in bytes: each layer once, and the other blobs of each image.
+pub fn layers_usage(all: &[Image]) -> u64 {
     let mut seen = BTreeSet::new();
     let layers = all.iter().flat_map(|image| &image.layers);
-    let layers: i64 = layers.filter(|layer| seen.insert(layer.diff_id.as_str())).map(layer_usage).sum();
+    let layers: u64 = layers.filter(|layer| seen.insert(&layer.diff_id)).map(layer_usage).sum();
     let documents = |image: &Image| {
         let mut own = BTreeSet::new();
-        let layers = image.layers.iter().filter(|layer| own.insert(layer.diff_id.as_str()));
-        (image.size - layers.map(layer_usage).sum::<i64>()).max(0)
+        let layers = image.layers.iter().filter(|layer| own.insert(&layer.diff_id));
+        image.size.saturating_sub(layers.map(layer_usage).sum())
     };
     layers.saturating_add(all.iter().map(documents).sum())
 }
 
 /// How many images have a layer, by its diff-id.
-pub fn layer_owners(all: &[Image]) -> HashMap<&str, usize> {
+pub fn layer_owners(all: &[Image]) -> HashMap<&DiffId, usize> {
     let mut owners = HashMap::new();
     for of in all {
-        let own: BTreeSet<_> = of.layers.iter().map(|layer| layer.diff_id.as_str()).collect();
+        let own: BTreeSet<_> = of.layers.iter().map(|layer| &layer.diff_id).collect();
         for layer in own {
             *owners.entry(layer).or_default() += 1;
         }
@@ -77,43 +71,42 @@ pub fn layer_owners(all: &[Image]) -> HashMap<&str, usize> {
     owners
 }
 
-/// What an image's layers take that other images have too.
-pub fn shared_size(of: &Image, owners: &HashMap<&str, usize>) -> i64 {
+/// The size in bytes of an image's layers that other images have too.
+pub fn shared_size(of: &Image, owners: &HashMap<&DiffId, usize>) -> u64 {
     let mut seen = BTreeSet::new();
     of.layers
         .iter()
-        .filter(|layer| owners.get(layer.diff_id.as_str()).is_some_and(|count| *count > 1))
-        .filter(|layer| seen.insert(layer.diff_id.as_str()))
+        .filter(|layer| owners.get(&layer.diff_id).is_some_and(|count| *count > 1))
+        .filter(|layer| seen.insert(&layer.diff_id))
         .map(layer_usage)
         .sum()
 }
 
 #[cfg(test)]
 mod tests {
-    use gantry_proto::containerd::types::Descriptor;
+    use gantry_fakes::{image, layer};
 
     use super::*;
 
+    fn of(layers: &[Layer]) -> Image {
+        Image { layers: layers.to_vec(), size: 1000, ..image() }
+    }
+
     #[test]
     fn what_images_share_is_counted_once_in_each() {
-        let layer = |diff_id: &str, unpacked_size| Layer {
-            diff_id: diff_id.to_owned(),
-            unpacked_size,
-            descriptor: Some(Descriptor { size: 10, ..Default::default() }),
-        };
-        let of = |layers: &[Layer]| Image { layers: layers.to_vec(), size: 1000, ..Default::default() };
+        let layer = |text: &str, unpacked_size| layer(text, 10, unpacked_size);
         let all = [
-            of(&[layer("base", 100), layer("base", 100), layer("a", 7)]),
-            of(&[layer("base", 100)]),
-            of(&[layer("b", -1), layer("b", -1)]),
+            of(&[layer("base", Some(100)), layer("base", Some(100)), layer("a", Some(7))]),
+            of(&[layer("base", Some(100))]),
+            of(&[layer("b", None), layer("b", None)]),
         ];
         let owners = layer_owners(&all);
         let shared: Vec<_> = all.iter().map(|of| shared_size(of, &owners)).collect();
         assert_eq!(shared, [110, 110, 0]);
         assert_eq!(layer_usage(&all[2].layers[0]), 10);
-        // What is no layer's is the image's own.
+        // Blobs that are no layers are the image's own.
         let own = [1000 - 127, 1000 - 110, 1000 - 10];
-        assert_eq!(layers_usage(&all), 110 + 17 + 10 + own.iter().sum::<i64>());
+        assert_eq!(layers_usage(&all), 110 + 17 + 10 + own.iter().sum::<u64>());
     }
 
     #[test]

@@ -1,10 +1,10 @@
-//! Docker's words and rules that are no service's own: who speaks Docker to people or programs keeps them, the gateway and
-//! the operator's tool alike. Nothing here calls anybody.
+//! Docker's formats and rules that belong to no single service. The gateway and the operator's tool use them. Nothing
+//! here calls a service.
 //!
-//! - [`moment`]: points and lengths of time;
-//! - [`filters`]: what lists are narrowed by;
-//! - [`container`], [`image`], [`network`]: how they are told of, and what may be asked of them;
-//! - [`event`]: what happened to objects outside the engine, as its event log is told.
+//! - [`moment`]: times and durations;
+//! - [`filters`]: filters of lists;
+//! - [`container`], [`image`], [`network`]: rules and formats of these objects;
+//! - [`event`]: events of objects outside the engine.
 
 pub mod container;
 pub mod event;
@@ -15,13 +15,13 @@ pub mod network;
 
 pub use filters::Filters;
 
-/// A request that makes no sense, in Docker's words.
+/// An invalid request, with Docker's message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Invalid(String);
 
 impl Invalid {
-    /// With these words.
+    /// An error with this message.
     pub fn new(words: impl Into<String>) -> Self {
         Self(words.into())
     }

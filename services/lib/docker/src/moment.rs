@@ -1,16 +1,16 @@
-//! Points and lengths of time as Docker's clients write and read them.
+//! Times and durations as Docker's clients write and read them.
 //!
-//! Go prints RFC 3339 with as many fractional digits as are needed (`RFC3339Nano`), its zero time is the year 1,
-//! and it tells ages in words ("About a minute"). Clients send moments as unix seconds with a fraction, as RFC 3339
-//! or as a length of time before now.
+//! Go prints RFC 3339 with as many fractional digits as needed (`RFC3339Nano`); its zero time is the year 1; ages are
+//! in words ("About a minute"). Clients send times as unix seconds with a fraction, as RFC 3339, or as a duration
+//! before now.
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, Utc};
 use prost_types::Timestamp;
 
-/// What Go prints for a time that was never set.
+/// Go's form of a time that is not set.
 pub const ZERO: &str = "0001-01-01T00:00:00Z";
 
-/// Prints a moment as Go's `RFC3339Nano`; an unset one (or none) as [`ZERO`].
+/// A time in Go's `RFC3339Nano`; one that is not set, or `None`, as [`ZERO`].
 pub fn rfc3339_nano(at: Option<&Timestamp>) -> String {
     let Some(at) = at.filter(|at| at.seconds != 0 || at.nanos != 0) else { return ZERO.to_owned() };
     let Some(at) = datetime(at) else { return ZERO.to_owned() };
@@ -23,7 +23,7 @@ pub fn rfc3339_nano(at: Option<&Timestamp>) -> String {
     text
 }
 
-/// Prints a moment as RFC 3339 in whole seconds.
+/// A time in RFC 3339 with whole seconds.
 pub fn rfc3339(at: Option<&Timestamp>) -> String {
     match at.and_then(datetime) {
         Some(at) => at.to_rfc3339_opts(SecondsFormat::Secs, true),
@@ -31,17 +31,17 @@ pub fn rfc3339(at: Option<&Timestamp>) -> String {
     }
 }
 
-/// The moment as unix nanoseconds; 0 for none.
+/// A time in unix nanoseconds; 0 for `None`.
 pub fn unix_nanos(at: Option<&Timestamp>) -> i64 {
     at.map_or(0, |at| at.seconds.saturating_mul(1_000_000_000).saturating_add(i64::from(at.nanos)))
 }
 
-/// The moment as unix seconds; 0 for none.
+/// A time in unix seconds; 0 for `None`.
 pub fn unix_seconds(at: Option<&Timestamp>) -> i64 {
     at.map_or(0, |at| at.seconds)
 }
 
-/// The present.
+/// The present time.
 pub fn now() -> Timestamp {
     let now = Utc::now();
     Timestamp { seconds: now.timestamp(), nanos: i32::try_from(now.timestamp_subsec_nanos()).unwrap_or(0) }
@@ -51,8 +51,8 @@ fn datetime(at: &Timestamp) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(at.seconds, u32::try_from(at.nanos).ok()?)
 }
 
-/// Reads what clients send as `since` and `until`: unix seconds with an optional fraction, RFC 3339 (also without a
-/// zone, or only a date), or a length of time before `now` (`10m`, `1h30m`). Empty is none.
+/// Parses a `since` or `until`: unix seconds with an optional fraction, RFC 3339 (also without a zone, or only a
+/// date), or a duration before `now` (`10m`, `1h30m`). Empty is `None`.
 pub fn parse(text: &str, now: &Timestamp) -> Result<Option<Timestamp>, String> {
     if text.is_empty() {
         return Ok(None);
@@ -82,8 +82,8 @@ pub fn parse(text: &str, now: &Timestamp) -> Result<Option<Timestamp>, String> {
     Err(format!("failed to parse {text:?} as a time: expected unix seconds, RFC 3339 or a duration"))
 }
 
-/// Reads what clients send as bounds of events: unix seconds with an optional fraction. Empty, and -1, are none. The
-/// error is in Go's words.
+/// Parses a bound of events: unix seconds with an optional fraction. Empty and -1 are `None`. The error has Go's
+/// message.
 pub fn parse_instant(text: &str) -> Result<Option<Timestamp>, String> {
     if text.is_empty() || text == "-1" {
         return Ok(None);
@@ -111,7 +111,7 @@ fn parse_unix(text: &str) -> Option<Timestamp> {
     Some(Timestamp { seconds, nanos: padded.parse().ok()? })
 }
 
-/// Reads a Go duration (`1h30m`, `1.5s`, `-10ms`) as nanoseconds.
+/// Parses a Go duration (`1h30m`, `1.5s`, `-10ms`) to nanoseconds.
 pub fn parse_duration(text: &str) -> Option<i64> {
     let (negative, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -149,7 +149,7 @@ pub fn parse_duration(text: &str) -> Option<i64> {
     Some(if negative { -nanos } else { nanos })
 }
 
-/// Tells a length of time in Docker's words.
+/// A duration in Docker's words.
 pub fn in_words(seconds: i64) -> String {
     let seconds = seconds.max(0);
     let (minutes, hours) = (seconds / 60, (seconds + 1800) / 3600);

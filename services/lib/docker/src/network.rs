@@ -1,29 +1,30 @@
-//! Networks: which of them are always there, and which a filter chooses.
+//! Networks: the predefined ones, and their filters.
 
-use gantry_proto::gantry::network::v1::Network;
+use gantry_api::network::Network;
 use prost_types::Timestamp;
 
+use crate::filters::has_label;
 use crate::{Filters, moment};
 
-/// These exist always and can neither be made nor removed.
+/// The networks that always exist.
 const PREDEFINED: [&str; 3] = ["bridge", "host", "none"];
-/// What lists are narrowed by.
+/// The filters of lists.
 pub const LIST_FILTERS: [&str; 7] = ["dangling", "driver", "id", "label", "name", "scope", "type"];
-/// What prunings are narrowed by.
+/// The filters of prunes.
 pub const PRUNE_FILTERS: [&str; 3] = ["label", "label!", "until"];
 
-/// Whether a network of this name is always there.
+/// Whether the network always exists.
 pub fn is_predefined(name: &str) -> bool {
     PREDEFINED.contains(&name)
 }
 
-/// A value of the filter `type` that is none.
+/// An invalid value of the filter `type`.
 pub fn unknown_type(filters: &Filters) -> Option<&str> {
     let kinds = filters.values("type").iter().map(String::as_str);
     kinds.into_iter().find(|kind| !matches!(*kind, "custom" | "builtin"))
 }
 
-/// Whether a network passes the filters of a list; `dangling` is the truth of the filter of that name.
+/// Whether a network matches the filters of a list; `dangling` is the value of that filter.
 pub fn matches(of: &Network, filters: &Filters, dangling: Option<bool>) -> bool {
     let predefined = is_predefined(&of.name);
     let any = |key: &str, test: &dyn Fn(&str) -> bool| {
@@ -36,39 +37,28 @@ pub fn matches(of: &Network, filters: &Filters, dangling: Option<bool>) -> bool 
         && filters.matches("name", &of.name)
         && any("scope", &|scope| of.scope == scope)
         && any("type", &|kind| (kind == "builtin") == predefined)
-        && filters.values("label").iter().all(|label| has_label(of, label))
+        && filters.values("label").iter().all(|label| has_label(&of.labels, label))
 }
 
-/// `key` or `key=value`
-fn has_label(of: &Network, label: &str) -> bool {
-    match label.split_once('=') {
-        Some((key, value)) => of.labels.get(key).is_some_and(|found| found == value),
-        None => of.labels.contains_key(label),
-    }
-}
-
-/// Whether nobody uses a network, and the filters choose it.
+/// Whether a network is unused and matches the filters.
 pub fn is_prunable(of: &Network, filters: &Filters, until: Option<&Timestamp>) -> bool {
-    let old = until
-        .is_none_or(|until| moment::unix_nanos(of.created_at.as_ref()) < moment::unix_nanos(Some(until)));
-    let labelled = filters.values("label").iter().all(|label| has_label(of, label))
-        && !filters.values("label!").iter().any(|label| has_label(of, label));
+    let made = moment::unix_nanos(Some(&of.created_at.into()));
+    let old = until.is_none_or(|until| made < moment::unix_nanos(Some(until)));
+    let labelled = filters.values("label").iter().all(|label| has_label(&of.labels, label))
+        && !filters.values("label!").iter().any(|label| has_label(&of.labels, label));
     !is_predefined(&of.name) && of.endpoints.is_empty() && old && labelled
 }
 
 #[cfg(test)]
 mod tests {
+    use gantry_api::network::NetworkSpec;
+
     use super::*;
 
-    fn web() -> Network {
-        Network {
-            id: "abcdef".into(),
-            name: "web_front".into(),
-            driver: "bridge".into(),
-            scope: "local".into(),
-            labels: [("team".to_owned(), "a".to_owned())].into(),
-            ..Network::default()
-        }
+    fn named(name: &str) -> Network {
+        let labels = [("team".to_owned(), "a".to_owned())].into();
+        let spec = NetworkSpec { name: name.into(), labels, ..NetworkSpec::default() };
+        Network { id: "abcdef".into(), ..gantry_fakes::network(spec) }
     }
 
     #[test]
@@ -94,13 +84,13 @@ mod tests {
         for (text, expected) in rows {
             let filters = Filters::parse_any(text).expect(text);
             let dangling = filters.flag("dangling").expect(text);
-            assert_eq!(matches(&web(), &filters, dangling), expected, "{text}");
+            assert_eq!(matches(&named("web_front"), &filters, dangling), expected, "{text}");
         }
     }
 
     #[test]
     fn predefined_networks_never_dangle() {
-        let host = Network { name: "host".into(), ..Network::default() };
+        let host = named("host");
         let none = Filters::default();
         assert!(!matches(&host, &none, Some(true)) && matches(&host, &none, Some(false)));
     }

@@ -1,25 +1,25 @@
-//! Places in the services at which a test makes them fail: between what was made durable or visible, and what comes next.
+//! Failpoints: places at which a test makes a service fail, each between a durable or visible step and the next one.
 //!
 //! ```text
-//! failpoint!("engine.create.recorded");               may kill the process, fail as its function fails, or take long
-//! failpoint!("engine.exit.recorded", infallible);     where the function cannot fail: may kill, or take long
+//! failpoint!("engine.create.recorded");               may kill the process, return an error, or delay
+//! failpoint!("engine.exit.recorded", infallible);     in a function that cannot fail: may kill, or delay
 //! ```
 //!
-//! A name says the service, the operation and what has just been done. Names are literals, each stands once in the
-//! sources, and that is how the fault tests find all of them.
+//! A name has the service, the operation and the step before the point. Each name is a literal that stands in the
+//! sources once, so that the fault tests find all of them.
 //!
-//! Without the feature `enabled`, which only test builds have, a point is no code at all, and its name is not in the
-//! binary. With it a point looks into the folder that `GANTRY_FAILPOINTS` names, where somebody may have put an *order*:
-//! a file of the point's name.
+//! Without the feature `enabled`, which only test builds have, a point compiles to nothing, and its name is not in
+//! the binary. With the feature, a point looks for an *order* in the directory that `GANTRY_FAILPOINTS` names: a file
+//! of the point's name.
 //!
 //! ```text
-//! <folder>/engine.create.recorded             "kill", "error" or "delay 250" (milliseconds), then perhaps
-//!                                             "at 3" (not before the third time) or "always" (not only once)
-//! <folder>/engine.create.recorded.reached     the point was reached, and did as it was told
+//! <directory>/engine.create.recorded             "kill", "error" or "delay 250" (milliseconds), then perhaps
+//!                                                "at 3" (at the third time) or "always" (not only once)
+//! <directory>/engine.create.recorded.reached     the point was reached, and has carried out its order
 //! ```
 //!
-//! An order that was carried out is gone: who is started again after it was killed goes on. The folder is one that every
-//! service may write to, as `<root>/run/…`.
+//! A point removes its order when it carries the order out, so that a service that was killed and started again
+//! passes the point. Every service must be able to write to the directory, such as one in `<root>/run`.
 
 #[cfg(feature = "enabled")]
 mod order;
@@ -29,7 +29,7 @@ pub use order::{FOLDER, pass, reach};
 
 use std::fmt;
 
-/// What a function fails with whose point was ordered to fail.
+/// The error that a test has ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fault(&'static str);
 
@@ -41,7 +41,7 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
-/// A point. In a function that fails with an error made from [`Fault`]; with `infallible`, in any.
+/// A failpoint. Its function must have an error that is made from [`Fault`], unless it is `infallible`.
 #[cfg(feature = "enabled")]
 #[macro_export]
 macro_rules! failpoint {
@@ -53,7 +53,7 @@ macro_rules! failpoint {
     };
 }
 
-/// A point: nothing, in this build.
+/// A failpoint: nothing, in this build.
 #[cfg(not(feature = "enabled"))]
 #[macro_export]
 macro_rules! failpoint {

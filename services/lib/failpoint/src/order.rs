@@ -1,4 +1,4 @@
-//! What a point was told to do, and doing it.
+//! The order for a failpoint, and its execution.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -8,14 +8,14 @@ use std::{env, fs, io, thread};
 
 use crate::Fault;
 
-/// The environment variable that names the folder of orders.
+/// The environment variable with the directory of orders.
 pub const FOLDER: &str = "GANTRY_FAILPOINTS";
 
-/// Does what was ordered for a point.
+/// Carries out the order for a point.
 ///
 /// # Errors
 ///
-/// The one that was ordered.
+/// The ordered one.
 pub fn reach(point: &'static str) -> Result<(), Fault> {
     match take(point) {
         Some(Action::Error) => Err(Fault(point)),
@@ -28,11 +28,11 @@ pub fn reach(point: &'static str) -> Result<(), Fault> {
     }
 }
 
-/// The same, where nothing can fail.
+/// Carries out the order for a point in a function that cannot fail.
 ///
 /// # Panics
 ///
-/// When it was ordered to fail: the order makes no sense.
+/// When the order is an error.
 pub fn pass(point: &'static str) {
     reach(point).expect("no point that is infallible is ordered to fail");
 }
@@ -41,15 +41,15 @@ pub fn pass(point: &'static str) {
 enum Action {
     /// The process ends as by SIGKILL.
     Kill,
-    /// The function fails.
+    /// The function returns the error.
     Error,
-    /// The function takes that long; so does its thread.
+    /// The function, and its thread, wait this long.
     Delay(Duration),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum When {
-    /// So many times it is passed by, then it is carried out.
+    /// How many times the point is passed before the order is carried out.
     After(u32),
     Always,
 }
@@ -82,7 +82,7 @@ impl FromStr for Order {
     }
 }
 
-/// What is ordered for a point, if it is to be carried out now.
+/// The order for a point, if it is to be carried out now.
 fn take(point: &str) -> Option<Action> {
     static ORDERS: LazyLock<Option<PathBuf>> = LazyLock::new(|| env::var_os(FOLDER).map(PathBuf::from));
     take_in(ORDERS.as_deref()?, point)
@@ -97,7 +97,7 @@ fn take_in(folder: &Path, point: &str) -> Option<Action> {
     let Order { action, when } = text.parse().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let reached = folder.join(format!("{point}.reached"));
     match when {
-        // Of several that are here at once, the one that moves it carries it out.
+        // Of several threads at the point, the one that renames the order carries it out.
         When::After(0) => fs::rename(path, reached).ok().map(|()| action),
         When::After(times) => {
             let order = text.replace(&format!("at {}", times + 1), &format!("at {times}"));

@@ -1,4 +1,4 @@
-//! Content: blobs as files in memory, by namespace.
+//! A fake of content: blobs as files in memory, by namespace.
 
 mod collect;
 mod fill;
@@ -10,7 +10,7 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use gantry_api::content::files::serve;
@@ -18,6 +18,7 @@ use gantry_api::content::{Committed, Expected, Info, IngestRef, Owner, Status, s
 use gantry_api::gc::{self, Resource};
 use gantry_rpc::Code;
 use gantry_types::{Digest, Labels, Namespace};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tonic::service::Routes;
 
@@ -27,25 +28,25 @@ pub use promise::Reader;
 
 use crate::{Refused, Serving, serving};
 
-/// A content service without a disk. Clones are the same one.
+/// A content service without a disk. Clones share their state.
 #[derive(Debug, Clone)]
 pub struct Content {
     state: Arc<Mutex<State>>,
-    /// Counts the changes, for those who wait for one.
+    /// Counts the changes, for callers that wait for one.
     changes: Arc<watch::Sender<u64>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     blobs: BTreeMap<(Namespace, Digest), Info>,
-    /// Of every blob that a namespace has, once.
+    /// The file of every blob, once for all namespaces.
     files: HashMap<Digest, Arc<File>>,
-    /// All that ever were; those that are live have a name.
+    /// All ingests so far; those that are open have a name.
     ingests: Vec<Ingest>,
     names: BTreeMap<(Namespace, IngestRef), usize>,
-    /// What leases have: their id, the resource's type, its key.
+    /// What leases keep: the lease's id, the resource's type, its key.
     leased: BTreeSet<(String, &'static str, String)>,
-    /// When what was last used, by the clock, which counts uses and marks.
+    /// Time of the last use of each resource, by a counter of uses and marks.
     touched: HashMap<(Namespace, Resource), u64>,
     clock: u64,
 }
@@ -58,12 +59,12 @@ struct Ingest {
     written: u64,
     /// The size of the expected blob, while another namespace has it.
     bound: Option<u64>,
-    /// How often its bytes were thrown away.
+    /// How often the ingest's bytes were discarded.
     generation: u32,
     expected: Expected,
     started_at: SystemTime,
     updated_at: SystemTime,
-    /// Whether somebody writes.
+    /// Whether the ingest has a writer.
     locked: bool,
     end: Option<End>,
 }
@@ -97,12 +98,12 @@ impl Default for Content {
 }
 
 impl Content {
-    /// What it answers by gRPC.
+    /// The gRPC services of content.
     pub fn routes(&self) -> Routes {
         Routes::new(server::service(self.clone())).add_service(gc::server::collector(self.clone()))
     }
 
-    /// Serves it on the sockets that a content service has in `run`.
+    /// Serves content on its sockets in `run`.
     ///
     /// # Panics
     ///
@@ -111,7 +112,7 @@ impl Content {
         serving::routes(&run.join("content.sock"), self.routes()).and(self.serve_data(run))
     }
 
-    /// Serves its data socket alone.
+    /// Serves the data socket only.
     ///
     /// # Panics
     ///
@@ -123,7 +124,7 @@ impl Content {
         })
     }
 
-    /// Puts a blob there, as if it had been committed.
+    /// Adds a blob, as if it had been committed.
     pub fn put(&self, namespace: &Namespace, bytes: &[u8]) -> Digest {
         let digest = Digest::sha256(bytes);
         let file = Arc::new(file());
@@ -146,12 +147,12 @@ impl Content {
         })
     }
 
-    /// Whether a blob is there.
+    /// Whether a blob exists.
     pub fn has(&self, namespace: &Namespace, digest: &Digest) -> bool {
         self.read(|state| state.blobs.contains_key(&(namespace.clone(), digest.clone())))
     }
 
-    /// The labels of a blob; none of one that is not there.
+    /// The labels of a blob; none for a blob that does not exist.
     pub fn labels(&self, namespace: &Namespace, digest: &Digest) -> Labels {
         self.read(|state| {
             let info = state.blobs.get(&(namespace.clone(), digest.clone()));
@@ -167,7 +168,7 @@ impl Content {
         })
     }
 
-    /// What a lease has: types and keys.
+    /// The types and keys that a lease keeps.
     pub fn leased(&self, lease: &str) -> Vec<(&'static str, String)> {
         self.read(|state| {
             let has = state.leased.iter().filter(|(of, _, _)| of == lease);
@@ -176,11 +177,11 @@ impl Content {
     }
 
     fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
-        look(&self.state.lock().expect("no panic"))
+        look(&self.state.lock())
     }
 
     fn edit<T>(&self, edit: impl FnOnce(&mut State) -> T) -> T {
-        let outcome = edit(&mut self.state.lock().expect("no panic"));
+        let outcome = edit(&mut self.state.lock());
         self.changes.send_modify(|count| *count += 1);
         outcome
     }
@@ -225,13 +226,13 @@ impl State {
     }
 }
 
-/// The file once more, with an offset of its own.
+/// Opens the file again, with an offset of its own.
 fn opened(file: &File) -> File {
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     File::options().read(true).open(path).expect("a file that is open can be opened")
 }
 
-/// An empty file that goes with its descriptors.
+/// An empty file that is deleted with its last descriptor.
 fn file() -> File {
     tempfile::tempfile_in("/dev/shm").expect("a file in memory")
 }

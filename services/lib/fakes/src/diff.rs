@@ -1,5 +1,5 @@
-//! Diff: layers that say of which mounts they were taken, in a fake's content. What is compressed is not: a layer of
-//! any media type is the same bytes.
+//! A fake of diff. Its layers are texts in a fake's content that name the mounts they were taken from. Nothing is
+//! compressed: a layer has the same bytes in every media type.
 
 use bytes::Bytes;
 use gantry_api::Promise;
@@ -15,17 +15,17 @@ use crate::{Content, Refused};
 /// The label that names the uncompressed layer of a compressed one.
 const UNCOMPRESSED: &str = "containerd.io/uncompressed";
 
-/// A diff service that looks at no files. Clones are the same one.
+/// A diff service that reads no files. Clones share their state.
 #[derive(Debug, Clone)]
 pub struct Diff(Content);
 
 impl Diff {
-    /// Layers are this content's.
+    /// A diff service whose layers are in this content.
     pub fn new(content: &Content) -> Self {
         Self(content.clone())
     }
 
-    /// What it answers by gRPC.
+    /// The gRPC services of diff.
     pub fn routes(&self) -> Routes {
         Routes::new(server::service(self.clone()))
     }

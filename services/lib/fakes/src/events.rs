@@ -1,16 +1,18 @@
-//! Events: whoever subscribes hears what is published from then on. A queue has no bound here: nobody falls behind.
+//! A fake of events: each subscriber gets what is published from its subscription on. Its queue has no limit, so no
+//! subscriber falls behind.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use gantry_api::Promise;
 use gantry_api::events::{Event, Publish, Subscribe, Subscription, server};
 use gantry_types::filter::FilterSet;
+use parking_lot::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tonic::service::Routes;
 
 use crate::Refused;
 
-/// The events of a control service. Clones are the same ones.
+/// The events of a control service. Clones share their state.
 #[derive(Debug, Clone, Default)]
 pub struct Events(Arc<Mutex<State>>);
 
@@ -21,14 +23,14 @@ struct State {
 }
 
 impl Events {
-    /// What they answer by gRPC.
+    /// The gRPC services of events.
     pub fn routes(&self) -> Routes {
         Routes::new(server::service(self.clone()))
     }
 
-    /// All that was published.
+    /// All events that were published.
     pub fn published(&self) -> Vec<Event> {
-        self.0.lock().expect("no panic").published.clone()
+        self.0.lock().published.clone()
     }
 }
 
@@ -38,8 +40,8 @@ impl Promise for Events {
 
 impl Publish for Events {
     async fn publish(&self, event: Event) -> Result<(), Refused> {
-        let mut state = self.0.lock().expect("no panic");
-        // Who has gone is forgotten.
+        let mut state = self.0.lock();
+        // Subscribers that have gone are removed.
         state.subscribers.retain(|(filters, queue)| {
             if event.passes(filters) { queue.send(event.clone()).is_ok() } else { !queue.is_closed() }
         });
@@ -53,12 +55,12 @@ impl Subscribe for Events {
 
     async fn subscribe(&self, filters: &FilterSet) -> Result<Heard, Refused> {
         let (queue, heard) = unbounded_channel();
-        self.0.lock().expect("no panic").subscribers.push((filters.clone(), queue));
+        self.0.lock().subscribers.push((filters.clone(), queue));
         Ok(Heard(heard))
     }
 }
 
-/// What a subscriber hears.
+/// A subscription.
 #[derive(Debug)]
 pub struct Heard(UnboundedReceiver<Event>);
 

@@ -1,4 +1,5 @@
-//! Collection: of the blobs of a fake content, by the leases of a fake control.
+//! A fake of garbage collection: collects the blobs of a fake content, except those that the leases of a fake control
+//! keep.
 
 use std::time::SystemTime;
 
@@ -10,7 +11,7 @@ use tonic::service::Routes;
 
 use crate::{Content, Leases, Refused};
 
-/// Who collects in a control service. Clones are the same one.
+/// The collector of a control service. Clones share their state.
 #[derive(Debug, Clone, Default)]
 pub struct Collector {
     content: Content,
@@ -18,17 +19,17 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// Collects this content, but for what these leases keep.
+    /// Collects this content, except what these leases keep.
     pub fn new(content: Content, leases: Leases) -> Self {
         Self { content, leases }
     }
 
-    /// What it answers by gRPC.
+    /// The gRPC services of the collector.
     pub fn routes(&self) -> Routes {
         Routes::new(server::service(self.clone()))
     }
 
-    /// All at once: nobody makes or leases anything meanwhile.
+    /// Collects in one step: no resource is made or leased meanwhile.
     fn collect_in(&self, namespace: &Namespace) -> Swept {
         self.leases.expire(namespace, SystemTime::now());
         self.leases.with_kept(namespace, |deep, flat| self.content.collect(namespace, deep, flat))
@@ -53,7 +54,7 @@ impl Collect for Collector {
 }
 
 impl Hold for Collector {
-    /// No collection is ever under way.
+    /// No collection is ever in progress.
     async fn hold(&self, namespace: &Namespace, resources: Vec<Resource>) -> Result<(), Refused> {
         let known = |resource: &Resource| matches!(resource.kind.as_str(), "content" | "ingests");
         if let Some(odd) = resources.iter().find(|resource| !known(resource)) {

@@ -1,8 +1,8 @@
-//! Leases: what is kept, by namespace. They collect nothing: see [`Collector`](crate::Collector).
+//! A fake of leases, by namespace. It collects nothing: see [`Collector`](crate::Collector).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use gantry_api::leases::{Collect, Inspect, Keep, Lease, Manage, Resource, server};
@@ -10,11 +10,12 @@ use gantry_api::{Promise, gc as collected};
 use gantry_rpc::Code;
 use gantry_types::filter::FilterSet;
 use gantry_types::{Labels, Namespace, gc};
+use parking_lot::Mutex;
 use tonic::service::Routes;
 
 use crate::Refused;
 
-/// The leases of a control service. Clones are the same ones.
+/// The leases of a control service. Clones share their state.
 #[derive(Debug, Clone, Default)]
 pub struct Leases(Arc<Mutex<BTreeMap<(Namespace, String), Kept>>>);
 
@@ -25,29 +26,30 @@ struct Kept {
 }
 
 impl Leases {
-    /// What they answer by gRPC.
+    /// The gRPC services of leases.
     pub fn routes(&self) -> Routes {
         Routes::new(server::service(self.clone()))
     }
 
-    /// All of them, in whatever namespace.
+    /// All leases of all namespaces.
     pub fn all(&self) -> Vec<Lease> {
         self.edit(|leases| leases.values().map(|kept| kept.lease.clone()).collect())
     }
 
-    /// What a lease keeps; nothing where there is none.
+    /// What a lease keeps; nothing if it does not exist.
     pub fn kept(&self, namespace: &Namespace, lease: &str) -> Vec<Resource> {
         let kept = self.of(namespace, lease, |kept| kept.resources.iter().cloned().collect());
         kept.unwrap_or_default()
     }
 
-    /// Ends those that have expired.
+    /// Deletes expired leases.
     pub(crate) fn expire(&self, namespace: &Namespace, now: SystemTime) {
         let expired = |kept: &Kept| gc::has_expired(&kept.lease.labels, now);
         self.edit(|leases| leases.retain(|(of, _), kept| of != namespace || !expired(kept)));
     }
 
-    /// Looks at what is kept with all that it refers to, and at what is kept alone. It stays so meanwhile.
+    /// Calls `f` with the resources that are kept with what they refer to, and those that are kept alone. Leases do
+    /// not change meanwhile.
     pub(crate) fn with_kept<T>(
         &self,
         namespace: &Namespace,
@@ -65,7 +67,7 @@ impl Leases {
     }
 
     fn edit<T>(&self, edit: impl FnOnce(&mut BTreeMap<(Namespace, String), Kept>) -> T) -> T {
-        edit(&mut self.0.lock().expect("no panic"))
+        edit(&mut self.0.lock())
     }
 
     fn of<T>(

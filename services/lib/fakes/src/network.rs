@@ -1,9 +1,9 @@
-//! Networks and network namespaces that only say that they are there.
+//! A fake of the network service, which only keeps the records of networks and network namespaces.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use gantry_api::Promise;
@@ -13,11 +13,12 @@ use gantry_api::network::{
 };
 use gantry_rpc::Code;
 use ipnet::IpNet;
+use parking_lot::Mutex;
 use tonic::service::Routes;
 
 use crate::Refused;
 
-/// The networks of a network service. Clones are the same ones.
+/// The networks of a network service. Clones share their state.
 #[derive(Debug, Clone)]
 pub struct Network(Arc<Mutex<State>>);
 
@@ -25,12 +26,12 @@ pub struct Network(Arc<Mutex<State>>);
 struct State {
     networks: Vec<api::Network>,
     netns: BTreeMap<String, Netns>,
-    /// How many ids were invented.
+    /// Number of ids that were generated.
     ids: u64,
 }
 
 impl Default for Network {
-    /// As a service that has just been installed: with the three networks that are always there.
+    /// A service that has just been installed: with the three predefined networks.
     fn default() -> Self {
         let mut state = State { networks: Vec::new(), netns: BTreeMap::new(), ids: 0 };
         for (name, driver) in [("bridge", "bridge"), ("host", "host"), ("none", "null")] {
@@ -47,7 +48,7 @@ impl Default for Network {
 }
 
 impl Network {
-    /// What it answers by gRPC.
+    /// The gRPC services of network.
     pub fn routes(&self) -> Routes {
         server::routes(self.clone())
     }
@@ -58,10 +59,10 @@ impl Network {
     }
 
     fn edit<T>(&self, edit: impl FnOnce(&mut State) -> T) -> T {
-        edit(&mut self.0.lock().expect("no panic"))
+        edit(&mut self.0.lock())
     }
 
-    /// Carries a change out on a copy, which takes the place of what was there when it has not failed.
+    /// Makes a change on a copy of the state, which replaces the state if the change succeeds.
     fn change<T>(&self, change: impl FnOnce(&mut State) -> Result<T, Refused>) -> Result<T, Refused> {
         self.edit(|state| {
             let mut copy =
@@ -71,6 +72,16 @@ impl Network {
             Ok(done)
         })
     }
+}
+
+/// The network that a service without other networks makes from `spec`.
+///
+/// # Panics
+///
+/// When the request is refused.
+pub fn network(spec: NetworkSpec) -> api::Network {
+    let mut state = State { networks: Vec::new(), netns: BTreeMap::new(), ids: 0 };
+    state.make(spec).expect("the network can be made")
 }
 
 fn refused<T>(code: Code, object: impl ToString, reason: &'static str) -> Result<T, Refused> {
@@ -210,7 +221,7 @@ impl State {
         }
     }
 
-    /// Adds an endpoint to a netns that is on the state already.
+    /// Adds an endpoint to a network namespace in the state.
     fn add_endpoint(&mut self, id: &str, spec: EndpointSpec) -> Result<(), Refused> {
         let network = self.network(&spec.network)?;
         if network.driver != "bridge" {
@@ -282,9 +293,13 @@ impl Inspect for Network {
             names.into_iter().map(|name| state.network(name)).collect()
         })
     }
+
+    async fn drivers(&self) -> Result<Vec<String>, Refused> {
+        Ok(["bridge", "host", "null"].map(str::to_owned).to_vec())
+    }
 }
 
-/// The networks that nobody makes or removes.
+/// The networks that cannot be created or removed.
 const PREDEFINED: [&str; 3] = ["bridge", "host", "none"];
 
 impl Manage for Network {

@@ -1,10 +1,10 @@
-//! Snapshots: who is on top of whom, by namespace and snapshotter. Nothing is collected.
+//! A fake of snapshots: keys, names and parents by namespace and snapshotter. Nothing is collected.
 
 mod unpack;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use gantry_api::Promise;
@@ -15,22 +15,23 @@ use gantry_api::snapshots::{
 use gantry_rpc::Code;
 use gantry_types::filter::FilterSet;
 use gantry_types::{Labels, Namespace, Relabel};
+use parking_lot::Mutex;
 use tonic::service::Routes;
 
 pub use unpack::{Unpacker, Unpacking};
 
 use crate::Refused;
 
-/// The snapshotters that there are.
+/// The snapshotters.
 const KNOWN: [&str; 2] = ["overlayfs", "native"];
-/// By which an unpacker says what it will commit.
+/// The label in which an unpacker names the snapshot that it will commit.
 const TARGET: &str = "containerd.io/snapshot.ref";
 
-/// A snapshots service without files. Clones are the same one.
+/// A snapshots service without files. Clones share their state.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshots(Arc<Mutex<State>>);
 
-/// One of its snapshotters.
+/// A snapshotter of the service.
 #[derive(Debug, Clone)]
 pub struct Snapshotter {
     all: Snapshots,
@@ -41,9 +42,9 @@ pub struct Snapshotter {
 struct State {
     /// By namespace, snapshotter, and key or name.
     snapshots: BTreeMap<(Namespace, String, String), Snapshot>,
-    /// What leases have: their id, the snapshotter, the key or name.
+    /// What leases keep: the lease's id, the snapshotter, the key or name.
     leased: BTreeSet<(String, String, String)>,
-    /// What all mounts bind.
+    /// The directory that all mounts bind.
     shown: Option<PathBuf>,
     made: u64,
 }
@@ -51,30 +52,30 @@ struct State {
 #[derive(Debug)]
 struct Snapshot {
     info: Info,
-    /// Stays the same when it is committed.
+    /// An id that does not change with the commit.
     id: u64,
     usage: Usage,
 }
 
 impl Snapshots {
-    /// Snapshots whose mounts all bind this directory; those of others bind what is not there.
+    /// Snapshots whose mounts all bind this directory. The mounts of other fakes bind a path that does not exist.
     pub fn showing(directory: &Path) -> Self {
         let snapshots = Self::default();
         snapshots.edit(|state| state.shown = Some(directory.to_owned()));
         snapshots
     }
 
-    /// What they answer by gRPC.
+    /// The gRPC services of snapshots.
     pub fn routes(&self) -> Routes {
         Routes::new(server::service(self.clone()))
     }
 
-    /// The keys and names of all, in whatever namespace and snapshotter.
+    /// The keys and names of all snapshots, in all namespaces and snapshotters.
     pub fn names(&self) -> Vec<String> {
         self.edit(|state| state.snapshots.keys().map(|(_, _, name)| name.clone()).collect())
     }
 
-    /// Puts a committed snapshot there.
+    /// Adds a committed snapshot.
     pub fn put(
         &self,
         namespace: &Namespace,
@@ -98,7 +99,7 @@ impl Snapshots {
         });
     }
 
-    /// Whether one is there.
+    /// Whether a snapshot exists.
     pub fn has(&self, namespace: &Namespace, snapshotter: &str, name: &str) -> bool {
         let key = (namespace.clone(), snapshotter.to_owned(), name.to_owned());
         self.edit(|state| state.snapshots.contains_key(&key))
@@ -109,7 +110,7 @@ impl Snapshots {
         self.edit(|state| state.leased.insert(kept));
     }
 
-    /// Loses all of them.
+    /// Removes all snapshots.
     pub fn clear(&self) {
         self.edit(|state| state.snapshots.clear());
     }
@@ -121,7 +122,7 @@ impl Snapshots {
     }
 
     fn edit<T>(&self, edit: impl FnOnce(&mut State) -> T) -> T {
-        edit(&mut self.0.lock().expect("no panic"))
+        edit(&mut self.0.lock())
     }
 }
 
@@ -133,7 +134,7 @@ fn missing(object: impl ToString) -> Refused {
     Refused::new(Code::NotFound, object, "no such snapshot")
 }
 
-/// A snapshotter of a namespace, while the state is held.
+/// One snapshotter of a namespace, while the state is locked.
 struct Scope<'s> {
     state: &'s mut State,
     namespace: Namespace,

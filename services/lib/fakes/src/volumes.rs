@@ -1,18 +1,19 @@
-//! Volumes that have names and no content. No container has any of them, unless a test says so.
+//! A fake of volumes, which have names and no content. No container has one, unless a test says so.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use gantry_api::Promise;
 use gantry_api::engine::volumes::{Force, Inspect, Manage, Usage, server};
 use gantry_api::engine::{Filter, Pruned, Volume, VolumeSpec};
 use gantry_rpc::Code;
+use parking_lot::Mutex;
 use tonic::service::Routes;
 
 use crate::Refused;
 
-/// The volumes of an engine. Clones are the same ones.
+/// The volumes of an engine. Clones share their state.
 #[derive(Debug, Clone, Default)]
 pub struct Volumes(Arc<Mutex<State>>);
 
@@ -20,23 +21,23 @@ pub struct Volumes(Arc<Mutex<State>>);
 struct State {
     volumes: BTreeMap<String, Volume>,
     used: BTreeSet<String>,
-    /// How many names were invented.
+    /// Number of names that were generated.
     names: u64,
 }
 
 impl Volumes {
-    /// What they answer by gRPC.
+    /// The gRPC services of volumes.
     pub fn routes(&self) -> Routes {
         Routes::new(server::service(self.clone()))
     }
 
-    /// A container has this volume from now on.
+    /// Records that a container has this volume.
     pub fn use_volume(&self, name: &str) {
         self.edit(|state| state.used.insert(name.to_owned()));
     }
 
     fn edit<T>(&self, edit: impl FnOnce(&mut State) -> T) -> T {
-        edit(&mut self.0.lock().expect("no panic"))
+        edit(&mut self.0.lock())
     }
 }
 
@@ -154,7 +155,8 @@ impl Manage for Volumes {
             });
             let passing = state.passing(filters, &["all", "label", "label!"])?;
             let unused = passing.into_iter().filter(|volume| !state.used.contains(&volume.name));
-            let gone = unused.filter(|volume| all || volume.anonymous).map(|volume| volume.name);
+            let gone = unused.filter(|volume| volume.options.is_empty() && (all || volume.anonymous));
+            let gone = gone.map(|volume| volume.name);
             let deleted: Vec<String> = gone.collect();
             for name in &deleted {
                 state.volumes.remove(name);

@@ -1,15 +1,21 @@
-//! The fakes keep what they promise, by themselves and through sockets.
+//! Runs the contract suites on the fakes, directly and through sockets.
 
-use gantry_api::engine::volumes;
+use gantry_api::engine::{containers, execs, system, volumes};
 use gantry_api::snapshots::{Mount, Service as _};
-use gantry_api::{Peers, content, diff, events, gc, leases, network, snapshots};
+use gantry_api::tasks::{self, Cause, Stage, StartFailure};
+use gantry_api::{Peers, content, diff, events, gc, images, leases, network, snapshots};
 use gantry_contract::diff::World;
 use gantry_contract::gc::{Blobs, Collected};
+use gantry_contract::images as suite;
+use gantry_contract::tasks::{Machine, process};
 use gantry_contract::unpack;
 use gantry_fakes::{
-    Collector, Content, Diff, Events, Leases, Network, Serving, Snapshots, Snapshotter, Unpacker, Volumes,
-    routes,
+    Collector, Content, Diff, Engine, Events, Images, Leases, Network, Program, Serving, Snapshots,
+    Snapshotter, Tasks, Unpacker, Volumes, routes,
 };
+use gantry_types::{ContainerId, Namespace};
+use prost_types::Any;
+use serde_json::json;
 
 async fn fake() -> (Content, ()) {
     (Content::default(), ())
@@ -224,4 +230,161 @@ mod volumes_in_memory {
 
 mod volumes_through_a_socket {
     gantry_contract::volumes!(super::served_volumes);
+}
+
+/// The tasks service with the fake behind it, which has the suite's programs.
+struct Fake<T> {
+    tasks: T,
+    fake: Tasks,
+}
+
+impl<T: tasks::Service> Machine for Fake<T> {
+    type Tasks = T;
+
+    fn tasks(&self) -> &T {
+        &self.tasks
+    }
+
+    async fn container(&self, namespace: &Namespace, id: &ContainerId, arguments: &[&str]) {
+        let value = json!({"process": process(arguments)}).to_string().into_bytes();
+        let type_url = "types.containerd.io/opencontainers/runtime-spec/1/Spec".to_owned();
+        self.fake.record(namespace, id, &Any { type_url, value });
+    }
+}
+
+async fn fake_tasks() -> (Fake<Tasks>, ()) {
+    let fake = Tasks::default();
+    let fails = |cause, errno| Program::Fails(StartFailure { cause, errno, stage: Stage::Execute });
+    for (arguments, program) in [
+        ("sh -c exit 0", Program::Ends(0)),
+        ("sh -c exit 3", Program::Ends(3)),
+        ("sh -c exit 255", Program::Ends(255)),
+        ("cat", Program::Reads),
+        ("/bin/missing", fails(Cause::NotFound, 2)),
+        ("/etc/passwd", fails(Cause::NotPermitted, 13)),
+    ] {
+        fake.install(arguments, program);
+    }
+    (Fake { tasks: fake.clone(), fake }, ())
+}
+
+async fn served_tasks() -> (Fake<tasks::Client>, (Serving, tempfile::TempDir)) {
+    let run = tempfile::tempdir().expect("a directory");
+    let (Fake { fake, .. }, ()) = fake_tasks().await;
+    let serving = routes(&run.path().join("tasks.sock"), fake.routes());
+    let tasks = tasks::Client::new(&Peers::new(run.path()));
+    (Fake { tasks, fake }, (serving, run))
+}
+
+mod tasks_in_memory {
+    gantry_contract::tasks!(super::fake_tasks);
+}
+
+mod tasks_through_a_socket {
+    gantry_contract::tasks!(super::served_tasks);
+}
+
+async fn fake_images() -> (suite::World<Images>, ()) {
+    let images = Images::new(&Content::default());
+    let registry = "registry.test".to_owned();
+    images.add_registry(&registry);
+    for bundle in gantry_contract::images::bundles() {
+        let name = format!("{registry}/team/app:{}", bundle.tag);
+        images.offer(&name, &bundle.manifest, bundle.blobs.iter().chain([&bundle.document]));
+    }
+    images.add_root("root");
+    (suite::World { images, registry, root: "root".to_owned() }, ())
+}
+
+async fn served_images() -> (suite::World<images::Client>, (Serving, tempfile::TempDir)) {
+    let (world, ()) = fake_images().await;
+    let run = tempfile::tempdir().expect("a directory");
+    let serving = routes(&run.path().join("images.sock"), world.images.routes());
+    let suite::World { registry, root, .. } = world;
+    (suite::World { images: images::Client::new(&Peers::new(run.path())), registry, root }, (serving, run))
+}
+
+mod images_in_memory {
+    gantry_contract::images!(super::fake_images);
+}
+
+mod images_through_a_socket {
+    gantry_contract::images!(super::served_images);
+}
+
+/// A fake engine with the suites' programs.
+fn engine() -> Engine {
+    let engine = Engine::default();
+    let failure = |cause| StartFailure { cause, errno: 0, stage: Stage::Execute };
+    engine.install("missing", Program::Fails(failure(Cause::NotFound)));
+    engine.install("forbidden", Program::Fails(failure(Cause::NotPermitted)));
+    engine.install("false", Program::Ends(1));
+    engine
+}
+
+type Kept = (Serving, tempfile::TempDir);
+
+fn served_engine() -> (Peers, Kept) {
+    let run = tempfile::tempdir().expect("a directory");
+    let serving = engine().serve(run.path());
+    (Peers::new(run.path()), (serving, run))
+}
+
+async fn fake_containers() -> (Engine, ()) {
+    (engine(), ())
+}
+
+async fn served_containers() -> (containers::Client, Kept) {
+    let (peers, kept) = served_engine();
+    (containers::Client::new(&peers), kept)
+}
+
+mod containers_in_memory {
+    gantry_contract::containers!(super::fake_containers);
+}
+
+mod containers_through_a_socket {
+    gantry_contract::containers!(super::served_containers);
+}
+
+mod files_through_a_socket {
+    gantry_contract::files!(super::served_containers);
+}
+
+async fn fake_execs() -> (gantry_contract::execs::World<Engine, Engine>, ()) {
+    let engine = engine();
+    (gantry_contract::execs::World { containers: engine.clone(), execs: engine }, ())
+}
+
+async fn served_execs() -> (gantry_contract::execs::World<containers::Client, execs::Client>, Kept) {
+    let (peers, kept) = served_engine();
+    let (containers, execs) = (containers::Client::new(&peers), execs::Client::new(&peers));
+    (gantry_contract::execs::World { containers, execs }, kept)
+}
+
+mod execs_in_memory {
+    gantry_contract::execs!(super::fake_execs);
+}
+
+mod execs_through_a_socket {
+    gantry_contract::execs!(super::served_execs);
+}
+
+async fn fake_system() -> (gantry_contract::system::World<Engine, Engine>, ()) {
+    let engine = engine();
+    (gantry_contract::system::World { containers: engine.clone(), system: engine }, ())
+}
+
+async fn served_system() -> (gantry_contract::system::World<containers::Client, system::Client>, Kept) {
+    let (peers, kept) = served_engine();
+    let (containers, system) = (containers::Client::new(&peers), system::Client::new(&peers));
+    (gantry_contract::system::World { containers, system }, kept)
+}
+
+mod system_in_memory {
+    gantry_contract::system!(super::fake_system);
+}
+
+mod system_through_a_socket {
+    gantry_contract::system!(super::served_system);
 }

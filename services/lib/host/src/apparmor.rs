@@ -1,7 +1,7 @@
-//! AppArmor: whether the kernel confines by it, which profiles it has, and the one that containers get.
+//! AppArmor: whether the kernel has it, which profiles are loaded, and the profile of containers.
 //!
-//! Profiles are text that only apparmor_parser(8) turns into what the kernel loads. A machine without it, or whose
-//! `securityfs` is not mounted, counts as one without AppArmor.
+//! Only apparmor_parser(8) compiles a profile's text for the kernel. A host without that program, or without a
+//! mounted `securityfs`, counts as one without AppArmor.
 
 use std::io::Write;
 use std::path::Path;
@@ -12,31 +12,31 @@ use crate::{Error, Result};
 /// The profile of containers that name none.
 pub const DEFAULT_PROFILE: &str = "docker-default";
 
-/// What a container without a profile is said to have.
+/// The name that means "no profile".
 pub const UNCONFINED: &str = "unconfined";
 
 const TEXT: &str = include_str!("apparmor/docker-default");
 const PROFILES: &str = "/sys/kernel/security/apparmor/profiles";
 const PARSERS: [&str; 3] = ["/usr/sbin/apparmor_parser", "/sbin/apparmor_parser", "/usr/bin/apparmor_parser"];
 
-/// Whether the kernel has AppArmor, and it is on.
+/// Whether the kernel has AppArmor enabled.
 pub fn is_enabled() -> bool {
     let enabled = std::fs::read_to_string("/sys/module/apparmor/parameters/enabled");
     enabled.is_ok_and(|text| text.starts_with('Y')) && Path::new(PROFILES).exists()
 }
 
-/// Whether containers can be confined: the default profile is loaded, or can be.
+/// Whether containers can be confined: the default profile is loaded or can be.
 pub fn is_supported() -> bool {
     is_enabled() && (parser().is_some() || is_loaded(DEFAULT_PROFILE).unwrap_or(false))
 }
 
-/// Whether the kernel has this profile now.
+/// Whether the profile is loaded.
 pub fn is_loaded(profile: &str) -> Result<bool> {
     let text = std::fs::read_to_string(PROFILES).map_err(|error| Error::path("read", PROFILES, error))?;
     Ok(lists(&text, profile))
 }
 
-/// Lines of `name (mode)`; a name may have spaces.
+/// Searches lines of `name (mode)`; a name may have spaces.
 fn lists(text: &str, profile: &str) -> bool {
     text.lines().filter_map(|line| line.rsplit_once(" (")).any(|(name, _)| name == profile)
 }
@@ -45,7 +45,8 @@ fn parser() -> Option<&'static str> {
     PARSERS.into_iter().find(|path| Path::new(path).exists())
 }
 
-/// Loads the default profile unless it is there: somebody may have unloaded it since. Starts apparmor_parser(8).
+/// Loads the default profile unless it is loaded, because another program may have unloaded it. Runs
+/// apparmor_parser(8).
 pub fn ensure_default() -> Result<()> {
     if is_loaded(DEFAULT_PROFILE)? {
         return Ok(());
@@ -55,7 +56,7 @@ pub fn ensure_default() -> Result<()> {
     let failed = |error| Error::path("run", parser, error);
     let text = format!("{}{TEXT}", preamble());
     let mut child = Command::new(parser)
-        // No cache, and in place of one of the same name.
+        // Without the cache, and replacing a profile of the same name.
         .args(["--skip-cache", "--replace"])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -72,7 +73,8 @@ pub fn ensure_default() -> Result<()> {
     written.map_err(failed)
 }
 
-/// What the machine's own profiles begin with, where it has it: variables, and what every program needs.
+/// The beginning of a profile: includes the host's own variables, if it has them, else defines the one that the
+/// profile uses.
 fn preamble() -> &'static str {
     match Path::new("/etc/apparmor.d/tunables/global").exists() {
         true => "#include <tunables/global>\n",

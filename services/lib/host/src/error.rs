@@ -1,37 +1,37 @@
-//! What can go wrong between Gantry and the kernel.
+//! Errors of the kernel.
 
 use std::io;
 use std::path::Path;
 
-/// The result of everything that asks the kernel.
+/// A result of a call to the kernel.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A refusal of the kernel, or something that would not have been put to it.
+/// An error of the kernel, or a request that is refused before the call.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A system call on a named object failed.
     #[error("{op} {object}")]
     Os {
-        /// What was tried, in the words of the system call.
+        /// The operation, named as the system call.
         op: &'static str,
-        /// The path, process or file system it was tried on.
+        /// The path, process or file system.
         object: String,
-        /// The kernel's answer.
+        /// The kernel's error.
         #[source]
         source: io::Error,
     },
-    /// The kernel refused a file system's configuration and said why in its own log.
+    /// The kernel refused the configuration of a file system, and wrote the reason to the file system context's log.
     #[error("mount {fs_type}: {reason}")]
     FileSystem {
         /// The type of file system, such as `overlay`.
         fs_type: String,
-        /// The kernel's own words.
+        /// The kernel's message.
         reason: String,
         /// The kernel's error.
         #[source]
         source: io::Error,
     },
-    /// A text from outside does not have the form it must have.
+    /// A text from outside has the wrong form.
     #[error("malformed {what} {text:?}")]
     Malformed {
         /// What the text should have been.
@@ -39,34 +39,34 @@ pub enum Error {
         /// The text.
         text: String,
     },
-    /// A mount option that is not carried out.
+    /// A mount option that is not implemented.
     #[error("mount option {0:?} is not supported")]
     UnsupportedOption(String),
-    /// Files that are not shown with the ids that were asked for.
+    /// Files cannot be mounted with the wanted ids.
     #[error("{object} cannot be shown with mapped ids: {reason}")]
     Unmapped {
-        /// What was to be mounted.
+        /// What should have been mounted.
         object: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
-    /// A path whose last part does not name anything (`/`, `..`).
+    /// A path whose last component names no entry (`/`, `..`).
     #[error("path {0:?} does not name an entry")]
     Unnamed(String),
 }
 
 impl Error {
-    /// Wraps the kernel's answer to `op` on `object`.
+    /// An error of the kernel for `op` on `object`.
     pub fn os(op: &'static str, object: impl Into<String>, source: impl Into<io::Error>) -> Self {
         Self::Os { op, object: object.into(), source: source.into() }
     }
 
-    /// Wraps the kernel's answer to `op` on a path.
+    /// An error of the kernel for `op` on a path.
     pub fn path(op: &'static str, path: impl AsRef<Path>, source: impl Into<io::Error>) -> Self {
         Self::os(op, path.as_ref().display().to_string(), source)
     }
 
-    /// The kernel's error, if the kernel was asked at all.
+    /// The kernel's error, if the kernel was called.
     pub fn io(&self) -> Option<&io::Error> {
         match self {
             Self::Os { source, .. } | Self::FileSystem { source, .. } => Some(source),
@@ -77,7 +77,7 @@ impl Error {
         }
     }
 
-    /// The kernel's error alone, for those who name the operation and the object themselves.
+    /// The kernel's error alone, for callers that name the operation and the object themselves.
     pub fn into_io(self) -> io::Error {
         match self {
             Self::Os { source, .. } | Self::FileSystem { source, .. } => source,
@@ -85,17 +85,17 @@ impl Error {
         }
     }
 
-    /// The kernel's error number, if the kernel was asked at all.
+    /// The kernel's error number, if the kernel was called.
     pub fn raw_os_error(&self) -> Option<i32> {
         self.io().and_then(io::Error::raw_os_error)
     }
 
-    /// Whether the object is not there.
+    /// Whether the object does not exist.
     pub fn is_not_found(&self) -> bool {
         self.io().is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
     }
 
-    /// Whether the kernel has no room for what it was told.
+    /// Whether the argument is too long for the kernel.
     pub fn is_too_long(&self) -> bool {
         self.raw_os_error() == Some(libc::ENAMETOOLONG)
     }

@@ -1,20 +1,22 @@
-//! The machine: what its kernel refuses, the process itself and others, AppArmor.
+//! Calls to the kernel about processes, memory, pipes and AppArmor, and their errors.
 //!
-//! [`Error`] is what all libraries that speak to the kernel answer with: `gantry-rooted`, `gantry-mount`,
-//! `gantry-cgroup` and this one. Nothing here knows a service, a protocol or an asynchronous runtime: all calls block,
-//! and callers put them on a blocking pool.
+//! [`Error`] is the error of all libraries that call the kernel: `gantry-rooted`, `gantry-mount`, `gantry-cgroup` and
+//! this one. This crate knows no service, no protocol and no asynchronous runtime: every call blocks, and callers run
+//! it on a blocking pool.
 //!
-//! | module | asks the kernel for |
+//! | module | contains |
 //! | --- | --- |
-//! | [`process`] | the process's own time, umask and limits; other processes, held fast |
+//! | [`process`] | the process's own time, umask and limits; other processes, held by descriptor |
 //! | [`memory`] | the process's own heap, trimmed |
-//! | [`apparmor`] | profiles: which are loaded, and loading the one of containers |
+//! | [`pipe`] | how much a pipe holds, and whether it has a reader |
+//! | [`apparmor`] | which profiles are loaded, and loading the one of containers |
 //!
-//! `unsafe` lives in `memory` alone.
+//! Only `memory` has `unsafe` code.
 
 pub mod apparmor;
 mod error;
 pub mod memory;
+pub mod pipe;
 pub mod process;
 
 pub use error::{Error, Result};

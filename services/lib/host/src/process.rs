@@ -1,4 +1,4 @@
-//! Processes: what the calling one has used and inherits, and others, held fast.
+//! Processes: the resources of the calling one, and other processes held by descriptor.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
@@ -19,8 +19,7 @@ pub fn own_processor_time() -> Duration {
     time(usage.user_time()) + time(usage.system_time())
 }
 
-/// Lets the calling process have as many files open as it may, instead of the few that every process begins with:
-/// setrlimit(2). What is started from it inherits that.
+/// Raises the limit of open files to the hard limit (setrlimit(2)). Processes that the caller starts inherit it.
 pub fn raise_open_files() -> Result<()> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current == maximum {
@@ -30,18 +29,19 @@ pub fn raise_open_files() -> Result<()> {
         .map_err(|e| Error::os("raise the limit of open files of", "self", e))
 }
 
-/// Sees to it that modes given to the kernel are taken as they are. Concerns the whole process: once, at its start.
+/// Sets the umask to 0, so that the kernel takes modes as given. The umask belongs to the whole process: to be called
+/// once, at its start.
 pub fn clear_umask() {
     rustix::process::umask(rustix::fs::Mode::empty());
 }
 
-/// The path by which other processes, if they may, reach an open file of the calling one.
+/// The path by which other processes, with the necessary rights, reach an open file of the calling one.
 pub fn path_of_own(file: &OwnedFd) -> PathBuf {
     PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()))
 }
 
-/// Another process, held by its directory in `/proc`: what is asked through it fails once the process has ended, even if
-/// its number is another's by then.
+/// Another process, held by its directory in `/proc`: once the process has ended, every access fails, even when
+/// another process has its pid.
 #[derive(Debug)]
 pub struct Pinned {
     directory: OwnedFd,
@@ -49,8 +49,7 @@ pub struct Pinned {
 }
 
 impl Pinned {
-    /// Holds the process that has the number now. Whether that is the one that is meant, the caller has to find out
-    /// afterwards.
+    /// Holds the process that has the pid now. The caller has to check afterwards that it is the right one.
     pub fn open(pid: u32) -> Result<Self> {
         let path = PathBuf::from(format!("/proc/{pid}"));
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -59,17 +58,17 @@ impl Pinned {
         Ok(Self { directory, path })
     }
 
-    /// Its root directory, with everything that is mounted there.
+    /// Its root directory, with everything mounted there.
     pub fn root(&self) -> Result<OwnedFd> {
         self.at("root", OFlags::PATH | OFlags::DIRECTORY)
     }
 
-    /// One of its namespaces, by the kernel's name for the kind.
+    /// A namespace of the process, by the kernel's name of its kind.
     pub fn namespace(&self, kind: &str) -> Result<OwnedFd> {
         self.at(&format!("ns/{kind}"), OFlags::RDONLY)
     }
 
-    /// One of the files that tell about it.
+    /// Reads a file of its directory in `/proc`.
     pub fn read(&self, name: &str) -> Result<Vec<u8>> {
         use std::io::Read;
         let mut bytes = Vec::new();

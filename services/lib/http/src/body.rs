@@ -1,8 +1,8 @@
-//! A request's body, which is taken to its end whether its handler wants it or not.
+//! The body of a request, which the server reads to its end even when the handler does not.
 //!
-//! Many clients send all of a body before they look at the answer. Closed upon in the middle, they tell their user of a
-//! broken pipe and not of the error that was their answer. So what a handler leaves of a body is read and thrown away, as
-//! long as it keeps coming and comes to an end.
+//! Many clients send the whole body before they read the response. If the server closes the connection in the middle,
+//! they report a broken pipe and not the error in the response. So the server reads what a handler leaves of a body
+//! and drops it, within limits of time and size.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -20,31 +20,31 @@ use tokio::time::Sleep;
 use crate::connection::Busy;
 use crate::tasks::Tasks;
 
-/// How long the rest of an unwanted body may take in all.
+/// How long reading the rest of a body may take in all.
 const LINGER: Duration = Duration::from_secs(15);
-/// How long it may pause.
+/// How long the rest of a body may pause.
 const PAUSE: Duration = Duration::from_secs(2);
-/// How much of it is taken, bytes.
+/// How many bytes of the rest are read.
 const LIMIT: usize = 128 << 20;
 
-/// The body of a request that is being answered.
+/// The body of a request.
 pub struct Body {
-    /// What was read already and put back.
+    /// Bytes that were read and put back.
     front: Bytes,
     body: Option<Incoming>,
     expect: Expect,
     tasks: Tasks,
-    /// How long it may pause while it is waited for.
+    /// How long it may pause while the handler waits for it.
     pause: Option<Duration>,
     waited: Option<Pin<Box<Sleep>>>,
-    /// The connection is not at the next request's head before this one's body is through.
+    /// Keeps the connection from reading the next request before this body has ended.
     busy: Busy,
 }
 
-/// Why a body is not whole.
+/// Why a body is incomplete.
 #[derive(Debug, thiserror::Error)]
 pub enum Interrupted {
-    /// The connection broke, or what came was no HTTP.
+    /// The connection broke, or the bytes are not HTTP.
     #[error(transparent)]
     Broken(#[from] hyper::Error),
     /// The client has paused for too long.
@@ -52,17 +52,18 @@ pub enum Interrupted {
     Slow(Duration),
 }
 
-/// What a client does before it sends its body.
+/// What the client waits for before it sends the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Expect {
     /// Nothing.
     Nothing,
-    /// It waits for `100 Continue`, which it gets when the body is first asked for. One that is not asked sends none.
+    /// For `100 Continue`, which the server sends when the body is first read. If it is never read, the client sends
+    /// none.
     Continue,
 }
 
 impl Body {
-    /// A request whose body is taken to its end.
+    /// The body of a request.
     pub(crate) fn of(
         request: Request<Incoming>,
         tasks: &Tasks,
@@ -86,7 +87,7 @@ impl Body {
         })
     }
 
-    /// Puts back what was read of it: it comes again, before the rest.
+    /// Puts back bytes that were read: they are read again before the rest.
     pub fn put_back(&mut self, read: Bytes) {
         self.front = match self.front.is_empty() {
             true => read,
@@ -136,7 +137,7 @@ impl http_body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         let mut hint = self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), http_body::Body::size_hint);
         let front = self.front.len() as u64;
-        // In this order: the least is never more than the most.
+        // Set in this order, so that the lower bound never exceeds the upper one.
         if let Some(upper) = hint.upper() {
             hint.set_upper(upper + front);
         }
@@ -163,7 +164,7 @@ impl Drop for Body {
             drop(busy);
         };
         self.tasks.spawn(async move {
-            // A client that goes on is closed upon.
+            // The connection of a client that still sends is closed.
             let _ = tokio::time::timeout(LINGER, rest).await;
         });
     }

@@ -1,17 +1,17 @@
 //! A client's connection below HTTP.
 //!
-//! Two things that the HTTP library does not do are done on the bytes:
+//! It corrects two things in the bytes that the HTTP library does not handle:
 //!
-//! - **Implicit upgrades.** Before `Upgrade` was in use, clients took a connection over by the path alone, and expect
-//!   another answer than `101` ([`ImplicitUpgrade`]). The head of such a request gets the header added on its way in, and
-//!   the head of a `101` is replaced on its way out.
-//! - **Half-closed requests.** A client may close its sending side right after a request and still read the answer.
-//!   The end of input is kept back for [`GRACE`] while a request is being answered; what takes longer is cancelled
-//!   then, as for any client that went away.
+//! - **Implicit upgrades.** Before clients sent `Upgrade`, the path of a request alone took the connection over, and
+//!   such a client expects another response head than `101` ([`ImplicitUpgrade`]). The connection adds the header to
+//!   the head of such a request, and replaces the head of the `101`.
+//! - **Half-closed requests.** A client may close its sending side right after a request and still read the response.
+//!   The connection holds back the end of input for [`GRACE`] while a request is answered. After that the request is
+//!   cancelled, as when any client disconnects.
 //!
 //! ```text
-//! Head ──(request head complete)──> Busy ──(response body gone)──> Head
-//!                                     └──(101 answered)──> Raw
+//! Head ──(request head complete)──> Busy ──(response body sent)──> Head
+//!                                     └──(101 sent)──> Raw
 //! ```
 
 use std::future::Future;
@@ -28,36 +28,36 @@ use tokio::time::Sleep;
 
 use crate::socket::Socket;
 
-/// How long an answer may take after its client has stopped sending.
+/// How long a response may take after its client has closed its sending side.
 const GRACE: Duration = Duration::from_millis(500);
-/// Longer heads are left to the HTTP library to refuse.
+/// The HTTP library refuses longer heads.
 const HEAD_LIMIT: usize = 64 << 10;
-/// What is added to the head of a request that takes its connection over without a word.
+/// The bytes that are added to the head of an implicit upgrade.
 const UPGRADE: &[u8] = b"\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
 
-/// Requests that take their connection over and do not say so.
+/// Requests that take their connection over without saying so.
 #[derive(Clone, Copy, Debug)]
 pub struct ImplicitUpgrade {
-    /// How such a request begins: others are not looked at.
+    /// The beginning of such a request: other requests are not examined.
     pub begins: &'static [u8],
-    /// Whether a head, without the empty line at its end, is that of such a request.
+    /// Whether a head, without the empty line at its end, is that of such a request. Lines may end with `\n` alone.
     pub is: fn(&[u8]) -> bool,
-    /// The whole head that its client expects instead of the `101`.
+    /// The whole response head that its client expects instead of the `101`.
     pub answer: &'static [u8],
 }
 
-/// What is left of a connection that is no longer HTTP.
+/// The rest of a connection that is no longer HTTP.
 #[derive(Debug)]
 pub(crate) struct Raw {
     /// The socket.
     pub socket: Socket,
-    /// What was read ahead.
+    /// Bytes that were read and not used.
     pub input: BytesMut,
-    /// What is still to be sent.
+    /// Bytes that are still to be sent.
     pub output: BytesMut,
 }
 
-/// Where a connection stands; shared with the request that is being answered.
+/// The phase of a connection, shared with the request that is answered.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Phase(Arc<AtomicU8>);
 
@@ -66,13 +66,13 @@ const BUSY: u8 = 1;
 const RAW: u8 = 2;
 
 impl Phase {
-    /// A request is being answered.
+    /// Marks that a request is answered.
     pub fn busy(&self) -> Busy {
         self.0.store(BUSY, Ordering::Release);
         Busy(Arc::new(Answering(self.clone())))
     }
 
-    /// From here on the bytes are not HTTP.
+    /// Marks that the bytes are no longer HTTP.
     pub fn raw(&self) {
         self.0.store(RAW, Ordering::Release);
     }
@@ -82,7 +82,7 @@ impl Phase {
     }
 }
 
-/// Lasts as long as an answer does, and the request's body.
+/// Lasts as long as the response and the request's body.
 #[derive(Debug, Clone)]
 pub(crate) struct Busy(#[expect(dead_code, reason = "it only has to be kept")] Arc<Answering>);
 
@@ -91,7 +91,7 @@ struct Answering(Phase);
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        // A connection that became raw stays raw.
+        // A raw connection stays raw.
         let _ = self.0.0.compare_exchange(BUSY, HEAD, Ordering::AcqRel, Ordering::Acquire);
     }
 }
@@ -99,7 +99,7 @@ impl Drop for Answering {
 #[derive(Debug, PartialEq, Eq)]
 enum Outgoing {
     Plain,
-    /// The next response head may be that of an upgrade whose client expects this one.
+    /// The next `101` is that of an implicit upgrade, whose client expects this head.
     Replaced(&'static [u8]),
 }
 
@@ -109,14 +109,16 @@ pub(crate) struct Connection {
     socket: Socket,
     phase: Phase,
     implicit: Option<ImplicitUpgrade>,
-    /// Read from the socket and not yet handed out.
+    /// Bytes that were read from the socket and not passed on.
     input: BytesMut,
-    /// `input` may be handed out.
+    /// How much of `input` the end of a head was looked for in: a client may send it byte by byte.
+    searched: usize,
+    /// `input` may be passed on.
     released: bool,
     ended: bool,
     grace: Option<Pin<Box<Sleep>>>,
     outgoing: Outgoing,
-    /// Bytes of a response head that are still held back, then what replaces them.
+    /// Bytes of a response head that are held back, then those that replace them.
     output: BytesMut,
 }
 
@@ -128,6 +130,7 @@ impl Connection {
             phase,
             implicit,
             input: BytesMut::new(),
+            searched: 0,
             released: false,
             ended: false,
             grace: None,
@@ -136,7 +139,7 @@ impl Connection {
         }
     }
 
-    /// Takes the socket out, once the connection is raw.
+    /// Takes the socket out of a raw connection.
     pub fn into_raw(self) -> Raw {
         Raw { socket: self.socket, input: self.input, output: self.output }
     }
@@ -149,7 +152,7 @@ impl Connection {
         Poll::Ready(Ok(buffer.filled().len()))
     }
 
-    /// Reads a request head and adds the upgrade to one that implies it.
+    /// Reads a request head; adds the header to that of an implicit upgrade.
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some(implicit) = self.implicit.filter(|_| !self.released) {
             let candidate =
@@ -157,26 +160,28 @@ impl Connection {
             if !self.input.is_empty() && (!candidate || self.input.len() > HEAD_LIMIT) {
                 break;
             }
-            if let Some(end) = find(&self.input, b"\r\n\r\n") {
-                if (implicit.is)(&self.input[..end]) {
-                    let rest = self.input.split_off(end + 4);
-                    self.input.truncate(end);
+            if let Some(End { head, rest }) = head_end(&self.input, self.searched) {
+                if (implicit.is)(&self.input[..head]) {
+                    let rest = self.input.split_off(rest);
+                    self.input.truncate(head);
                     self.input.extend_from_slice(UPGRADE);
                     self.input.unsplit(rest);
                     self.outgoing = Outgoing::Replaced(implicit.answer);
                 }
                 break;
             }
+            self.searched = self.input.len();
             if ready!(self.fill(cx))? == 0 {
                 self.ended = true;
                 break;
             }
         }
         self.released = true;
+        self.searched = 0;
         Poll::Ready(Ok(()))
     }
 
-    /// Keeps the end of input back while a request is being answered.
+    /// Holds back the end of input while a request is answered.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.ended = true;
         if self.phase.get() == BUSY {
@@ -197,6 +202,32 @@ impl Connection {
         }
         Poll::Ready(Ok(()))
     }
+}
+
+/// Where a head ends.
+#[derive(Debug, PartialEq, Eq)]
+struct End {
+    /// Its last line, without what ends that.
+    head: usize,
+    /// What follows the empty line.
+    rest: usize,
+}
+
+/// The end of a head that bytes begin with, of which so many were searched in vain. As for the HTTP library, a line may end
+/// with `\n` alone (RFC 9112, 2.2): where the two do not agree, one takes for a body what the other takes for a head.
+fn head_end(bytes: &[u8], searched: usize) -> Option<End> {
+    // The first of the two line ends may have been in what was searched.
+    let from = searched.saturating_sub(2);
+    let newlines = bytes[from..].iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+    newlines.map(|(at, _)| from + at).find_map(|at| {
+        let rest = match bytes[at + 1..] {
+            [b'\n', ..] => at + 2,
+            [b'\r', b'\n', ..] => at + 3,
+            _ => return None,
+        };
+        let head = if at > 0 && bytes[at - 1] == b'\r' { at - 1 } else { at };
+        Some(End { head, rest })
+    })
 }
 
 fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
@@ -328,6 +359,32 @@ mod tests {
         let mut text = String::new();
         client.read_to_string(&mut text).await.expect("read");
         assert_eq!(text, "HTTP/1.1 404 Not Found\r\n\r\nno");
+    }
+
+    #[test]
+    fn a_head_ends_wherever_it_is_cut_and_however_its_lines_end() {
+        for (text, head, rest) in [
+            ("A\r\nB: c\r\n\r\nrest", 7, 11),
+            ("A\nB: c\n\nrest", 6, 8),
+            ("A\r\nB: c\n\r\nrest", 7, 10),
+            ("A\r\nB: c\r\n\nrest", 7, 10),
+        ] {
+            let bytes = text.as_bytes();
+            assert_eq!(head_end(bytes, 0), Some(End { head, rest }), "{text:?}");
+            for cut in 0..rest {
+                assert_eq!(head_end(&bytes[..cut], 0), None, "{text:?} up to {cut}");
+                assert_eq!(head_end(bytes, cut), Some(End { head, rest }), "{text:?} from {cut}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_head_whose_lines_end_with_newlines_is_not_waited_for_any_longer() {
+        let (mut connection, mut client, _phase) = pair();
+        client.write_all(b"POST /raw HTTP/1.1\nHost: d\n\nearly\r\n\r\n").await.expect("write");
+        let head = read(&mut connection).await;
+        let upgraded = "POST /raw HTTP/1.1\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
+        assert_eq!(head, format!("{upgraded}early\r\n\r\n"));
     }
 
     #[tokio::test]

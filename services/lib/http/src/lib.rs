@@ -1,22 +1,24 @@
-//! What services share that speak HTTP: listeners, the life of a connection, and who is calling.
+//! The HTTP server of Gantry's services: listeners, connections, and the identity of clients.
 //!
 //! ```text
-//! Listener ──accept──> Socket, Peer     unix, TCP, TLS; made here, or handed over by systemd
+//! Listener ──accept──> Socket, Peer     unix, TCP, TLS; opened here, or passed by systemd
 //!     Server ──> Connection             HTTP/1.1 with half-closed clients and upgrades; HTTP/2 over TLS
-//!         handler(Request<Body>)        one call a request; the peer is among the request's extensions
-//!             ├── Body                  streamed, bounded in its pauses, taken to its end
-//!             ├── upgrade::take_over    raw bytes after the answer's head
-//!             └── send_buffer::bounded  answers that go on for ever, and clients that do not read
+//!         handler(Request<Body>)        one call for each request; the peer is in the request's extensions
+//!             ├── Body                  streamed, with limited pauses, read to its end
+//!             ├── upgrade::take_over    raw bytes after the response's head
+//!             └── send_buffer::bounded  endless responses, and clients that do not read them
 //! ```
 //!
-//! It knows no service: paths, words and statuses are the handler's, which answers every request with a response.
+//! It knows no service: paths, messages and statuses are the handler's, which returns a response for every request.
 //!
 //! # Invariants
 //!
-//! - A request's [`Peer`] is what the kernel or a verified certificate says, never what the client does.
-//! - Whatever a client may do slowly has a bound ([`Limits`]), but what the user of this library leaves unbounded.
-//! - A client that goes away ends the work that was done for it: the handler's future is dropped.
-//! - At shutdown no connection takes another request; those that are being answered have [`Limits::drain`] to end.
+//! - A request's [`Peer`] is what the kernel or a verified certificate says, never what the client says.
+//! - Everything that a client may do slowly has a limit ([`Limits`]), unless the caller sets none.
+//! - When a client disconnects, the handler's future is dropped.
+//! - At shutdown no connection reads another request. Requests under way get [`Limits::drain`].
+
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "the work of a test ends with it"))]
 
 mod body;
 mod connection;
@@ -40,5 +42,5 @@ pub use socket::Socket;
 pub use tasks::Tasks;
 pub use tls::{Clients, Protocols, Tls, TlsError};
 
-/// Why a body ended early; its connection is closed then.
+/// Why a body ended early; its connection is then closed.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,21 +1,21 @@
-//! What clients may do slowly, and how much of it.
+//! The limits of clients.
 
 use std::time::Duration;
 
-/// The bounds of a [`Server`](crate::Server)'s connections.
+/// The limits of a [`Server`](crate::Server)'s connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at once; more wait to be accepted.
+    /// How many connections there may be; further ones wait to be accepted.
     pub connections: usize,
     /// How long a client may take to send the head of a request, or leave a connection unused.
     pub idle: Duration,
     /// How many headers a request may have.
     pub headers: usize,
-    /// The longest head of a request, bytes. As much is kept of an answer that its client does not read yet.
+    /// The longest head of a request in bytes. As many bytes of a response wait for a client that does not read.
     pub head: usize,
-    /// How long a body that is waited for may pause; none where clients may be as slow as they like.
+    /// How long a body may pause while the handler waits for it; `None`: no limit.
     pub body_pause: Option<Duration>,
-    /// How long requests that are being answered may take after shutdown.
+    /// How long requests under way may take after the shutdown began.
     pub drain: Duration,
 }
 

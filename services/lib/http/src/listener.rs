@@ -1,5 +1,5 @@
-//! Where clients connect: sockets of our own, those that systemd hands over (sd_listen_fds(3)), and a unix socket that came
-//! as the standard input ([`socket::given`]).
+//! Listeners: sockets opened here, those passed by systemd (sd_listen_fds(3)), and a unix socket on the standard
+//! input ([`socket::given`]).
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,31 +13,31 @@ use crate::peer::Peer;
 use crate::socket::Socket;
 use crate::tls::Tls;
 
-/// Connections that may wait to be accepted.
+/// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1024;
 
-/// Where clients connect.
+/// A listener.
 #[derive(Debug)]
 pub enum Listener {
     /// A unix socket.
     Unix(UnixListener),
     /// A TCP address.
     Tcp(TcpListener),
-    /// A TCP address where TLS is spoken.
+    /// A TCP address with TLS.
     Tls(TcpListener, Tls),
 }
 
-/// A client that has connected.
+/// An accepted connection.
 #[derive(Debug)]
 pub(crate) enum Accepted {
-    /// It may speak at once.
+    /// Its first bytes are HTTP.
     Plain(Socket, Peer),
-    /// The handshake of TLS comes first.
+    /// A TLS handshake comes first.
     Tls(TcpStream, SocketAddr, Tls),
 }
 
 impl Listener {
-    /// Listens on the unix socket at `path`, which is removed first when it is there, with these permissions.
+    /// Listens on the unix socket at `path` with these permissions. Removes an existing socket first.
     ///
     /// # Errors
     ///
@@ -46,8 +46,8 @@ impl Listener {
         socket::bind(path, mode).map(Self::Unix)
     }
 
-    /// Listens on a TCP address. Its connections ask silent clients whether they are still there (tcp(7)): the machine of
-    /// one that waits for an answer may have gone without a word.
+    /// Listens on a TCP address, with keep-alive on its connections (tcp(7)): a host with a waiting client may have
+    /// gone silently.
     ///
     /// # Errors
     ///
@@ -56,7 +56,7 @@ impl Listener {
         listen(address).map(Self::Tcp)
     }
 
-    /// The same listener with TLS on its connections. A unix socket has none: the kernel knows its clients.
+    /// The same listener with TLS. A unix socket has none: the kernel identifies its clients.
     #[must_use]
     pub fn with_tls(self, tls: &Tls) -> Self {
         match self {
@@ -100,17 +100,17 @@ async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
-    // Accepted sockets inherit it.
+    // Accepted sockets inherit the option.
     socket.set_keepalive(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
 
-/// The sockets that systemd had open when the process began, unix and TCP. They are handed over once.
+/// The sockets that systemd passed to the process, unix and TCP. Returns them once.
 ///
 /// # Errors
 ///
-/// A socket of another kind; what fcntl(2) and epoll_ctl(2) report.
+/// A socket of another type; what fcntl(2) and epoll_ctl(2) report.
 pub fn handed_over() -> io::Result<Vec<Listener>> {
     let mut sockets = ListenFd::from_env();
     let mut listeners = Vec::new();

@@ -1,4 +1,4 @@
-//! Who is at the other end of a connection.
+//! The identity of a client.
 
 mod subject;
 
@@ -9,31 +9,31 @@ use std::sync::Arc;
 use rustls::pki_types::CertificateDer;
 use tokio::net::UnixStream;
 
-/// The client of a connection, as far as it is proved. Every request has it among its extensions.
+/// The client of a connection, as far as it is proved. It is in the extensions of every request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Peer {
-    /// A process of this machine, by the credentials that the kernel has of a unix socket (SO_PEERCRED, unix(7)): those
-    /// at the time when it connected.
+    /// A process of this host, by the credentials that the kernel recorded when the process connected to the unix
+    /// socket (SO_PEERCRED, unix(7)).
     Process {
         /// Its user.
         uid: u32,
         /// Its group.
         gid: u32,
-        /// Its id; none where it is of another PID namespace.
+        /// Its pid; `None` in another PID namespace.
         pid: Option<i32>,
     },
-    /// Somebody with a certificate of an authority that the server trusts.
+    /// The holder of a certificate of an authority that the server trusts.
     Certificate {
         /// The subject's distinguished name (RFC 4514), as `CN=deploy,O=Example`.
         subject: String,
-        /// Where it connected from.
+        /// The address that it connected from.
         address: SocketAddr,
-        /// What was shown, the client's own first (DER).
+        /// The certificates that it sent, its own first (DER).
         chain: Arc<[Vec<u8>]>,
     },
-    /// Whoever can send from this address: nothing is proved.
+    /// A sender at this address, whose identity is not proved.
     Address(SocketAddr),
-    /// Nobody that is known: the kernel does not tell.
+    /// Unknown: the kernel does not say.
     Unknown,
 }
 
@@ -49,7 +49,7 @@ impl Peer {
         }
     }
 
-    /// The holder of a certificate that was verified, if one was shown.
+    /// The holder of a verified certificate, if the client sent one.
     pub(crate) fn of_certificate(address: SocketAddr, shown: Option<&[CertificateDer<'_>]>) -> Self {
         let subject = shown.and_then(<[_]>::first).and_then(|certificate| subject::of(certificate));
         match subject {

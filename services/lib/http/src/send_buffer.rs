@@ -1,8 +1,8 @@
-//! What a client has not read yet of an answer that goes on for ever.
+//! The buffer of an endless response whose client does not read.
 //!
-//! Nobody keeps without end what one client does not read: [`ROOM`] bytes wait for it, then whoever tells waits too. One
-//! that reads nothing for [`PATIENCE`] while the room is full is dropped: it sees that its answer was cut, and the log says
-//! why.
+//! [`ROOM`] bytes wait for the client; when the buffer is full, the source of the response waits. A client that reads
+//! nothing for [`PATIENCE`] while the buffer is full is dropped: it sees a truncated response, and the service logs
+//! the reason.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,12 +15,12 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use crate::BodyError;
 use crate::tasks::Tasks;
 
-/// Bytes that wait for one client, beside those that are on their way to it.
+/// How many bytes wait for a client, beside those that are being sent.
 const ROOM: u32 = 256 << 10;
 /// How long a client may read nothing.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The same chunks, taken as they come as long as there is room, and kept until they are read.
+/// The same chunks, taken while the buffer has room and kept until the client reads them.
 pub fn bounded(
     tasks: &Tasks,
     what: &'static str,
@@ -52,7 +52,7 @@ fn patient(
             let Some(taken) = taken else {
                 tracing::warn!(what, waiting = ROOM, "a client that does not read was dropped");
                 let words = format!("the client read nothing for {} s", patience.as_secs());
-                // It has gone if it does not hear this.
+                // The client may have disconnected.
                 let _ = sender.send((Err(words.into()), None));
                 return;
             };
@@ -61,11 +61,12 @@ fn patient(
             }
         }
     });
-    // The room is given back with the permit.
+    // The permit returns the room.
     UnboundedReceiverStream::new(receiver).map(|(chunk, _taken)| chunk)
 }
 
-/// Room for a chunk of `length` bytes, all of it for one that is larger; `None` where the client has made none in time.
+/// Room for a chunk of `length` bytes, or the whole buffer for a larger one; `None` when the client makes none in
+/// time.
 async fn take(room: &Arc<Semaphore>, length: usize, patience: Duration) -> Option<OwnedSemaphorePermit> {
     let wanted = u32::try_from(length).unwrap_or(ROOM).min(ROOM);
     loop {
@@ -97,7 +98,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_reads_gets_all() {
-        // More than there is room for, told faster than it is read.
+        // More than the buffer holds, produced faster than it is read.
         let told = bounded(&tasks(), "test", lines(2000));
         let read = told.then(|line| async {
             tokio::task::yield_now().await;

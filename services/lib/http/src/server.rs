@@ -1,4 +1,4 @@
-//! Serving: connections one after the other, requests on each, and their end at shutdown.
+//! The server: accepts connections, answers their requests, and ends them at shutdown.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -27,12 +27,12 @@ use crate::tasks::Tasks;
 use crate::tls;
 use crate::upgrade::Upgradable;
 
-/// How long nobody is accepted after one could not be: out of descriptors, others must end first.
+/// How long the server waits after a failed accept: out of descriptors, other connections must end first.
 const PAUSE: Duration = Duration::from_millis(50);
-/// Calls that one HTTP/2 connection may have at once.
+/// How many calls an HTTP/2 connection may have at a time.
 const STREAMS: u32 = 256;
 
-/// Serves connections of any number of listeners, within the same limits. Cheap to clone.
+/// Serves the connections of any number of listeners within the same limits. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Server {
     limits: Limits,
@@ -48,20 +48,20 @@ impl Server {
         Self { limits, tasks: Tasks::new(shutdown), free, implicit: None }
     }
 
-    /// Lets such requests take their connection over as if they had asked for it.
+    /// Lets these requests take their connection over as if they had asked for it.
     #[must_use]
     pub fn implicit_upgrade(self, implicit: ImplicitUpgrade) -> Self {
         Self { implicit: Some(implicit), ..self }
     }
 
-    /// Work for clients, which ends with the server.
+    /// Background work for clients, which ends with the server.
     pub fn tasks(&self) -> &Tasks {
         &self.tasks
     }
 
-    /// Accepts connections until shutdown, and has each request answered by `handler`.
+    /// Accepts connections until shutdown, and calls `handler` for each request.
     ///
-    /// Among a request's extensions is its [`Peer`]. The handler is dropped when its client goes away.
+    /// The request's extensions have its [`Peer`]. The handler is dropped when its client disconnects.
     pub async fn serve<H, F, B>(&self, listener: Listener, handler: H)
     where
         H: Fn(Request<Body>) -> F + Clone + Send + 'static,
@@ -69,6 +69,8 @@ impl Server {
         B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BodyError>,
     {
+        // A process that is out of descriptors would say so without end.
+        let mut told = false;
         loop {
             let free = Arc::clone(&self.free);
             let accepted = async {
@@ -81,6 +83,7 @@ impl Server {
             };
             match accepted {
                 Ok(accepted) => {
+                    told = false;
                     let (server, handler) = (self.clone(), handler.clone());
                     self.tasks.spawn_connection(async move {
                         server.accepted(accepted, handler).await;
@@ -88,14 +91,16 @@ impl Server {
                     });
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "connection was not accepted");
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::warn!(%error, "connection was not accepted");
+                    }
                     tokio::time::sleep(PAUSE).await;
                 }
             }
         }
     }
 
-    /// Returns when all connections have ended after shutdown, or have had the time for it.
+    /// Returns when all connections have ended after shutdown, or their time is over.
     pub async fn drained(&self) {
         self.tasks.drained(self.limits.drain).await;
     }
@@ -154,7 +159,7 @@ impl Server {
         let served = tokio::select! {
             served = serving.as_mut() => served,
             () = self.tasks.shutdown() => {
-                // The request that is being answered is the last one.
+                // The request under way is the last one.
                 serving.as_mut().graceful_shutdown();
                 serving.await
             }
@@ -173,7 +178,7 @@ impl Server {
         let calls = Arc::new(calls);
         let service = service_fn(move |mut request: Request<Incoming>| {
             let call = OpenCall::new(&calls);
-            // What the phase of a connection is for, HTTP/2 does by itself.
+            // HTTP/2 itself does what the phase of a connection is for.
             let busy = Phase::default().busy();
             request.extensions_mut().insert(peer.clone());
             let request = Body::of(request, &self.tasks, self.limits.body_pause, &busy);
@@ -210,7 +215,7 @@ fn ended(served: hyper::Result<()>) {
     }
 }
 
-/// Returns when no call has been open for so long.
+/// Returns when the connection has had no call for `idle`.
 async fn unused(open: &mut watch::Receiver<usize>, idle: Duration) {
     loop {
         // The sender is the connection's service, which outlives this.
@@ -221,7 +226,7 @@ async fn unused(open: &mut watch::Receiver<usize>, idle: Duration) {
     }
 }
 
-/// A call of an HTTP/2 connection, until its answer is through.
+/// A call of an HTTP/2 connection, until its response is sent.
 struct OpenCall(Arc<watch::Sender<usize>>);
 
 impl OpenCall {
@@ -237,7 +242,7 @@ impl Drop for OpenCall {
     }
 }
 
-/// A body that holds on to something until it is gone.
+/// A body that keeps a value until it is dropped.
 struct Held<B, T> {
     body: B,
     _held: T,

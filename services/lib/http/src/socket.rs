@@ -1,4 +1,4 @@
-//! The socket under a connection, of whatever kind.
+//! The socket of a connection.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -16,8 +16,8 @@ pub enum Socket {
     Unix(UnixStream),
     /// A TCP socket.
     Tcp(TcpStream),
-    /// What is inside of TLS. A client that ends without the farewell of TLS is at its end, as without TLS: where that
-    /// matters, HTTP itself tells how long a body is.
+    /// A TLS stream. A client that closes without TLS's closing message counts as closed, as without TLS: where the
+    /// difference matters, HTTP says how long a body is.
     Tls(Box<TlsStream<TcpStream>>),
 }
 

@@ -1,4 +1,4 @@
-//! What runs for clients: each task is known, ends at shutdown, and is waited for.
+//! Background work for clients: tracked, ended at shutdown, and awaited.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ impl Tasks {
         Self { tracker: TaskTracker::new(), shutdown }
     }
 
-    /// Runs work that outlives its request; it is dropped at shutdown.
+    /// Spawns work that outlives its request; it is dropped at shutdown.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         let shutdown = self.shutdown.clone();
         let work = async move {
@@ -31,7 +31,7 @@ impl Tasks {
         self.tracker.spawn(work.in_current_span());
     }
 
-    /// Runs a connection, which itself decides how it ends at shutdown.
+    /// Spawns a connection, which decides itself how it ends at shutdown.
     pub(crate) fn spawn_connection(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.tracker.spawn(work);
     }
@@ -41,10 +41,10 @@ impl Tasks {
         self.shutdown.cancelled().await;
     }
 
-    /// Returns when all have ended after shutdown, or have had the time for it.
+    /// Returns when all tasks have ended after shutdown, or their time is over.
     pub(crate) async fn drained(&self, patience: Duration) {
         self.tracker.close();
-        // What takes longer is a stream that would never end; it is cut with the process.
+        // What takes longer is an endless stream, which ends with the process.
         let _ = tokio::time::timeout(patience, self.tracker.wait()).await;
     }
 }

@@ -1,4 +1,4 @@
-//! The server's side of TLS: what it shows, and whom it demands.
+//! The server's side of TLS: its certificate, and the certificates that it wants of clients.
 
 use std::fmt;
 use std::io;
@@ -16,48 +16,48 @@ use tokio_rustls::server::TlsStream;
 
 /// How long a client may take for the handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// HTTP/2, as a client asks for it (RFC 9113, section 3.2).
+/// The protocol name of HTTP/2 (RFC 9113, section 3.2).
 pub(crate) const HTTP_2: &[u8] = b"h2";
 const HTTP_1_1: &[u8] = b"http/1.1";
 
-/// Of whom a certificate is demanded. Authorities are files of certificates (PEM).
+/// Which clients need a certificate. An authority is a file of certificates (PEM).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clients<'a> {
-    /// Of nobody.
+    /// None.
     Anyone,
-    /// Who shows one must have it from this authority.
+    /// None; a certificate that a client sends must be of this authority.
     MayProve(&'a Path),
-    /// Of everybody, from this authority.
+    /// Every client, of this authority.
     MustProve(&'a Path),
 }
 
-/// What is spoken inside.
+/// The protocol inside TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocols {
-    /// HTTP/1.1, of which connections can be taken over.
+    /// HTTP/1.1, whose connections can be taken over.
     Http1,
-    /// HTTP/2 with who asks for it, else HTTP/1.1.
+    /// HTTP/2 with clients that ask for it, else HTTP/1.1.
     Http2,
 }
 
-/// Why there is no TLS.
+/// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file that cannot be read, or does not hold what it should.
+    /// A file cannot be read, or has the wrong content.
     #[error("tls {what} {}", path.display())]
     File {
-        /// What should be in it.
+        /// The expected content.
         what: &'static str,
-        /// Where it should be.
+        /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         #[source]
         source: FileError,
     },
-    /// No client could be verified.
+    /// The authority of the clients cannot be used.
     #[error("clients cannot be verified")]
     Clients(#[source] VerifierBuilderError),
-    /// The library has no version of TLS in common with itself.
+    /// The library supports no version of TLS.
     #[error("no version of TLS can be spoken")]
     Versions(#[source] rustls::Error),
 }
@@ -65,13 +65,13 @@ pub enum TlsError {
 /// What is wrong with a file.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// It is not there, or no PEM.
+    /// It cannot be read, or is not PEM.
     #[error(transparent)]
     Pem(#[from] pem::Error),
     /// It has no certificate.
     #[error("no certificate in it")]
     Empty,
-    /// What is in it cannot be used.
+    /// Its content cannot be used.
     #[error(transparent)]
     Unusable(#[from] rustls::Error),
 }
@@ -81,11 +81,11 @@ pub enum FileError {
 pub struct Tls(TlsAcceptor);
 
 impl Tls {
-    /// Reads the server's certificate with those between it and its authority, its key, and the clients' authority.
+    /// Reads the server's certificate chain and key, and the clients' authority.
     ///
     /// # Errors
     ///
-    /// A file that cannot be read, or that does not hold what it should.
+    /// A file that cannot be read, or has the wrong content.
     pub fn open(
         certificate: &Path,
         key: &Path,
@@ -122,7 +122,7 @@ impl Tls {
         Ok(Self(TlsAcceptor::from(Arc::new(config))))
     }
 
-    /// Does the handshake, and verifies the client.
+    /// Does the handshake and verifies the client's certificate.
     pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<Box<TlsStream<TcpStream>>> {
         tokio::time::timeout(HANDSHAKE, self.0.accept(stream)).await?.map(Box::new)
     }

@@ -1,6 +1,6 @@
-//! Taking a connection over: raw bytes in both directions after the answer's head.
+//! Takes over a connection: raw bytes in both directions after the response's head.
 //!
-//! Either side may stop sending while the other goes on.
+//! Each side may stop sending while the other continues.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -17,46 +17,47 @@ use crate::connection::{Connection, Phase};
 use crate::socket::Socket;
 use crate::tasks::Tasks;
 
-/// How often it is looked whether a silent client is still there.
+/// How often a silent client is checked.
 pub const CLIENT_CHECK: Duration = Duration::from_secs(2);
-/// How long a client may take to close after its output has ended: what it has not read yet stays readable.
+/// How long a client may take to close after its output has ended; it can still read the output.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
-/// And over TCP, where closing upon what a client still sends resets the connection and takes unread output away.
+/// The same over TCP, where closing while the client still sends resets the connection, and the client loses unread
+/// output.
 const TCP_PATIENCE: Duration = Duration::from_secs(3600);
 const CHUNK: usize = 32 << 10;
 
-/// The client's side of a connection that was taken over.
+/// The client's end of a connection that was taken over.
 #[derive(Debug)]
 pub struct Client {
-    /// What the client sends.
+    /// The bytes from the client.
     pub input: Input,
-    /// What the client reads.
+    /// The bytes to the client.
     pub output: Output,
     patience: Duration,
 }
 
-/// What a client sends: what came early, then the socket.
+/// The bytes from a client: those read ahead, then the socket's.
 #[derive(Debug)]
 pub struct Input {
     early: Bytes,
     socket: ReadHalf<Socket>,
 }
 
-/// What a client reads.
+/// The bytes to a client.
 #[derive(Debug)]
 pub struct Output {
     socket: WriteHalf<Socket>,
-    /// The same socket, to look at.
+    /// The same socket, to check its state.
     state: OwnedFd,
 }
 
-/// The request's connection cannot be taken over: it is not HTTP/1.1, or the request did not ask for it.
+/// A request's connection cannot be taken over: it is not HTTP/1.1, or the request did not ask for it.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection cannot be taken over: HTTP/1.1 and an upgrade are needed")]
 pub struct NotUpgradable;
 
 impl Input {
-    /// Receives some bytes; none at the end.
+    /// Reads bytes; none at the end.
     pub async fn read(&mut self, chunk: &mut [u8]) -> io::Result<usize> {
         if self.early.has_remaining() {
             let count = self.early.remaining().min(chunk.len());
@@ -68,13 +69,13 @@ impl Input {
 }
 
 impl Output {
-    /// Sends all of `bytes`.
+    /// Writes all of `bytes`.
     pub async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.socket.write_all(bytes).await?;
         self.socket.flush().await
     }
 
-    /// Whether the client is gone for good, as opposed to having only stopped sending.
+    /// Whether the client has disconnected, and not only closed its sending side.
     pub fn is_gone(&self) -> bool {
         let mut state = [PollFd::new(&self.state, PollFlags::empty())];
         match poll(&mut state, Some(&Timespec::default())) {
@@ -83,21 +84,21 @@ impl Output {
         }
     }
 
-    /// Waits until the client is gone for good.
+    /// Waits until the client has disconnected.
     pub async fn gone(&self) {
         while !self.is_gone() {
             tokio::time::sleep(CLIENT_CHECK).await;
         }
     }
 
-    /// Ends what the client reads.
+    /// Ends the bytes to the client.
     pub async fn shutdown(&mut self) -> io::Result<()> {
         self.socket.shutdown().await
     }
 }
 
 impl Client {
-    /// The client at the other end of a socket, of whose bytes some were read `early`.
+    /// The client's end of a socket, of which `early` was already read.
     ///
     /// # Errors
     ///
@@ -124,7 +125,7 @@ impl Client {
         }
     }
 
-    /// Ends the connection so that the client sees all output and a clean end, whatever it still sends.
+    /// Closes the connection so that the client gets all output and an orderly end, whatever it still sends.
     pub async fn close(mut self) {
         if self.output.shutdown().await.is_err() {
             return;
@@ -133,23 +134,23 @@ impl Client {
             let mut chunk = vec![0; 4 << 10];
             while self.input.read(&mut chunk).await.is_ok_and(|count| count > 0) {}
         };
-        // A client that does not close in time is closed upon.
+        // The connection of a client that does not close in time is closed.
         let _ = tokio::time::timeout(self.patience, drain).await;
     }
 }
 
-/// What a request's extensions hold for [`take_over`].
+/// The part of a request's extensions that [`take_over`] needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Upgradable {
     pub phase: Phase,
     pub tasks: Tasks,
 }
 
-/// Gives the connection of a request to `work` as soon as the answer has left, which must be a `101`.
+/// Passes the connection of a request to `work` when the response, a `101`, is sent.
 ///
 /// # Errors
 ///
-/// The connection cannot be taken over; `work` is dropped.
+/// When the connection cannot be taken over; `work` is dropped.
 pub fn take_over<F, W>(request: &mut Request<Body>, work: F) -> Result<(), NotUpgradable>
 where
     F: FnOnce(Client) -> W + Send + 'static,

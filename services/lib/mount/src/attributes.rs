@@ -1,6 +1,6 @@
-//! `mount_setattr(2)`: changing what a mount allows after it was made (Linux 5.12).
+//! `mount_setattr(2)`: changes the attributes of an existing mount (Linux 5.12).
 //!
-//! With `unsafe`, as neither rustix nor libc wraps the call.
+//! Has `unsafe` code, because neither rustix nor libc wraps the call.
 #![allow(unsafe_code)]
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -11,21 +11,21 @@ use rustix::mount::MountAttrFlags;
 
 use crate::{Error, Result, legacy};
 
-/// Whether the mounts below a mount are meant too.
+/// Whether the mounts below a mount are included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Recursive {
-    /// The mount and all below it.
+    /// The mount and all mounts below it.
     Yes,
     /// The mount alone.
     No,
 }
 
-/// Attributes to be set on a mount, and others to be taken from it.
+/// Attributes to set on a mount, and others to clear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attributes {
-    /// Those to set.
+    /// The attributes to set.
     pub set: MountAttrFlags,
-    /// Those to take away.
+    /// The attributes to clear.
     pub clear: MountAttrFlags,
 }
 
@@ -37,23 +37,23 @@ impl Attributes {
     pub const READ_ONLY: Self =
         Self { set: MountAttrFlags::MOUNT_ATTR_RDONLY, clear: MountAttrFlags::empty() };
 
-    /// Whether there is nothing to do.
+    /// Whether no attribute is to be changed.
     pub fn is_empty(&self) -> bool {
         *self == Self::NONE
     }
 
-    /// What a new mount starts with.
+    /// The attributes of a new mount.
     pub(crate) fn for_fsmount(&self) -> MountAttrFlags {
         self.set
     }
 
-    /// Later words win over earlier ones.
+    /// Sets or clears an attribute; a later option overrides an earlier one.
     pub(crate) fn turn(&mut self, flag: MountAttrFlags, on: bool) {
         self.set.set(flag, on);
         self.clear.set(flag, !on);
     }
 
-    /// Sets one of the access time modes, which exclude each other.
+    /// Sets an access time mode; the modes exclude each other.
     pub(crate) fn access_time(&mut self, mode: MountAttrFlags) {
         self.set.remove(MountAttrFlags::MOUNT_ATTR__ATIME);
         self.set.insert(mode);
@@ -61,14 +61,14 @@ impl Attributes {
     }
 }
 
-/// Changes the attributes of the mount that a descriptor is the root of.
+/// Changes the attributes of the mount whose root is `tree`.
 pub fn change(tree: BorrowedFd<'_>, attributes: &Attributes, recursive: Recursive) -> Result<()> {
     call(tree, c"", libc::AT_EMPTY_PATH, Asked::of(attributes), recursive)
         .map_err(|e| Error::os("mount_setattr", "a mount", e))
 }
 
-/// Changes the attributes of the mount at a place of the mount table. Kernels before 5.12 are told by mount(2), which
-/// knows no mounts below, and takes away what is not among the attributes.
+/// Changes the attributes of the mount at a path. Before Linux 5.12 it uses mount(2), which cannot include mounts
+/// below, and clears every attribute that is not given.
 pub fn change_at(place: &Path, attributes: &Attributes, recursive: Recursive) -> Result<()> {
     let path = std::ffi::CString::new(place.as_os_str().as_bytes())
         .map_err(|_| Error::Malformed { what: "path", text: place.display().to_string() })?;
@@ -80,7 +80,7 @@ pub fn change_at(place: &Path, attributes: &Attributes, recursive: Recursive) ->
     }
 }
 
-/// Has the files of a detached mount shown as if they belonged to the ids that a user namespace maps theirs to.
+/// Maps the ids of a detached mount's files as a user namespace does.
 pub(crate) fn show_ids(
     tree: BorrowedFd<'_>,
     namespace: BorrowedFd<'_>,
@@ -91,11 +91,11 @@ pub(crate) fn show_ids(
     call(tree, c"", libc::AT_EMPTY_PATH, asked, recursive)
 }
 
-/// What mount_setattr(2) is asked for.
+/// The arguments of mount_setattr(2).
 struct Asked<'a> {
     set: MountAttrFlags,
     clear: MountAttrFlags,
-    /// The namespace that maps ids.
+    /// The user namespace that maps ids.
     ids: Option<BorrowedFd<'a>>,
 }
 

@@ -1,4 +1,4 @@
-//! mount(2) with the options of an fstab line, for file systems that a user names.
+//! mount(2) with the options of an fstab line, for file systems that users name.
 
 use std::ffi::CString;
 use std::path::Path;
@@ -7,19 +7,19 @@ use rustix::mount::{MountFlags, MountPropagationFlags};
 
 use crate::{Error, Result};
 
-/// Options sorted for mount(2): what is a flag, how the mount spreads, and what the file system itself reads.
+/// Options sorted for mount(2): flags, propagation, and the data that the file system parses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Classic {
-    /// The bits of mount(2).
+    /// The flags of mount(2).
     pub flags: MountFlags,
-    /// Changed once it is there.
+    /// Set after the mount is made.
     pub propagation: MountPropagationFlags,
-    /// The rest, with commas between.
+    /// The other options, separated by commas.
     pub data: String,
 }
 
 impl Classic {
-    /// Sorts words that are separated by commas; those that no flag goes by are the file system's.
+    /// Sorts options that are separated by commas; an unknown option is for the file system.
     pub fn parse(text: &str) -> Self {
         let (mut flags, mut propagation) = (MountFlags::empty(), MountPropagationFlags::empty());
         let mut data = Vec::new();
@@ -72,11 +72,12 @@ impl Classic {
         Self { flags, propagation, data: data.join(",") }
     }
 
-    /// Mounts `device` at `place`. A bind is made read-only in a second step: the kernel overlooks it in the first.
+    /// Mounts `device` at `place`. A read-only bind takes two calls, because the kernel ignores the flag in the
+    /// first.
     ///
     /// # Errors
     ///
-    /// What the kernel says; nothing is mounted then.
+    /// What the kernel reports; nothing is mounted then.
     pub fn mount(&self, device: &str, kind: &str, place: &Path) -> Result<()> {
         let data = CString::new(self.data.as_str())
             .map_err(|_| Error::Malformed { what: "mount options", text: self.data.clone() })?;
@@ -92,7 +93,7 @@ impl Classic {
             false => rustix::mount::mount_change(place, self.propagation),
         });
         changed.map_err(|e| {
-            // The failure is the one to tell.
+            // The caller gets the first error, not that of the unmount.
             let _ = crate::detach(place);
             Error::path("change the mount at", place, e)
         })

@@ -1,5 +1,5 @@
-//! Mounts whose files are shown as if they belonged to other ids: containerd's options `uidmap=` and `gidmap=`, for a
-//! snapshotter that can remap ids. mount_setattr(2), `MOUNT_ATTR_IDMAP`: Linux 5.12, below overlay 5.19.
+//! Id-mapped mounts: containerd's options `uidmap=` and `gidmap=`, for a snapshotter that can remap ids.
+//! mount_setattr(2), `MOUNT_ATTR_IDMAP`: Linux 5.12; for overlay's layers 5.19.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -12,10 +12,10 @@ use crate::options::{Ids, Options, split_layers};
 use crate::place::{Place, attach, clone_tree, detach};
 use crate::{Error, Mount, Recursive, Result};
 
-/// Makes a user namespace of maps of users and of groups, in the lines of user_namespaces(7); or says why not.
+/// Makes a user namespace from maps of user ids and of group ids, in the form of user_namespaces(7).
 pub type Namespaces<'n> = &'n dyn Fn(&str, &str) -> Result<OwnedFd, String>;
 
-/// Makes a bind or an overlay at `place`, with other ids.
+/// Makes an id-mapped bind or overlay at `place`.
 pub(crate) fn mount(
     mount: &Mount,
     options: &Options,
@@ -37,8 +37,8 @@ pub(crate) fn mount(
     }
 }
 
-/// Makes an overlay of layers with other ids. Layers have to be mounted under names while it is made, and are held by
-/// the overlay itself afterwards: so all this happens on a file system of its own, which goes again.
+/// Makes an overlay of id-mapped layers. While the overlay is made, each layer must be mounted at a path; afterwards
+/// the overlay itself holds the layers. So the paths are on a temporary file system, which is removed afterwards.
 fn overlay(mount: &Mount, options: &Options, place: &Place, namespace: &OwnedFd) -> Result<()> {
     let workshop = Workshop::open(place)?;
     let mut options = options.clone();
@@ -63,7 +63,7 @@ fn overlay(mount: &Mount, options: &Options, place: &Place, namespace: &OwnedFd)
     place.attach(made.as_fd())
 }
 
-/// An empty file system at a directory, until this is dropped.
+/// An empty file system on a directory; dropping it unmounts it.
 struct Workshop(PathBuf);
 
 impl Workshop {
@@ -87,12 +87,12 @@ impl Workshop {
 
 impl Drop for Workshop {
     fn drop(&mut self) {
-        // With all that is mounted on it.
+        // With everything mounted below.
         let _ = detach(&self.0);
     }
 }
 
-/// Ranges as user_namespaces(7) wants them. What the kernel does not take it says.
+/// The ranges in the form of user_namespaces(7). The kernel validates them.
 fn lines(ranges: &str) -> String {
     ranges.split(',').map(|range| range.replace(':', " ") + "\n").collect()
 }

@@ -1,10 +1,9 @@
-//! mount(2), for what the kernel's newer calls do not take: overlay before Linux 6.5, which does not know `lowerdir+`,
-//! values longer than `fsconfig(2)` has room for, binds with attributes before 5.12.
+//! mount(2), where the kernel's newer calls do not work: overlay before Linux 6.5, which does not know `lowerdir+`;
+//! values that are too long for `fsconfig(2)`; binds with attributes before 5.12.
 //!
-//! All options are one string.
-//! It may not be longer than a page, so directories go by the names that their descriptors have in
-//! `/proc/self/fd`: 17 bytes a layer, whatever their real names are. A detached mount is made by `fsconfig(2)` there too,
-//! whose strings end after 255 bytes: fifteen layers or so.
+//! mount(2) takes all options as one string of at most a page. So directories are named by their descriptors,
+//! `/proc/self/fd/N`: 17 bytes a layer, however long their paths are. A detached mount can only be made by
+//! `fsconfig(2)`, whose strings end after 255 bytes: about fifteen layers.
 
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -18,10 +17,10 @@ use rustix::mount::{MountAttrFlags, MountFlags};
 use crate::mount::LONGEST_STRING;
 use crate::{Attributes, Error, Mount, Options, Recursive, Result, options};
 
-/// The first kernel whose overlay takes its layers one by one.
+/// The first kernel whose overlay takes each layer separately.
 const LAYERS_ONE_BY_ONE: (u32, u32) = (6, 5);
 
-/// Whether the running kernel's overlay wants all layers in one string.
+/// Whether the running kernel's overlay needs all layers in one string.
 pub(crate) fn is_kernels() -> bool {
     static KNOWN: LazyLock<bool> = LazyLock::new(|| {
         let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
@@ -30,17 +29,17 @@ pub(crate) fn is_kernels() -> bool {
     *KNOWN
 }
 
-/// Major and minor number of a release, as in `6.1.0-38-amd64`.
+/// The major and minor number of a release such as `6.1.0-38-amd64`.
 fn version(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.split(|other: char| !other.is_ascii_digit());
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
-/// Hands overlay's directories over to a context. The descriptors have to be kept until the file system is made.
+/// Configures overlay's directories on a context. The caller keeps the descriptors until the file system is made.
 ///
 /// # Errors
 ///
-/// ENAMETOOLONG when there are more layers than a string has room for.
+/// ENAMETOOLONG when the layers do not fit into a string.
 pub(crate) fn configure(context: BorrowedFd<'_>, key: &str, value: &str) -> Result<Vec<OwnedFd>> {
     let mut directories = Vec::new();
     let layers =
@@ -55,13 +54,13 @@ pub(crate) fn configure(context: BorrowedFd<'_>, key: &str, value: &str) -> Resu
     Ok(directories)
 }
 
-/// Whether the new mount API refused what mount(2) may still take.
+/// Whether mount(2) may work where the new mount API has failed.
 pub(crate) fn is_wanted(error: &Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL | libc::EOPNOTSUPP))
 }
 
-/// Mounts with mount(2) after the new API has failed. Where both refuse, the new one has said more, unless it was not
-/// there at all.
+/// Mounts with mount(2) after the new API has failed. If both fail, returns the error of the new API, which says
+/// more, unless the kernel lacks the new API.
 pub(crate) fn try_after(first: Error, mount: &Mount, options: &Options, place: &Path) -> Result<()> {
     let done =
         if mount.is_bind(options) { bind(mount, options, place) } else { self::mount(mount, options, place) };
@@ -80,7 +79,7 @@ fn bind(mount: &Mount, options: &Options, place: &Path) -> Result<()> {
     if options.attributes.set.is_empty() { Ok(()) } else { change(place, &options.attributes) }
 }
 
-/// Gives the mount at a place these attributes, and no others.
+/// Sets exactly these attributes on the mount at a path.
 pub(crate) fn change(place: &Path, attributes: &Attributes) -> Result<()> {
     let flags = MountFlags::BIND | flags_of(attributes);
     rustix::mount::mount_remount(place, flags, c"").map_err(|e| Error::path("remount", place, e))
@@ -135,7 +134,7 @@ pub(crate) fn mount(mount: &Mount, options: &Options, place: &Path) -> Result<()
         .map_err(|e| Error::path("mount", place, e))
 }
 
-/// A short name for a directory, good while its descriptor is kept.
+/// A short path of a directory, valid while its descriptor is open.
 fn name(path: &str, directories: &mut Vec<OwnedFd>) -> Result<String> {
     let directory = rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .map_err(|e| Error::os("open layer", path, e))?;

@@ -1,24 +1,24 @@
 //! Mounts in containerd's form, `{type, source, target, options}`, made with the new mount API.
 //!
-//! A mount is first made detached (`fsopen`/`fsconfig`/`fsmount`, or `open_tree` for binds) and only then, if at all,
-//! moved to a place in the mount table. Files of a detached mount are reached through its descriptor; it vanishes
-//! with the last descriptor, so a process that dies leaves nothing behind.
+//! A mount is made detached (`fsopen`/`fsconfig`/`fsmount`, or `open_tree` for binds), and only then, if at all,
+//! attached to a path. The files of a detached mount are reached through its descriptor. It vanishes with the last
+//! descriptor, so a process that dies leaves nothing behind.
 //!
-//! Long lists of overlay layers need no page-sized option string: each layer is configured on its own
-//! (`lowerdir+`, Linux 6.5); older kernels get one string of `/proc/self/fd` names.
+//! Long lists of overlay layers need no page-sized option string: each layer is configured separately (`lowerdir+`,
+//! Linux 6.5). Older kernels get one string of `/proc/self/fd` paths.
 //!
-//! | module | for |
+//! | module | contains |
 //! | --- | --- |
 //! | [`Mount`] | making a mount, attached or detached |
-//! | [`Options`] | options as text: who reads which word |
-//! | [`Overlay`] | overlay's directories among the options: nobody else reads or writes them |
-//! | [`Attributes`] | what a mount allows, changed after it was made |
-//! | [`mount_each`] | lists of mounts, with files shown as other ids' |
-//! | [`attach`], [`clone_tree`], [`detach`] | places in the mount table |
+//! | [`Options`] | options as text, sorted by the part of the kernel that takes them |
+//! | [`Overlay`] | overlay's directories among the options |
+//! | [`Attributes`] | attributes of an existing mount |
+//! | [`mount_each`] | lists of mounts, with mapped ids |
+//! | [`attach`], [`clone_tree`], [`detach`] | attaching to paths, copying, detaching |
 //! | [`classic`] | mount(2) with the options of an fstab line |
 //! | [`table`] | the mount table |
 //!
-//! `unsafe` lives in `attributes` alone.
+//! Only `attributes` has `unsafe` code.
 
 mod attributes;
 pub mod classic;

@@ -1,4 +1,4 @@
-//! Mounts as containerd's API describes them: made detached, attached, taken away.
+//! Mounts in the form of containerd's API: made detached, attached, detached again.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -14,28 +14,28 @@ use crate::options::{self, Options};
 use crate::place::{Place, attach_at, clone_tree, detach, set_propagation};
 use crate::{Error, Recursive, Result, attributes, legacy};
 
-/// One mount as containerd's API describes it.
+/// A mount in the form of containerd's API.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Mount {
     /// The type of file system: `overlay`, `bind`, `tmpfs`, …
     pub fs_type: String,
-    /// What is mounted: a directory for binds, a name for virtual file systems.
+    /// The source: a directory for binds, a name for virtual file systems.
     pub source: String,
-    /// Where, below the place that the list of mounts is mounted at; empty for that place itself.
+    /// The target below the path of the whole list; empty: that path itself.
     pub target: String,
-    /// Options in the order in which they were given.
+    /// The options, in the order of the request.
     pub options: Vec<String>,
 }
 
-/// Makes every mount of a list at `place`, in order; those with a `target` of their own below it.
+/// Makes every mount of a list at `place`, in order; those with a `target` below it.
 ///
-/// A failure takes away again what was mounted before it.
+/// Unmounts the earlier ones after a failure.
 pub fn mount_all(mounts: &[Mount], place: &Path) -> Result<()> {
     mount_each(mounts, place, None).map_err(|(_, error)| error)
 }
 
-/// As [`mount_all`], and files are shown with the ids that options ask for, where there is somebody to make user
-/// namespaces. Also tells which mount has failed.
+/// As [`mount_all`]; also maps ids where the options ask for it, if the caller can make user namespaces. The error
+/// names the mount that failed.
 pub fn mount_each<'m>(
     mounts: &'m [Mount],
     place: &Path,
@@ -48,7 +48,7 @@ pub fn mount_each<'m>(
             Ok(at) => done.push(at),
             Err(error) => {
                 for place in done.iter().rev() {
-                    // The first failure is the one to tell; a place that stays busy goes with its last user.
+                    // The caller gets the first error. A busy mount goes with its last user.
                     let _ = detach(place);
                 }
                 return Err((mount, error));
@@ -58,9 +58,9 @@ pub fn mount_each<'m>(
     Ok(())
 }
 
-/// Makes a list of mounts without entering the mount table, and opens its root.
+/// Makes a list of mounts detached, and opens the root.
 ///
-/// A list of more than one mount needs Linux 6.15, where mounts may be put on a detached mount.
+/// A list of several mounts needs Linux 6.15, which can attach mounts to a detached mount.
 pub fn open_detached(mounts: &[Mount]) -> Result<OwnedFd> {
     let Some((first, rest)) = mounts.split_first() else {
         return Err(Error::Malformed { what: "list of mounts", text: "[]".into() });
@@ -75,7 +75,7 @@ pub fn open_detached(mounts: &[Mount]) -> Result<OwnedFd> {
 }
 
 impl Mount {
-    /// A bind mount of a directory and of what is mounted below it.
+    /// A bind mount of a directory with the mounts below it.
     pub fn bind(source: impl Into<String>, writable: bool) -> Self {
         Self {
             fs_type: "bind".into(),
@@ -85,9 +85,9 @@ impl Mount {
         }
     }
 
-    /// Mounts at `place`, as mount(2) with the same words would.
+    /// Mounts at `place`, as mount(2) with the same options does.
     ///
-    /// With the option `remount` nothing is mounted: the attributes of what is there are changed.
+    /// With the option `remount`, changes the attributes of the existing mount instead.
     pub fn mount(&self, place: &Path) -> Result<()> {
         self.mount_mapped(&Place::named(place), None)
     }
@@ -122,7 +122,7 @@ impl Mount {
         Ok(())
     }
 
-    /// Makes the mount without entering the mount table, and opens its root (as `O_PATH`).
+    /// Makes the mount detached, and opens its root (`O_PATH`).
     pub fn tree(&self) -> Result<OwnedFd> {
         self.tree_with(&Options::parse(&self.options)?)
     }
@@ -131,7 +131,7 @@ impl Mount {
         if self.is_bind(options) { self.bind_tree(options) } else { self.fs_tree(options) }
     }
 
-    /// Whether what is mounted is a directory or file, by the type or by an option.
+    /// Whether the mount is a bind, by its type or by an option.
     pub(crate) fn is_bind(&self, options: &Options) -> bool {
         options.bind.is_some() || self.fs_type == "bind"
     }
@@ -194,13 +194,13 @@ impl Mount {
         Ok(())
     }
 
-    /// Adds what the kernel wrote into the context's log to a bare error number.
+    /// Adds the messages in the context's log to an error number.
     fn explain(&self, context: BorrowedFd<'_>, errno: Errno) -> Error {
         let mut lines = Vec::new();
         let mut buffer = [0u8; 1024];
         while let Ok(count @ 1..) = rustix::io::read(context, &mut buffer) {
             let line = String::from_utf8_lossy(&buffer[..count]);
-            // Each message starts with its level: `e `, `w ` or `i `.
+            // Each message begins with its level: `e `, `w ` or `i `.
             lines.push(line.trim_end().get(2..).unwrap_or_default().to_owned());
         }
         let source = io::Error::from(errno);
@@ -211,10 +211,11 @@ impl Mount {
     }
 }
 
-/// The longest value that `fsconfig(2)` takes as a string, its final zero included.
+/// The longest string value of `fsconfig(2)`, including the final zero.
 pub(crate) const LONGEST_STRING: usize = 256;
 
-/// Hands overlay's directories over one by one; a name too long for a string goes as a descriptor (Linux 6.13).
+/// Configures overlay's directories one by one; passes a path that is too long for a string as a descriptor (Linux
+/// 6.13).
 fn configure_overlay(context: BorrowedFd<'_>, key: &str, value: &str) -> rustix::io::Result<()> {
     match key {
         "lowerdir" => {

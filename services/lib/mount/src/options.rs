@@ -1,10 +1,10 @@
-//! Mount options as text: containerd's and OCI's words, the same as mount(8)'s in fstab.
+//! Mount options as text, in containerd's and OCI's spelling, which is that of mount(8).
 
 use rustix::mount::MountAttrFlags;
 
 use crate::{Attributes, Error, Recursive, Result};
 
-/// How mounts and unmounts spread between mount namespaces.
+/// The propagation of mounts and unmounts between mount namespaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Propagation {
     /// In neither direction.
@@ -13,32 +13,32 @@ pub enum Propagation {
     Shared,
     /// From the host only.
     Slave,
-    /// Private, and not to be bound elsewhere.
+    /// Private, and it cannot be bound elsewhere.
     Unbindable,
 }
 
-/// A list of options, sorted by what the kernel does with each.
+/// Options, sorted by what the kernel does with them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// A bind mount, with or without what is mounted below its source.
+    /// A bind mount, with or without the mounts below its source.
     pub bind: Option<Recursive>,
-    /// Change what is mounted already.
+    /// Change the existing mount.
     pub remount: bool,
-    /// Attributes of the mount itself.
+    /// Attributes of the mount.
     pub attributes: Attributes,
-    /// Attributes of the mount and of all below it (`rro`, `rnosuid`, …).
+    /// Attributes of the mount and of all mounts below it (`rro`, `rnosuid`, …).
     pub recursive_attributes: Attributes,
-    /// How mounts spread.
+    /// The propagation.
     pub propagation: Option<(Propagation, Recursive)>,
     /// The file system as a whole is read-only.
     pub read_only: bool,
     /// Flags of the file system as a whole, in the kernel's spelling.
     pub super_words: Vec<&'static str>,
-    /// What is for the file system's own eyes.
+    /// Options that the file system parses.
     pub data: Vec<(String, Option<String>)>,
 }
 
-/// Which ids files are shown with: `inside:outside:count,…`.
+/// The id maps of the files: `inside:outside:count,…`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ids {
     pub users: String,
@@ -46,8 +46,8 @@ pub(crate) struct Ids {
 }
 
 impl Options {
-    /// Sorts options, each a word of its own: overlay's directories may have commas. Those that have files shown with
-    /// other ids are refused: only who makes a container does that.
+    /// Sorts options. Each option is an element of its own, because overlay's directories may have commas in their
+    /// names. Refuses the options `uidmap=` and `gidmap=`: only a caller that makes a container may map ids.
     pub fn parse<S: AsRef<str>>(words: &[S]) -> Result<Self> {
         let mut options = Self {
             bind: None,
@@ -65,7 +65,7 @@ impl Options {
         Ok(options)
     }
 
-    /// As [`Self::parse`], and takes out which ids files are to be shown with.
+    /// As [`Self::parse`], with the id maps.
     pub(crate) fn parse_mapped(words: &[String]) -> Result<(Self, Option<Ids>)> {
         let (mut users, mut groups) = (None, None);
         let mut others = Vec::new();
@@ -87,7 +87,7 @@ impl Options {
         Ok((Self::parse(&others)?, ids))
     }
 
-    /// The flags that go to the file system rather than to the mount.
+    /// The flags of the file system, as opposed to those of the mount.
     pub(crate) fn super_flags(&self) -> impl Iterator<Item = &'static str> {
         self.read_only.then_some("ro").into_iter().chain(self.super_words.iter().copied())
     }
@@ -183,7 +183,7 @@ fn turn(attributes: &mut Attributes, word: &str) -> bool {
     true
 }
 
-/// Splits overlay's `lowerdir` at its colons; `\:` and `\\` stand for the characters themselves.
+/// Splits overlay's `lowerdir` at its colons; `\:` and `\\` are escapes.
 pub(crate) fn split_layers(value: &str) -> Vec<String> {
     let mut layers = vec![String::new()];
     let mut characters = value.chars();
@@ -199,7 +199,7 @@ pub(crate) fn split_layers(value: &str) -> Vec<String> {
     layers
 }
 
-/// Takes the backslashes out of a single directory's name.
+/// Removes the escapes from the name of one directory.
 pub(crate) fn unescape(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
     let mut characters = value.chars();

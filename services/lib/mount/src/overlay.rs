@@ -1,5 +1,5 @@
-//! Overlay's directories as types. Who has or wants a mount in containerd's form comes here: nobody else reads or writes
-//! `lowerdir=`, `upperdir=` and `workdir=`.
+//! Overlay's directories as types. Only this module parses and writes the options `lowerdir=`, `upperdir=` and
+//! `workdir=` in containerd's form.
 
 use std::path::{Path, PathBuf};
 
@@ -9,28 +9,29 @@ const LOWER: &str = "lowerdir";
 const UPPER: &str = "upperdir";
 const WORK: &str = "workdir";
 
-/// A mount of overlay.
+/// An overlay mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Overlay {
-    /// What is written goes here; nothing can be written without.
+    /// The upper directory; without it the overlay is read-only.
     pub upper: Option<Upper>,
-    /// The layers below, the topmost first.
+    /// The lower directories, the topmost first.
     pub lower: Vec<PathBuf>,
     /// All other options.
     pub options: Vec<String>,
 }
 
-/// What makes an overlay writable.
+/// The directories of a writable overlay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upper {
-    /// What differs from the layers below.
+    /// The upper directory: the differences from the lower ones.
     pub files: PathBuf,
-    /// Overlay's own, empty, in the same file system.
+    /// The work directory: for overlay's own use, empty, and on the same file system.
     pub work: PathBuf,
 }
 
 impl Overlay {
-    /// The overlay that a mount is; none for another file system, and for one with half of what makes it writable.
+    /// The overlay of a mount; `None` for another file system, and for an upper directory without a work directory or
+    /// the reverse.
     pub fn of(mount: &Mount) -> Option<Self> {
         if mount.fs_type != "overlay" {
             return None;
@@ -53,7 +54,7 @@ impl Overlay {
         Some(Self { upper, lower, options: others })
     }
 
-    /// The same files without a way to write them, so that a second mount of them does no harm.
+    /// The same files read-only, so that they can be mounted a second time.
     #[must_use]
     pub fn read_only(mut self) -> Self {
         if let Some(upper) = self.upper.take() {
@@ -78,7 +79,7 @@ impl From<Overlay> for Mount {
     }
 }
 
-/// A path whose special characters stand for themselves.
+/// A path with its special characters escaped.
 fn escaped(path: &Path, special: &[char]) -> String {
     let mut text = String::new();
     for character in path.to_string_lossy().chars() {

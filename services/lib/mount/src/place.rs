@@ -1,4 +1,4 @@
-//! Places in the mount table: what is put there, copied from there, taken away.
+//! Paths in the mount table: attaching mounts, copying and detaching them.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -11,21 +11,21 @@ use rustix::mount::{MountPropagationFlags, MoveMountFlags, OpenTreeFlags, Unmoun
 
 use crate::{Error, Propagation, Recursive, Result};
 
-/// Where a mount goes.
+/// The target of a mount.
 pub(crate) struct Place {
-    /// Its name.
+    /// Its path.
     pub path: PathBuf,
-    /// The place itself, where the name could lead elsewhere by now: below a root that somebody else writes to.
+    /// The target itself, where the path may lead elsewhere by now: below a root that other processes write to.
     held: Option<OwnedFd>,
 }
 
 impl Place {
-    /// A place whose name nobody else changes.
+    /// A target whose path no other process changes.
     pub fn named(path: &Path) -> Self {
         Self { path: path.to_owned(), held: None }
     }
 
-    /// The place of a mount with a `target`, never outside of what is mounted at `root`.
+    /// The target of a mount with a `target`, never outside of the mount at `root`.
     pub fn below(root: &Path, target: &str) -> Result<Self> {
         if target.trim_start_matches('/').is_empty() {
             return Ok(Self::named(root));
@@ -35,12 +35,12 @@ impl Place {
         Ok(Self { path: path_of(held.as_fd())?, held: Some(held) })
     }
 
-    /// A name for mount(2), which leads to the place while this is kept.
+    /// A path for mount(2), which leads to the target while this value is kept.
     pub fn name(&self) -> PathBuf {
         self.held.as_ref().map_or_else(|| self.path.clone(), |held| proc_path(held.as_fd()).into())
     }
 
-    /// Puts a detached mount there.
+    /// Attaches a detached mount.
     pub fn attach(&self, tree: BorrowedFd<'_>) -> Result<()> {
         match &self.held {
             Some(held) => attach_at(tree, held),
@@ -49,26 +49,26 @@ impl Place {
     }
 }
 
-/// Puts a detached mount at a place in the mount table.
+/// Attaches a detached mount at a path.
 pub fn attach(tree: impl AsFd, place: &Path) -> Result<()> {
     rustix::mount::move_mount(tree.as_fd(), c"", CWD, place, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
         .map_err(|e| Error::path("move_mount to", place, e))
 }
 
-/// Puts a detached mount over an open file or directory.
+/// Attaches a detached mount on an open file or directory.
 pub fn attach_at(tree: impl AsFd, place: impl AsFd) -> Result<()> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     rustix::mount::move_mount(tree.as_fd(), c"", place.as_fd(), c"", flags)
         .map_err(|e| Error::os("move_mount to", "an open place", e))
 }
 
-/// Opens a copy of the mount at `source` that is in no mount table (`open_tree(2)`).
+/// Opens a detached copy of the mount at `source` (`open_tree(2)`).
 pub fn clone_tree(source: &Path, recursive: Recursive) -> Result<OwnedFd> {
     rustix::mount::open_tree(CWD, source, clone_flags(recursive))
         .map_err(|e| Error::path("open_tree", source, e))
 }
 
-/// Opens a copy of what is mounted at an open file or directory; it is in no mount table.
+/// Opens a detached copy of the mount on an open file or directory.
 pub fn clone_at(source: impl AsFd, recursive: Recursive) -> Result<OwnedFd> {
     rustix::mount::open_tree(source.as_fd(), c"", clone_flags(recursive) | OpenTreeFlags::AT_EMPTY_PATH)
         .map_err(|e| Error::os("open_tree", "an open place", e))
@@ -79,18 +79,18 @@ fn clone_flags(recursive: Recursive) -> OpenTreeFlags {
     if recursive == Recursive::Yes { flags | OpenTreeFlags::AT_RECURSIVE } else { flags }
 }
 
-/// Takes the topmost mount at `place` away; fails while it is in use.
+/// Unmounts the topmost mount at `place`; fails while it is in use.
 pub fn unmount(place: &Path) -> Result<()> {
     rustix::mount::unmount(place, UnmountFlags::NOFOLLOW).map_err(|e| Error::path("umount", place, e))
 }
 
-/// Takes the topmost mount at `place`, and all below it, out of the mount table at once; users keep it until they end.
+/// Detaches the topmost mount at `place` with all mounts below it; its users keep it until they end.
 pub fn detach(place: &Path) -> Result<()> {
     rustix::mount::unmount(place, UnmountFlags::NOFOLLOW | UnmountFlags::DETACH)
         .map_err(|e| Error::path("umount", place, e))
 }
 
-/// Takes every mount that is stacked at `place` away. A place with no mount, or no place at all, is no error.
+/// Detaches every mount that is stacked at `place`. Without a mount, or without the path, does nothing.
 pub fn detach_all(place: &Path) -> Result<()> {
     loop {
         match detach(place) {
@@ -103,7 +103,7 @@ pub fn detach_all(place: &Path) -> Result<()> {
     }
 }
 
-/// Changes how mounts spread between mount namespaces, of the mount at `place` alone or of all below it too.
+/// Sets the propagation of the mount at `place`, alone or with all mounts below it.
 pub fn set_propagation(place: &Path, propagation: Propagation, recursive: Recursive) -> Result<()> {
     let mut flags = match propagation {
         Propagation::Private => MountPropagationFlags::PRIVATE,
@@ -117,7 +117,7 @@ pub fn set_propagation(place: &Path, propagation: Propagation, recursive: Recurs
     rustix::mount::mount_change(place, flags).map_err(|e| Error::path("change propagation of", place, e))
 }
 
-/// Whether something is mounted at `place` itself (statx(2) since Linux 5.8).
+/// Whether `place` is a mount point (statx(2) since Linux 5.8).
 pub fn is_mount_point(place: &Path) -> Result<bool> {
     let stat =
         rustix::fs::statx(CWD, place, AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT, StatxFlags::MNT_ID)
@@ -125,7 +125,7 @@ pub fn is_mount_point(place: &Path) -> Result<bool> {
     Ok(stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
-/// The mount point that `path` lies in: as far up as the number of the mount stays the same (statx(2), Linux 5.8).
+/// The mount point of the mount that `path` is on: as far up as the mount id stays the same (statx(2), Linux 5.8).
 pub fn mount_point_of(path: &Path) -> Result<PathBuf> {
     let id = |path: &Path| {
         rustix::fs::statx(CWD, path, AtFlags::empty(), StatxFlags::MNT_ID)

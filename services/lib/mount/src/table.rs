@@ -1,4 +1,4 @@
-//! The mount table, as `/proc/<pid>/mountinfo` tells it.
+//! The mount table in `/proc/<pid>/mountinfo`.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -9,17 +9,17 @@ use crate::{Error, Result};
 /// One line of the mount table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The mount's number.
+    /// The mount's id.
     pub id: u32,
-    /// The number of the mount it is mounted on.
+    /// The id of the parent mount.
     pub parent: u32,
     /// The device's major number.
     pub major: u32,
     /// The device's minor number.
     pub minor: u32,
-    /// Which directory of the file system is mounted.
+    /// The directory of the file system that is mounted.
     pub root: PathBuf,
-    /// Where.
+    /// The mount point.
     pub mount_point: PathBuf,
     /// The mount's own options.
     pub options: Vec<String>,
@@ -27,7 +27,7 @@ pub struct Entry {
     pub tags: Vec<String>,
     /// The type of file system.
     pub fs_type: String,
-    /// What is mounted.
+    /// The source.
     pub source: String,
     /// Options of the file system.
     pub super_options: Vec<String>,
@@ -43,7 +43,7 @@ pub fn read_of(pid: u32) -> Result<Vec<Entry>> {
     read_from(&PathBuf::from(format!("/proc/{pid}/mountinfo")))
 }
 
-/// The mounts at `place` and below it, the deepest and latest first: the order in which they can be taken away.
+/// The mounts at `place` and below it, the deepest and latest first: the order in which they can be unmounted.
 pub fn below(place: &Path) -> Result<Vec<Entry>> {
     let mut entries: Vec<Entry> =
         read()?.into_iter().filter(|entry| entry.mount_point.starts_with(place)).collect();
@@ -57,7 +57,7 @@ fn read_from(path: &Path) -> Result<Vec<Entry>> {
     text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(parse).collect()
 }
 
-/// Reads one line: `id parent major:minor root point options [tags…] - type source super-options`.
+/// Parses a line: `id parent major:minor root point options [tags…] - type source super-options`.
 pub fn parse(line: &[u8]) -> Result<Entry> {
     let malformed =
         || Error::Malformed { what: "mountinfo line", text: String::from_utf8_lossy(line).into_owned() };
@@ -93,7 +93,7 @@ fn words(text: &[u8]) -> Vec<String> {
     String::from_utf8_lossy(text).split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
-/// The kernel writes space, tab, newline and backslash as three octal digits.
+/// The kernel writes space, tab, newline and backslash as octal escapes.
 fn path(text: &[u8]) -> PathBuf {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;

@@ -1,4 +1,4 @@
-//! The kernel's numbers (linux/netlink.h, netfilter/nfnetlink.h) for the protocols that we encode ourselves.
+//! The kernel's numbers (linux/netlink.h, netfilter/nfnetlink.h) for the protocols that this crate encodes itself.
 
 pub(crate) const NETLINK_ROUTE: isize = 0;
 pub(crate) const NETLINK_NETFILTER: isize = 12;

@@ -1,7 +1,7 @@
-//! The connection tracker: forgetting flows whose translation is out of date.
+//! The connection tracker: forgets flows whose translation is out of date.
 //!
-//! A UDP flow from one client port to one published port never ends as long as the client goes on sending: after
-//! the port has moved to another container, the old translation must go, or the packets go to nobody.
+//! A UDP flow from a client's port to a published port lasts as long as the client sends. When the published port
+//! belongs to another container, the old translation must go, or the packets go nowhere.
 
 use crate::abi;
 use crate::error::Result;
@@ -13,13 +13,13 @@ const IPCTNL_MSG_CT_DELETE: u16 = 2;
 const CTA_TUPLE_ORIG: u16 = 1;
 const CTA_TUPLE_PROTO: u16 = 2;
 
-/// A conversation with the connection tracker of one namespace.
+/// A socket to the connection tracker of one network namespace.
 #[derive(Debug)]
 pub struct Conntrack {
     socket: Socket,
 }
 
-/// One direction of a flow, as far as it matters here.
+/// The fields of one direction of a flow that are used here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Tuple {
     protocol: u8,
@@ -32,11 +32,11 @@ impl Conntrack {
         Ok(Conntrack { socket: Socket::open(abi::NETLINK_NETFILTER)? })
     }
 
-    /// Forgets the flows of a protocol to one of these ports. Answers how many.
+    /// Deletes the flows of a protocol to one of these ports. Returns how many.
     pub fn forget(&mut self, protocol: u8, ports: &[u16]) -> Result<usize> {
         let mut gone = 0;
         for family in [abi::AF_INET, abi::AF_INET6] {
-            // There may be hundreds of thousands of others.
+            // There may be hundreds of thousands of other flows.
             let ours = |flow: &Reply| {
                 let there = flow.attributes(4).find_kind(CTA_TUPLE_ORIG).map(tuple);
                 there.is_some_and(|it| it.protocol == protocol && ports.contains(&it.destination_port))
@@ -70,7 +70,7 @@ fn tuple(raw: &[u8]) -> Tuple {
     Tuple { protocol, destination_port: port }
 }
 
-/// Reads a reply as a flow.
+/// Parses a reply as a flow.
 pub(crate) fn read(reply: &Reply) {
     let _ = reply.attributes(4).find_kind(CTA_TUPLE_ORIG).map(tuple);
 }

@@ -1,38 +1,38 @@
-//! What can go wrong between us and the kernel.
+//! The errors of this crate.
 
 use std::io;
 use std::path::PathBuf;
 
-/// The result of everything in this crate.
+/// A result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// A failed conversation with the kernel about the network.
+/// An error about the kernel's network.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The netlink socket itself failed.
     #[error("netlink socket: {op}")]
     Socket {
-        /// The system call.
+        /// The operation.
         op: &'static str,
-        /// Its errno.
+        /// The error number.
         #[source]
         source: io::Error,
     },
     /// The kernel refused a request.
     #[error("{what}{}", detail.as_deref().map(|text| format!(": kernel says: {text}")).unwrap_or_default())]
     Refused {
-        /// The request in words, with its object.
+        /// The request with its object.
         what: String,
-        /// The kernel's extended acknowledgement, when it gave one.
+        /// The kernel's extended acknowledgement, if it sent one.
         detail: Option<String>,
-        /// The errno.
+        /// The error number.
         #[source]
         source: io::Error,
     },
-    /// The kernel answered something that cannot be read.
+    /// The kernel's reply does not parse.
     #[error("{what}: the kernel's answer cannot be understood")]
     Answer {
-        /// The request in words.
+        /// The request.
         what: String,
     },
     /// A network namespace could not be made, pinned, opened or entered.
@@ -42,26 +42,26 @@ pub enum Error {
         op: &'static str,
         /// The pin, or `(anonymous)`.
         path: PathBuf,
-        /// Its errno.
+        /// The error number.
         #[source]
         source: io::Error,
     },
-    /// A kernel setting could not be read or written.
+    /// A sysctl cannot be read or written.
     #[error("sysctl {name}")]
     Sysctl {
-        /// The setting, with slashes.
+        /// The sysctl, with slashes.
         name: String,
-        /// Its errno.
+        /// The error number.
         #[source]
         source: io::Error,
     },
-    /// A name that the kernel cannot take.
+    /// A name that is not valid for an interface.
     #[error("interface name {0:?} is not valid: 1 to 15 bytes without '/', ':' and spaces")]
     InterfaceName(String),
 }
 
 impl Error {
-    /// The errno behind the error, where there is one.
+    /// The error number, if there is one.
     pub fn errno(&self) -> Option<i32> {
         match self {
             Error::Socket { source, .. }
@@ -72,7 +72,7 @@ impl Error {
         }
     }
 
-    /// Whether the object exists already.
+    /// Whether the object exists.
     pub fn is_exists(&self) -> bool {
         self.errno() == Some(rustix::io::Errno::EXIST.raw_os_error())
     }
@@ -86,7 +86,7 @@ impl Error {
     }
 }
 
-/// Turns "it is there already" into success.
+/// Turns "it exists" into success.
 pub fn or_exists(result: Result<()>) -> Result<()> {
     match result {
         Err(error) if error.is_exists() => Ok(()),
@@ -94,7 +94,7 @@ pub fn or_exists(result: Result<()>) -> Result<()> {
     }
 }
 
-/// Turns "it is not there" into success.
+/// Turns "it does not exist" into success.
 pub fn or_missing(result: Result<()>) -> Result<()> {
     match result {
         Err(error) if error.is_missing() => Ok(()),

@@ -1,8 +1,8 @@
-//! What the kernel says, read without asking it: for tests that say what no kernel would.
+//! Parses replies without a kernel, for tests with replies that no kernel sends.
 
 use crate::{conntrack, message, route, socket};
 
-/// Reads all that a datagram tells.
+/// Parses every message of a datagram.
 pub fn datagram(bytes: &[u8]) {
     for reply in message::replies(bytes) {
         drop(socket::refusal(&reply));

@@ -1,15 +1,15 @@
 //! The kernel's network: links, addresses, routes, namespaces and nf_tables over netlink.
 //!
-//! Everything here is synchronous: a netlink request is carried out by the kernel while `send` runs, so a
-//! call costs what the kernel's work costs (20 µs to 300 µs; deleting a link: 20 ms) and callers in async
-//! code use a blocking thread. Nothing is ever spawned.
+//! Every call is synchronous: the kernel carries out a netlink request during `send`, so a call takes as long as the
+//! kernel's work (20 µs to 300 µs; deleting a link: 20 ms), and async callers use a blocking thread. This crate
+//! spawns nothing.
 //!
-//! A socket belongs for ever to the network namespace it was opened in. So a program works inside another
-//! namespace by opening its sockets there once, on a thread of its own ([`Namespace::run`]), and using them from anywhere.
+//! A socket belongs for ever to the network namespace in which it was opened. A program works in another namespace by
+//! opening its sockets there once, on a thread of its own ([`Namespace::run`]), and using them from any thread.
 //!
-//! - [`message`], [`socket`]: the wire, its acknowledgements and dumps;
-//! - [`Namespace`]: network namespaces, anonymous and pinned in the file system;
-//! - [`Route`]: links, addresses, routes; [`sysctl`]: what only /proc/sys offers;
+//! - [`message`], [`socket`]: messages, acknowledgements and dumps;
+//! - [`Namespace`]: network namespaces, anonymous and pinned;
+//! - [`Route`]: links, addresses, routes; [`sysctl`]: settings that only /proc/sys has;
 //! - [`nft`]: nf_tables, in atomic batches; [`Conntrack`]: forgetting flows.
 
 mod abi;

@@ -29,7 +29,7 @@ impl fmt::Debug for Mac {
     }
 }
 
-/// A text that is no hardware address.
+/// A text that is not a hardware address.
 #[derive(Debug, thiserror::Error)]
 #[error("invalid MAC address {0:?}: want six hexadecimal bytes with colons, not a multicast address")]
 pub struct ParseMacError(String);

@@ -1,29 +1,28 @@
-//! Netlink messages: a header, a fixed part that depends on the protocol, and attributes that nest.
+//! Netlink messages: a header, a fixed part that depends on the protocol, and nested attributes.
 //!
-//! Every request is one of these when it is sent. Those of rtnetlink are put together by `netlink-packet-route`
-//! ([`crate::route`]); nf_tables and the connection tracker are encoded here: the published crates lack what our batches
-//! are made of (concatenated keys, maps with data, translation), and a batch of thousands of elements is written
-//! straight into one buffer.
+//! Every request has this form when it is sent. `netlink-packet-route` builds those of rtnetlink ([`crate::route`]).
+//! This crate encodes nf_tables and the connection tracker itself: the published crates lack concatenated keys, maps
+//! with data and translation, and a batch of thousands of elements is written into one buffer.
 //!
-//! The kernel's own alignment rule is kept here alone: every attribute starts on a multiple of four bytes.
+//! Only this module aligns attributes: each starts on a multiple of four bytes.
 
 use std::net::IpAddr;
 
-/// Bytes of a `struct nlmsghdr`.
+/// The size of `struct nlmsghdr` in bytes.
 pub(crate) const HEADER: usize = 16;
 
-/// Marks an attribute that holds attributes.
+/// Marks an attribute that contains attributes.
 const NESTED: u16 = 0x8000;
 const TYPE_MASK: u16 = 0x3fff;
 
-/// One request being built.
+/// A request that is being built.
 #[derive(Clone, Debug)]
 pub struct Message {
     bytes: Vec<u8>,
 }
 
 impl Message {
-    /// Starts a request of a kind, with `NLM_F_*` flags (`NLM_F_REQUEST` is added) and its fixed part.
+    /// Begins a request of a type, with `NLM_F_*` flags (`NLM_F_REQUEST` is added) and its fixed part.
     pub fn new(kind: u16, flags: u16, fixed: &[u8]) -> Self {
         let mut bytes = Vec::with_capacity(256);
         bytes.extend_from_slice(&[0; 4]);
@@ -51,7 +50,7 @@ impl Message {
         self.bytes(kind, &value.to_be_bytes())
     }
 
-    /// Appends text with its final NUL.
+    /// Appends text with a final NUL.
     pub fn text(&mut self, kind: u16, value: &str) -> &mut Self {
         let mut bytes = Vec::with_capacity(value.len() + 1);
         bytes.extend_from_slice(value.as_bytes());
@@ -59,7 +58,7 @@ impl Message {
         self.bytes(kind, &bytes)
     }
 
-    /// Appends an attribute that holds what `fill` appends.
+    /// Appends an attribute with the attributes that `fill` appends.
     pub fn nest(&mut self, kind: u16, fill: impl FnOnce(&mut Self)) -> &mut Self {
         self.pad();
         let start = self.bytes.len();
@@ -79,7 +78,7 @@ impl Message {
         self.bytes[6..8].copy_from_slice(&(now | flags).to_ne_bytes());
     }
 
-    /// Ends the message: fills in length and sequence, and appends it to a buffer to send.
+    /// Completes the message with its length and sequence number, and appends it to a buffer.
     pub(crate) fn finish(mut self, sequence: u32, out: &mut Vec<u8>) {
         self.pad();
         let length = u32::try_from(self.bytes.len()).expect("a message is far below 4 GiB");
@@ -101,7 +100,7 @@ pub fn octets(address: IpAddr) -> Vec<u8> {
     }
 }
 
-/// The first four bytes as a number in the machine's order.
+/// The first four bytes as a number in native order.
 pub fn u32_of(bytes: &[u8]) -> Option<u32> {
     Some(u32::from_ne_bytes(bytes.get(..4)?.try_into().ok()?))
 }
@@ -112,7 +111,7 @@ pub fn text_of(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[..end]).into_owned()
 }
 
-/// One message that the kernel sent.
+/// A message of the kernel.
 #[derive(Clone, Debug)]
 pub struct Reply {
     /// `nlmsg_type`.
@@ -121,12 +120,12 @@ pub struct Reply {
     pub flags: u16,
     /// `nlmsg_seq`.
     pub sequence: u32,
-    /// All after the header.
+    /// The bytes after the header.
     pub body: Vec<u8>,
 }
 
 impl Reply {
-    /// The attributes after a fixed part of this many bytes.
+    /// The attributes after a fixed part of `fixed` bytes.
     pub fn attributes(&self, fixed: usize) -> Attributes<'_> {
         Attributes { rest: self.body.get(fixed..).unwrap_or_default() }
     }
@@ -151,19 +150,19 @@ pub(crate) fn replies(mut datagram: &[u8]) -> Vec<Reply> {
     found
 }
 
-/// Walks attributes; stops at the first malformed one.
+/// Iterates over attributes; stops at a malformed one.
 #[derive(Clone, Debug)]
 pub struct Attributes<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Attributes<'a> {
-    /// The attributes in a nest's bytes.
+    /// The attributes in a nested attribute's bytes.
     pub fn of(bytes: &'a [u8]) -> Self {
         Attributes { rest: bytes }
     }
 
-    /// The value of the first attribute of this kind.
+    /// The value of the first attribute of a type.
     pub fn find_kind(mut self, kind: u16) -> Option<&'a [u8]> {
         self.find(|(found, _)| *found == kind).map(|(_, value)| value)
     }

@@ -1,7 +1,7 @@
-//! Network namespaces: made on a thread of their own, pinned by a bind mount, entered on a thread of their own.
+//! Network namespaces: made and entered on threads of their own, pinned by a bind mount.
 //!
-//! A thread that has changed its namespace is never used for anything else: it ends with the closure. So no
-//! other code of the process can ever find itself in the wrong namespace.
+//! A thread that has changed its namespace runs one closure and ends. So no other code of the process ever runs in
+//! the wrong namespace.
 
 use std::fs::{self, File};
 use std::io;
@@ -15,10 +15,10 @@ use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space}
 
 use crate::error::{Error, Result};
 
-/// `statfs.f_type` of the file system that namespaces' files live in.
+/// `statfs.f_type` of the file system of namespaces' files.
 const NSFS_MAGIC: i64 = 0x6e73_6673;
 
-/// A handle to a network namespace; the namespace lives at least as long as the handle.
+/// A handle of a network namespace, which lives at least as long as the handle.
 #[derive(Clone, Debug)]
 pub struct Namespace {
     fd: Arc<OwnedFd>,
@@ -26,7 +26,7 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// Makes a namespace and carries out `setup` inside it, before anybody else can see it.
+    /// Makes a namespace and runs `setup` in it, before any other code can see it.
     ///
     /// # Errors
     /// `EPERM` without CAP_SYS_ADMIN, `ENOSPC` past `user.max_net_namespaces`.
@@ -42,7 +42,7 @@ impl Namespace {
     /// Opens a pinned namespace.
     ///
     /// # Errors
-    /// `ENOENT` when the file is not there, `EINVAL` when it is a file without a namespace (its pin is gone).
+    /// `ENOENT` without the file, `EINVAL` when the file has no namespace on it (it was unpinned).
     pub fn open(path: &Path) -> Result<Self> {
         let failed = |op| move |source| Error::Netns { op, path: path.to_owned(), source };
         let file = File::open(path).map_err(failed("open"))?;
@@ -52,7 +52,7 @@ impl Namespace {
         Ok(Namespace { fd: Arc::new(file.into()), path: Some(path.to_owned()) })
     }
 
-    /// Pins the namespace at a path, so that it outlives every process. Replaces a stale pin.
+    /// Pins the namespace to a path, so that it outlives every process. Replaces a stale pin.
     pub fn pin(&self, path: &Path) -> Result<Self> {
         let failed = |op| move |source: io::Error| Error::Netns { op, path: path.to_owned(), source };
         if path.exists() {
@@ -67,13 +67,13 @@ impl Namespace {
         Ok(Namespace { fd: self.fd.clone(), path: Some(path.to_owned()) })
     }
 
-    /// Removes a pin; the kernel frees the namespace in the background once no process is in it.
-    /// A pin that is not there is no error.
+    /// Removes a pin. The kernel frees the namespace in the background when no process is in it. A missing pin is no
+    /// error.
     pub fn unpin(path: &Path) -> Result<()> {
         let failed = |op| move |source: io::Error| Error::Netns { op, path: path.to_owned(), source };
         loop {
             match unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {
-                // Pins may be stacked, if somebody mounted twice.
+                // Pins may be stacked, when the namespace was mounted twice.
                 Ok(()) => {}
                 Err(Errno::INVAL | Errno::NOENT) => break,
                 Err(errno) => return Err(failed("unmount")(errno.into())),
@@ -87,12 +87,13 @@ impl Namespace {
         }
     }
 
-    /// Whether a path is a live pin.
+    /// Whether a namespace is pinned to the path.
     pub fn is_pinned(path: &Path) -> bool {
         File::open(path).and_then(|file| is_nsfs(&file)).unwrap_or(false)
     }
 
-    /// Runs a closure inside the namespace, on a thread of its own, and waits for it (about 50 µs more than the closure).
+    /// Runs a closure in the namespace, on a thread of its own, and waits for it (about 50 µs more than the closure
+    /// takes).
     pub fn run<T: Send>(&self, inside: impl FnOnce() -> T + Send) -> Result<T> {
         on_thread(|| {
             move_into_link_name_space(self.fd.as_fd(), Some(LinkNameSpaceType::Network)).map_err(
@@ -105,7 +106,7 @@ impl Namespace {
         })
     }
 
-    /// Moves the calling thread into the namespace, for good. For tests and for threads that live there.
+    /// Moves the calling thread to the namespace for good. For tests, and for threads that stay there.
     pub fn enter(&self) -> Result<()> {
         move_into_link_name_space(self.fd.as_fd(), Some(LinkNameSpaceType::Network))
             .map_err(|errno| anonymous("enter", errno.into()))

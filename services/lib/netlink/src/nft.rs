@@ -1,8 +1,8 @@
 //! nf_tables: tables, chains, rules, sets and maps, changed in atomic batches.
 //!
-//! A [`Batch`] is carried out whole or not at all; packets see either the rules before it or those after it.
-//! Replacing a table in one batch (`replace_table`, then everything in it) therefore never leaves a gap, and
-//! flows that are already translated keep their translation: that lives in the connection tracker.
+//! The kernel applies a [`Batch`] completely or not at all; packets meet either the old rules or the new ones. So
+//! replacing a table in one batch (`replace_table`, then its whole content) leaves no gap. Translated flows keep
+//! their translation, which is in the connection tracker.
 
 mod batch;
 mod expression;
@@ -41,7 +41,7 @@ impl Family {
     }
 }
 
-/// A conversation with nf_tables in the namespace of the thread that opened it.
+/// A socket to nf_tables in the namespace of the thread that opened it.
 #[derive(Debug)]
 pub struct Nft {
     socket: Socket,
@@ -53,10 +53,10 @@ impl Nft {
         Ok(Nft { socket: Socket::open(abi::NETLINK_NETFILTER)? })
     }
 
-    /// Carries out a batch, whole or not at all.
+    /// Applies a batch, completely or not at all.
     ///
     /// # Errors
-    /// The first request that the kernel refused; nothing of the batch is done then.
+    /// The first request that the kernel refused; nothing of the batch is applied.
     pub fn commit(&mut self, batch: &Batch) -> Result<()> {
         if batch.requests.is_empty() {
             return Ok(());
@@ -86,7 +86,7 @@ impl Nft {
                     continue;
                 }
                 if let Some((source, detail)) = refusal(&reply) {
-                    // Sequence 0 is the batch itself: its commit failed, or we may not do this at all.
+                    // Sequence 0 is the batch itself: the commit failed, or the process lacks the privilege.
                     let named = (index as usize).checked_sub(1).and_then(|index| batch.requests.get(index));
                     let what = named.map_or("commit nf_tables batch".to_owned(), |(_, what)| what.clone());
                     failure.get_or_insert(Error::Refused { what, detail, source });
@@ -108,13 +108,13 @@ impl Nft {
         Ok(replies.iter().filter_map(|reply| reply.attributes(4).find_kind(1)).map(text_of).collect())
     }
 
-    /// The elements of a set or map, as (key, data) bytes; interval ends are left out.
+    /// The elements of a set or map as (key, data) bytes; the ends of intervals are left out.
     ///
-    /// The kernel spreads a set anew soon after it has grown. A listing meanwhile has some elements twice, and may lack
-    /// others: it is asked for again. Blocks for up to 100 ms then.
+    /// The kernel rehashes a set soon after it has grown. A dump during that has some elements twice and may lack
+    /// others, so it is repeated, for up to 100 ms. Blocks.
     ///
     /// # Errors
-    /// `is_missing` when the table or set is not there.
+    /// `is_missing` without the table or set.
     pub fn elements(&mut self, family: Family, table: &str, set: &str) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
         for _ in 0..50 {
             let listed = self.list_elements(family, table, set)?;

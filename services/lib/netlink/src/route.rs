@@ -1,7 +1,8 @@
 //! rtnetlink: links, addresses and routes of the namespace that the socket was opened in.
 //!
-//! Requests are the messages of `netlink-packet-route`. Answers are read attribute by attribute with the same library,
-//! never as whole messages: an attribute of a newer kernel that it cannot read hides itself, not the link it is on.
+//! Requests are messages of `netlink-packet-route`. Replies are parsed attribute by attribute with the same library,
+//! not as whole messages: where it cannot parse an attribute of a newer kernel, only that attribute is lost, and not
+//! the link.
 
 mod address;
 mod link;
@@ -19,7 +20,7 @@ pub use address::Address;
 pub use link::{Link, Port, Veth, check_name};
 pub use table::RouteEntry;
 
-/// A conversation with rtnetlink. One request at a time: keep it behind a lock or on one thread.
+/// A rtnetlink socket. It carries one request at a time: keep it behind a lock or on one thread.
 #[derive(Debug)]
 pub struct Route {
     socket: Socket,
@@ -31,7 +32,7 @@ impl Route {
         Ok(Route { socket: Socket::open(abi::NETLINK_ROUTE)? })
     }
 
-    /// Sends prepared requests in one system call; the first failure is returned, the others are carried out.
+    /// Sends requests in one system call. Returns the first failure; the other requests are carried out.
     fn send(&mut self, requests: Vec<Described>) -> Result<()> {
         if requests.is_empty() {
             return Ok(());
@@ -47,7 +48,7 @@ fn encode(request: &RouteNetlinkMessage, flags: u16) -> Message {
     Message::new(request.message_type(), flags, &body)
 }
 
-/// Reads a reply as each of what one may be.
+/// Parses a reply as every kind of object.
 pub(crate) fn read(reply: &Reply) {
     drop((link::parse(reply), address::parse(reply), table::parse(reply)));
 }

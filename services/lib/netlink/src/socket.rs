@@ -1,4 +1,4 @@
-//! A netlink socket: requests out, acknowledgements and dumps in.
+//! A netlink socket: sends requests, receives acknowledgements and dumps.
 
 use std::io;
 
@@ -8,10 +8,10 @@ use crate::abi;
 use crate::error::{Error, Result};
 use crate::message::{Attributes, Message, Reply, replies, text_of};
 
-/// A request and how an error about it names it.
+/// A request, and its description for errors.
 pub type Described = (Message, String);
 
-/// A netlink socket, for ever in the network namespace of the thread that opened it.
+/// A netlink socket; it belongs to the network namespace of the thread that opened it.
 #[derive(Debug)]
 pub struct Socket {
     inner: netlink_sys::Socket,
@@ -25,13 +25,13 @@ impl Socket {
         let failed = |op| move |source| Error::Socket { op, source };
         let mut inner = netlink_sys::Socket::new(protocol).map_err(failed("open"))?;
         inner.bind_auto().map_err(failed("bind"))?;
-        // Extended acknowledgements carry the kernel's own words; both options exist since 4.12.
+        // Extended acknowledgements have the kernel's messages; both options exist since Linux 4.12.
         inner.set_ext_ack(true).map_err(failed("extended acknowledgements"))?;
         inner.set_cap_ack(true).map_err(failed("capped acknowledgements"))?;
         Ok(Socket { inner, sequence: 0, buffer: Vec::with_capacity(64 * 1024) })
     }
 
-    /// Lets a batch of this many bytes through, and its acknowledgements back.
+    /// Makes room for a batch of `bytes` and for its acknowledgements.
     pub(crate) fn reserve(&self, bytes: usize) -> Result<()> {
         use std::os::fd::AsFd;
         let failed =
@@ -66,10 +66,10 @@ impl Socket {
         }
     }
 
-    /// Sends requests in one system call and waits for each one's acknowledgement.
+    /// Sends requests in one system call and waits for the acknowledgement of each.
     ///
-    /// The kernel carries out every one of them, also after one that failed; the first failure is returned, but "it
-    /// exists already" only when there is no other.
+    /// The kernel carries out every request, also after a failed one. Returns the first failure; "it exists" only
+    /// when there is no other.
     pub fn transact(&mut self, requests: Vec<Described>) -> Result<()> {
         let first = self.sequence.wrapping_add(1).max(1);
         let mut bytes = Vec::new();
@@ -100,12 +100,12 @@ impl Socket {
         failure.map_or(Ok(()), Err)
     }
 
-    /// Sends one request that is answered by objects: a dump, or one object and its acknowledgement.
+    /// Sends a request whose reply has objects: a dump, or one object and its acknowledgement.
     pub fn query(&mut self, message: Message, flags: u16, what: &str) -> Result<Vec<Reply>> {
         self.query_where(message, flags, what, |_| true)
     }
 
-    /// [`Socket::query`] that only keeps the objects that it is to.
+    /// [`Socket::query`] that keeps only some of the objects.
     pub(crate) fn query_where(
         &mut self,
         message: Message,
@@ -113,7 +113,7 @@ impl Socket {
         what: &str,
         keep: impl Fn(&Reply) -> bool,
     ) -> Result<Vec<Reply>> {
-        // A dump that raced with a change says so and is asked again.
+        // A dump during which something has changed says so, and is repeated.
         for _ in 0..8 {
             let sequence = self.next_sequence();
             let mut request = message.clone();
@@ -153,7 +153,7 @@ impl Socket {
     }
 }
 
-/// Reads an `NLMSG_ERROR`: nothing for an acknowledgement, else errno and the kernel's words.
+/// Parses an `NLMSG_ERROR`: `None` for an acknowledgement, else the error number and the kernel's message.
 pub(crate) fn refusal(reply: &Reply) -> Option<(io::Error, Option<String>)> {
     let code = reply.body.get(..4).map_or(-71, |raw| i32::from_ne_bytes(raw.try_into().expect("four bytes")));
     if code == 0 {

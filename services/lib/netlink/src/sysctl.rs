@@ -1,22 +1,22 @@
-//! Kernel settings under /proc/sys. Those under `net/` are the calling thread's network namespace's own.
+//! Sysctls under /proc/sys. Those under `net/` belong to the calling thread's network namespace.
 
 use std::fs;
 
 use crate::error::{Error, Result};
 
-/// Writes a setting, named with slashes: `net/ipv4/ip_forward`.
+/// Writes a sysctl, named with slashes: `net/ipv4/ip_forward`.
 pub fn write(name: &str, value: &str) -> Result<()> {
     fs::write(path(name)?, value).map_err(|source| Error::Sysctl { name: name.to_owned(), source })
 }
 
-/// Reads a setting, without its final newline.
+/// Reads a sysctl, without its final newline.
 pub fn read(name: &str) -> Result<String> {
     let text =
         fs::read_to_string(path(name)?).map_err(|source| Error::Sysctl { name: name.to_owned(), source })?;
     Ok(text.trim_end().to_owned())
 }
 
-/// Writes a setting only when it differs; says whether it did.
+/// Writes a sysctl only when its value differs. Returns whether it did.
 pub fn ensure(name: &str, value: &str) -> Result<bool> {
     if read(name)? == value {
         return Ok(false);

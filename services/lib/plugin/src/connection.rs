@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
+use gantry_rpc::carry;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -17,7 +18,7 @@ use tokio_rustls::TlsConnector;
 use crate::error::{Error, Result};
 use crate::place::Place;
 
-/// What moves the bytes of a connection; ended with it.
+/// The task that drives a connection; it ends with the connection.
 pub(crate) struct Driven(JoinHandle<()>);
 
 impl Drop for Driven {
@@ -26,13 +27,13 @@ impl Drop for Driven {
     }
 }
 
-/// A distant machine has to take a connection within this.
+/// How long another host may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// The media type of the protocol's documents.
 const MEDIA_TYPE: &str = "application/vnd.docker.plugins.v1.2+json";
 
-/// Sends a document, and answers with the head of what comes back.
+/// Sends a document. Returns the head of the response.
 pub(crate) async fn post(
     place: &Place,
     method: &str,
@@ -91,8 +92,8 @@ async fn exchange(
     };
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-    let driven = Driven(tokio::spawn(async move {
-        // What went wrong the answer's reader is told, too.
+    let driven = Driven(carry::beside(async move {
+        // The reader of the response gets the error too.
         let _ = connection.await;
     }));
     let request = Request::post(format!("/{method}"))
@@ -107,7 +108,7 @@ async fn exchange(
     Ok((response, driven))
 }
 
-/// An error of the system as Docker's clients read it: without its number, beginning with a small letter.
+/// A system error in the form of Docker's clients: without its number, beginning in lower case.
 pub(crate) fn words(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or(&text);

@@ -1,4 +1,4 @@
-//! What can go wrong with a plugin, in the words that Docker's clients know.
+//! The errors of plugins, with Docker's messages.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,90 +8,90 @@ use gantry_rpc::{Code, Coded};
 /// A result of a call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A situation that stops a call.
+/// An error of a call to a plugin.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No folder has a plugin of that name.
+    /// No directory has a plugin of the name.
     #[error("plugin {0:?} not found")]
     NotFound(String),
-    /// A plugin that is there, and cannot be taken into use.
+    /// A plugin of the name cannot be used.
     #[error("legacy plugin: {0}")]
     Unusable(#[source] Box<Error>),
-    /// A plugin for something else.
+    /// The plugin does not implement the interface.
     #[error(
         "Plugin does not implement the requested driver: plugin={name:?}, requested implementation={interface:?}"
     )]
     NotImplemented {
         /// The plugin's name.
         name: String,
-        /// What it was to be.
+        /// The interface.
         interface: &'static str,
     },
-    /// A file that says nothing of where its plugin is.
+    /// A file does not name the address of its plugin.
     #[error("{}: {why}", path.display())]
     Specification {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
-    /// An address without a protocol.
+    /// An address has no protocol.
     #[error("Unknown protocol")]
     UnknownProtocol,
-    /// Certificates that cannot be used.
+    /// The certificates cannot be used.
     #[error("{0}")]
     Certificates(String),
-    /// Nobody answers there.
+    /// The plugin does not answer at its address.
     #[error("Post {url:?}: {why}")]
     Unreachable {
-        /// Where.
+        /// The address.
         url: String,
-        /// What the kernel says.
+        /// The kernel's error.
         why: String,
     },
-    /// The connection ended before the answer had begun.
+    /// The connection ended before the response began.
     #[error("Post {url:?}: {why}")]
     Interrupted {
-        /// Where.
+        /// The address.
         url: String,
-        /// What was wrong.
+        /// The reason.
         why: String,
     },
-    /// No answer in time.
+    /// The plugin did not answer in time.
     #[error("Post {url:?}: context deadline exceeded (no answer within {} s)", patience.as_secs())]
     Late {
-        /// Where.
+        /// The address.
         url: String,
-        /// How long it was waited for.
+        /// The deadline.
         patience: Duration,
     },
-    /// The plugin says no, with a status.
+    /// The plugin returned an error status.
     #[error("{method}: {message}")]
     Status {
-        /// What it was asked for.
+        /// The method.
         method: String,
-        /// HTTP's.
+        /// The HTTP status.
         status: u16,
-        /// Its words.
+        /// The plugin's message.
         message: String,
     },
-    /// The plugin says no.
+    /// The plugin refused the call.
     #[error("{0}")]
     Refused(String),
-    /// An answer that is none.
+    /// The response violates the protocol.
     #[error("{method}: answer of plugin {name:?} is not what it should be: {why}")]
     Answer {
         /// The plugin's name.
         name: String,
-        /// What it was asked for.
+        /// The method.
         method: String,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
 }
 
 impl Error {
-    /// Whether the same may succeed later without anybody's doing: the plugin is away.
+    /// Whether the same call may succeed later: the plugin is down.
     pub fn is_passing(&self) -> bool {
         match self {
             Error::Unreachable { .. } | Error::Interrupted { .. } => true,
@@ -107,6 +107,14 @@ impl Error {
 }
 
 impl Coded for Error {
+    fn is_callers(&self) -> bool {
+        match self {
+            Error::Unusable(why) => why.is_callers(),
+            Error::Refused(_) | Error::Status { .. } | Error::NotImplemented { .. } => true,
+            _ => false,
+        }
+    }
+
     fn code(&self) -> Code {
         match self {
             Error::NotFound(_) => Code::NotFound,

@@ -1,4 +1,4 @@
-//! Where plugins are looked for.
+//! The directories of plugins.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::FileTypeExt;
@@ -9,13 +9,13 @@ use serde::Deserialize;
 use crate::error::{Error, Result};
 use crate::place::Place;
 
-/// The folders; a setting of each service that asks plugins.
+/// The directories: a setting of each service that calls plugins.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Folders {
-    /// With the sockets of plugins on this machine.
+    /// The directory with the sockets of plugins on this host.
     pub sockets: PathBuf,
-    /// With files that say where a plugin is, the first one that has it wins.
+    /// The directories with files that name a plugin's address; the first one with a file for the name counts.
     pub specs: Vec<PathBuf>,
 }
 
@@ -29,11 +29,11 @@ impl Default for Folders {
 }
 
 impl Folders {
-    /// Where the plugin of a name is.
+    /// The address of a plugin.
     ///
     /// # Errors
     ///
-    /// There is none, or the file that tells of it cannot be read.
+    /// When there is none, or its file cannot be read.
     pub fn find(&self, name: &str) -> Result<Place> {
         if !is_name(name) {
             return Err(Error::NotFound(name.to_owned()));
@@ -54,7 +54,7 @@ impl Folders {
         Err(Error::NotFound(name.to_owned()))
     }
 
-    /// The names of all plugins that there are, in order. What cannot be read is left out.
+    /// The names of all plugins, sorted. Leaves out what cannot be read.
     pub fn names(&self) -> Vec<String> {
         let mut names = BTreeSet::new();
         let all = std::iter::once((&self.sockets, &["sock"][..]))
@@ -75,7 +75,7 @@ impl Folders {
     }
 }
 
-/// Entries of a folder that are looked at.
+/// How many entries of a directory are read.
 const ENTRIES: usize = 1024;
 
 fn candidates(folder: &Path, name: &str, kind: &str) -> [PathBuf; 2] {
@@ -83,7 +83,7 @@ fn candidates(folder: &Path, name: &str, kind: &str) -> [PathBuf; 2] {
     [folder.join(&file), folder.join(name).join(&file)]
 }
 
-/// One component of a path, and nothing else.
+/// Whether it is exactly one component of a path.
 fn is_name(name: &str) -> bool {
     let mut components = Path::new(name).components();
     matches!((components.next(), components.next()), (Some(Component::Normal(one)), None) if one == name)

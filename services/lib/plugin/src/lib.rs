@@ -1,7 +1,8 @@
-//! Docker's plugin protocol, the side that asks: finding plugins by their names, and calling them.
+//! The client side of Docker's plugin protocol: finds plugins by their names, and calls them.
 //!
-//! A plugin is a process of somebody else's that answers HTTP on a socket: each call is `POST /Interface.Method` with a JSON
-//! document, and so is the answer. What it can do it says when it is asked for the first time (`/Plugin.Activate`).
+//! A plugin is another program's process that serves HTTP on a socket. Each call is `POST /Interface.Method` with a
+//! JSON document, and so is its response. The first call (`/Plugin.Activate`) asks a plugin which interfaces it
+//! implements.
 //!
 //! ```text
 //! /run/docker/plugins/NAME.sock, NAME/NAME.sock           a unix socket
@@ -10,7 +11,7 @@
 //!     NAME.json, NAME/NAME.json                           {"Addr": "…", "TLSConfig": {"CAFile", "CertFile", "KeyFile"}}
 //! ```
 //!
-//! # How to ask one
+//! # Calling a plugin
 //!
 //! ```no_run
 //! # use gantry_plugin::{Folders, LONG, Plugins, interface, wire::volume};
@@ -22,16 +23,18 @@
 //! # Ok(()) }
 //! ```
 //!
-//! The documents of each interface are in [`wire`], for both sides: `plugins/sdk` serves them. An answer that is a stream is
-//! asked for by [`Plugin::stream`]. An error that the plugin tells (`{"Err": "…"}`) is [`Error::Refused`], in its words.
+//! The documents of each interface are in [`wire`], for both sides: `plugins/sdk` serves them. [`Plugin::stream`]
+//! makes a call whose response is a stream. When a plugin refuses a call (`{"Err": "…"}`), the error is
+//! [`Error::Refused`] with the plugin's message.
 //!
 //! # Invariants
 //!
-//! - A plugin is not trusted: every call has a deadline, every answer a bound ([`ANSWER`]), and no call holds a lock.
-//! - A plugin that is away is waited for as dockerd does it: 1, 2, 4 and 8 seconds, then the call fails. Its place is looked
-//!   up at each attempt, so that one that comes back elsewhere is found. A name of which there is no trace fails at once,
-//!   unless it is asked for by [`Plugins::wait_for`].
-//! - A name never leads out of the folders.
+//! - A plugin is not trusted: every call has a deadline, every response a limit ([`ANSWER`]), and no call holds a
+//!   lock.
+//! - A call to a plugin that does not answer is repeated as dockerd does, after 1, 2, 4 and 8 seconds, and then
+//!   fails. The address is looked up at each attempt, so that a plugin that has moved is found. An unknown name fails
+//!   at once, except in [`Plugins::wait_for`].
+//! - A name never leads out of the directories.
 
 mod connection;
 mod error;
@@ -49,25 +52,25 @@ pub use place::{Certificates, Place};
 pub use plugin::{Plugin, Stream};
 pub use registry::Plugins;
 
-/// The most bytes that an answer may have.
+/// The longest response in bytes.
 pub const ANSWER: usize = 16 << 20;
 
-/// A deadline for what a plugin does at once.
+/// The deadline for what a plugin does at once.
 pub const SHORT: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// A deadline for what may have to wait for others, as a mount of a distant file system.
+/// The deadline for what may have to wait, such as a mount of a remote file system.
 pub const LONG: std::time::Duration = std::time::Duration::from_secs(120);
 
-/// What a plugin may say that it implements.
+/// The interfaces that a plugin may implement.
 pub mod interface {
     /// Volumes.
     pub const VOLUME: &str = "VolumeDriver";
-    /// Containers' logs.
+    /// Logs of containers.
     pub const LOG: &str = "LogDriver";
     /// Networks.
     pub const NETWORK: &str = "NetworkDriver";
-    /// Subnets and addresses.
+    /// Allocation of subnets and addresses.
     pub const IPAM: &str = "IpamDriver";
-    /// Whether a request may be made.
+    /// Authorization of requests.
     pub const AUTHORIZATION: &str = "authz";
 }

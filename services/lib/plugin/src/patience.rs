@@ -1,4 +1,4 @@
-//! How long a plugin that is away is waited for.
+//! How long a call waits for a plugin that does not answer.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 pub struct Patience {
     /// The first pause.
     pub first: Duration,
-    /// From the first attempt to the end of the last pause, less than this.
+    /// The time from the first attempt to the end of the last pause is less than this.
     pub most: Duration,
 }
 
@@ -20,7 +20,7 @@ impl Default for Patience {
     }
 }
 
-/// One wait.
+/// The pauses of one call.
 pub(crate) struct Waiting {
     begun: Instant,
     next: Duration,
@@ -34,7 +34,7 @@ impl Patience {
 }
 
 impl Waiting {
-    /// Pauses; `false` when there is no time left.
+    /// Waits for the next pause; returns `false` when no time is left.
     pub(crate) async fn pause(&mut self) -> bool {
         if self.begun.elapsed() + self.next >= self.most {
             return false;

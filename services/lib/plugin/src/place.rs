@@ -1,4 +1,4 @@
-//! Where a plugin answers.
+//! The addresses of plugins.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,15 +10,15 @@ use serde::Deserialize;
 use crate::connection::words;
 use crate::error::{Error, Result};
 
-/// The most bytes that a file may have which says where a plugin is.
+/// The longest file with an address, in bytes.
 const LIMIT: u64 = 1 << 20;
-/// What a plugin on a unix socket is told that its host is.
+/// The `Host` header of requests to a plugin on a unix socket.
 const LOCAL: &str = "plugin.moby.localhost";
 
 /// An address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// A socket on this machine.
+    /// A socket on this host.
     Unix(PathBuf),
     /// `host:port`, in plain text.
     Tcp(String),
@@ -26,18 +26,18 @@ pub enum Place {
     Tls(String, Certificates),
 }
 
-/// What is said of both sides' certificates.
+/// The certificates in a plugin's file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Certificates {
-    /// An authority beside the system's.
+    /// An authority beside the system's; empty: none.
     #[serde(rename = "CAFile")]
     pub ca_file: PathBuf,
-    /// The client's own.
+    /// The client's certificate.
     pub cert_file: PathBuf,
     /// Its key.
     pub key_file: PathBuf,
-    /// The plugin may be anyone.
+    /// The plugin's certificate is not verified.
     pub insecure_skip_verify: bool,
 }
 
@@ -51,7 +51,7 @@ struct Described {
 }
 
 impl Place {
-    /// Reads a file that says where a plugin is.
+    /// Parses a file with the address of a plugin.
     pub(crate) fn read(path: &Path) -> Result<Place> {
         let failed = |why: String| Error::Specification { path: path.to_owned(), why };
         let size = std::fs::metadata(path).map_err(|error| failed(words(&error)))?.len();
@@ -65,7 +65,7 @@ impl Place {
         }
         let described: Described = serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
         let mut certificates = described.tls_config.unwrap_or_default();
-        // Whom nothing is said to trust, Docker trusts whoever answers.
+        // Where the file has no certificates, Docker does not verify the plugin's certificate either.
         certificates.insecure_skip_verify |=
             certificates.ca_file.as_os_str().is_empty() && certificates != Certificates::default();
         Place::parse(&described.addr, certificates)
@@ -82,7 +82,7 @@ impl Place {
         }
     }
 
-    /// What the plugin is told that its host is.
+    /// The `Host` header of requests to the plugin.
     pub(crate) fn host(&self) -> &str {
         match self {
             Place::Unix(_) => LOCAL,
@@ -90,7 +90,7 @@ impl Place {
         }
     }
 
-    /// Where a method of it is, for errors.
+    /// The URL of a method, for errors.
     pub(crate) fn url(&self, method: &str) -> String {
         let scheme = if matches!(self, Place::Tls(..)) { "https" } else { "http" };
         format!("{scheme}://{}/{method}", self.host())
@@ -102,7 +102,7 @@ impl Certificates {
     ///
     /// # Errors
     ///
-    /// The file that cannot be used, as Docker says it.
+    /// When a file cannot be used, with Docker's message.
     pub(crate) fn configuration(&self) -> Result<Arc<ClientConfig>> {
         let named = |path: &PathBuf| !path.as_os_str().is_empty();
         let mut trust = Trust { anyone: self.insecure_skip_verify, ..Trust::default() };

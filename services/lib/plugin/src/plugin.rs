@@ -1,4 +1,4 @@
-//! A plugin that has said what it can do.
+//! An activated plugin.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use crate::patience::Patience;
 use crate::wire::Manifest;
 use crate::{ANSWER, interface};
 
-/// The most bytes of a plugin's own words that are handed on.
+/// The most bytes of a plugin's message that an error has.
 const WORDS: usize = 4096;
 
-/// How to ask a plugin. Cheap to clone.
+/// A client of a plugin. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Plugin {
     name: String,
@@ -27,7 +27,7 @@ pub struct Plugin {
     patience: Patience,
 }
 
-/// An answer without an end.
+/// A streamed response.
 pub struct Stream {
     body: Incoming,
     method: String,
@@ -35,7 +35,7 @@ pub struct Stream {
     _driven: Driven,
 }
 
-/// What every answer may say.
+/// The field of every response that refuses a call.
 #[derive(Default, Deserialize)]
 struct Told {
     #[serde(rename = "Err", default)]
@@ -43,7 +43,7 @@ struct Told {
 }
 
 impl Plugin {
-    /// Asks a plugin what it is.
+    /// Activates a plugin: asks for its interfaces.
     pub(crate) async fn activate(name: &str, folders: &Folders, patience: Patience) -> Result<Plugin> {
         let mut plugin =
             Plugin { name: name.to_owned(), implements: Vec::new(), folders: folders.clone(), patience };
@@ -53,12 +53,12 @@ impl Plugin {
         Ok(plugin)
     }
 
-    /// The same plugin, waited for in another way.
+    /// The same plugin with other pauses.
     pub(crate) fn patient(&self, patience: Patience) -> Plugin {
         Plugin { patience, ..self.clone() }
     }
 
-    /// What it is called.
+    /// Its name.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -66,17 +66,17 @@ impl Plugin {
     /// Whether it implements one of the [`interface`]s.
     pub fn is(&self, interface: &str) -> bool {
         let own = |own: &String| own == interface;
-        // Docker's clients compare this one without regard to case.
+        // Docker's clients ignore the case of this interface.
         self.implements.iter().any(own)
             || interface == interface::AUTHORIZATION
                 && self.implements.iter().any(|own| own.eq_ignore_ascii_case(interface))
     }
 
-    /// Asks it something (`Interface.Method`), and reads the answer, which has to be whole within `patience`.
+    /// Calls a method (`Interface.Method`), and parses the response, which has to be complete within `patience`.
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] is the plugin's own; all others are about it.
+    /// [`Error::Refused`] is the plugin's own error; all others are about the plugin.
     pub async fn call<R: DeserializeOwned>(
         &self,
         method: &str,
@@ -92,7 +92,7 @@ impl Plugin {
         self.read(method, &answer)
     }
 
-    /// Asks it something that it answers with a stream, which has to begin within `patience`.
+    /// Calls a method whose response is a stream, which has to begin within `patience`.
     pub async fn stream(&self, method: &str, asked: &impl Serialize, patience: Duration) -> Result<Stream> {
         let document = self.document(method, asked)?;
         let (body, driven) = self.within(method, patience, self.begin(method, document)).await?;
@@ -104,7 +104,7 @@ impl Plugin {
         text.map(Bytes::from).map_err(|error| self.odd(method, &error.to_string()))
     }
 
-    /// A whole answer.
+    /// A complete response.
     async fn exchange(&self, method: &str, document: Bytes, patience: Duration) -> Result<Bytes> {
         let exchange = async {
             let (body, _driven) = self.begin(method, document).await?;
@@ -131,8 +131,8 @@ impl Plugin {
         }
     }
 
-    /// The beginning of an answer that is no refusal. A plugin that is away is waited for; where the connection ends
-    /// before the answer's head, it is asked again, as Docker does.
+    /// The head of a successful response. Repeats the call while the plugin does not answer, and, as Docker does,
+    /// when the connection ends before the head.
     async fn begin(&self, method: &str, document: Bytes) -> Result<(Incoming, Driven)> {
         let mut waiting = self.patience.begin();
         loop {
@@ -160,7 +160,8 @@ impl Plugin {
                 }
                 Err(error) => error,
             };
-            // One whose socket has gone may be about to make it anew; nobody waits for one that was never there.
+            // A plugin whose socket is gone may be about to make a new one. For a plugin that never had a socket, the
+            // call is not repeated.
             let away =
                 error.is_passing() || matches!(error, Error::NotFound(_)) && !self.implements.is_empty();
             if !away {
@@ -197,7 +198,7 @@ impl Plugin {
 }
 
 impl Stream {
-    /// The next bytes; none at the end.
+    /// The next bytes; `None` at the end.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
         while let Some(frame) = self.body.frame().await {
             let frame = frame.map_err(|error| Error::Answer {
@@ -213,7 +214,7 @@ impl Stream {
     }
 }
 
-/// A plugin's words, as long as anybody reads them.
+/// Shortens a plugin's message.
 fn shortened(mut words: String) -> String {
     if words.len() > WORDS {
         let end = (0..=WORDS).rev().find(|end| words.is_char_boundary(*end)).unwrap_or(0);

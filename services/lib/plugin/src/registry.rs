@@ -1,4 +1,4 @@
-//! The plugins that have been asked for.
+//! The plugins that were used.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,30 +12,30 @@ use crate::folders::Folders;
 use crate::patience::Patience;
 use crate::plugin::Plugin;
 
-/// A plugin whose name nobody said has to say within this what it is.
+/// How long a plugin may take to activate when it is not called by its name.
 const GLANCE: Duration = Duration::from_secs(5);
 
-/// All plugins of a service. Cheap to clone.
+/// The plugins of a service. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Plugins {
     folders: Folders,
     patience: Patience,
-    /// Those that were found at least once; each is activated once. Guards single edits.
+    /// The plugins that were found; each is activated once. Guards single edits.
     known: Arc<Mutex<BTreeMap<String, Arc<OnceCell<Plugin>>>>>,
 }
 
 impl Plugins {
-    /// Plugins that are found in these folders, when they are asked for.
+    /// The plugins in these directories, which are found when they are used.
     pub fn new(folders: Folders) -> Plugins {
         Plugins { folders, ..Plugins::default() }
     }
 
-    /// The same, with another patience than Docker's.
+    /// The same plugins with other pauses than Docker's.
     pub fn with_patience(self, patience: Patience) -> Plugins {
         Plugins { patience, ..self }
     }
 
-    /// The plugin of a name, which has to implement one of the [`interface`](crate::interface)s.
+    /// The plugin of a name, which has to implement `interface` (one of [`interface`](crate::interface)).
     ///
     /// # Errors
     ///
@@ -52,12 +52,13 @@ impl Plugins {
         }
     }
 
-    /// Whether there is a trace of a plugin of this name. Nobody is asked.
+    /// Whether there is a socket or a file of this name. Calls no plugin.
     pub fn is_there(&self, name: &str) -> bool {
         self.folders.find(name).is_ok()
     }
 
-    /// The same as [`Plugins::get`] for one that is about to come, as at the start of a machine: it is waited for as one that is away.
+    /// As [`Plugins::get`] for a plugin that is about to start, such as at boot: waits for it as for one that does
+    /// not answer.
     pub async fn wait_for(&self, name: &str, interface: &'static str) -> Result<Plugin> {
         let mut waiting = self.patience.begin();
         loop {
@@ -68,8 +69,8 @@ impl Plugins {
         }
     }
 
-    /// All plugins that implement one of the [`interface`](crate::interface)s, in the order of their names. Those that cannot be
-    /// reached are told of apart; nobody waits for them.
+    /// All plugins that implement `interface` (one of [`interface`](crate::interface)), sorted by name, and the
+    /// errors of those that cannot be reached, for which it does not wait.
     pub async fn all(&self, interface: &'static str) -> (Vec<Plugin>, Vec<(String, Error)>) {
         let impatient = Patience { most: Duration::ZERO, ..self.patience };
         let mut names = self.folders.names();
@@ -92,7 +93,7 @@ impl Plugins {
         (found, failed)
     }
 
-    /// The names of those that were asked for and implement one of the [`interface`](crate::interface)s.
+    /// The names of the used plugins that implement `interface` (one of [`interface`](crate::interface)).
     pub fn active_names(&self, interface: &str) -> Vec<String> {
         let known = self.known.lock();
         let active = known.iter().filter(|(_, cell)| cell.get().is_some_and(|plugin| plugin.is(interface)));
@@ -104,7 +105,7 @@ impl Plugins {
         let cell = match known {
             Some(cell) => cell,
             None => {
-                // Only what there is becomes known: names are anybody's.
+                // Only existing plugins are remembered, because callers may ask for any name.
                 self.folders.find(name)?;
                 Arc::clone(self.known.lock().entry(name.to_owned()).or_default())
             }

@@ -1,4 +1,4 @@
-//! The documents of the protocol, of both sides. Their names are Docker's; a field that an answer lacks is empty.
+//! The documents of the protocol, for both sides. The names are Docker's; a missing field is empty.
 
 pub mod authorization;
 pub mod ipam;
@@ -8,20 +8,20 @@ pub mod volume;
 
 use serde::{Deserialize, Serialize};
 
-/// What is asked where there is nothing to say, and answered where there is nothing to tell.
+/// An empty document: a request or response without fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Nothing {}
 
-/// The answer to `Plugin.Activate`.
+/// The response of `Plugin.Activate`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Manifest {
-    /// [`interface`](crate::interface)s.
+    /// The [`interface`](crate::interface)s that the plugin implements.
     #[serde(deserialize_with = "or_default")]
     pub implements: Vec<String>,
 }
 
-/// Reads `null` as what there is none of, as Go's programs write it.
+/// Parses `null`, which Go's programs write for an empty list or map, as empty.
 pub(crate) fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: serde::Deserializer<'de>,

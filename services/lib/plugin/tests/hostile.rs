@@ -1,4 +1,6 @@
-//! Plugins that do everything wrong: what is said of them, and that it is said in time.
+//! Plugins that violate the protocol: each call fails with the right error and in time.
+
+#![allow(clippy::disallowed_methods, reason = "the work of a test ends with it")]
 
 use std::future::Future;
 use std::path::Path;
@@ -10,7 +12,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
-/// A plugin that is activated as it should be, and then answers every call with these bytes.
+/// A plugin that activates correctly, and then answers every call with these bytes.
 struct Odd {
     folder: TempDir,
 }
@@ -63,7 +65,7 @@ async fn head(stream: &mut UnixStream) -> String {
 
 async fn reply(mut stream: UnixStream, text: &str) {
     let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len());
-    // Who asked may have gone.
+    // The caller may have disconnected.
     let _ = stream.write_all(answer.as_bytes()).await;
 }
 
@@ -136,7 +138,7 @@ async fn one_that_closes_is_asked_again_and_then_given_up() {
     odd.serve(|stream, _| async move { drop(stream) });
     let error = call(&odd.plugin().await).await.expect_err("closed");
     assert!(error.is_passing(), "{error}");
-    // What the kernel says of it depends on what was left unread.
+    // The kernel's error depends on what was left unread.
     let why = error.to_string();
     let said = ["EOF", "connection reset by peer"].iter().any(|words| why.ends_with(words));
     assert!(said && why.starts_with("Post \"http://plugin.moby.localhost/VolumeDriver.List\": "), "{why}");

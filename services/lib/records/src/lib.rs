@@ -1,7 +1,7 @@
-//! `gantry.records.v1`: what every service with a database answers about it.
+//! `gantry.records.v1` for a service's database.
 //!
-//! A copy lies below the service's own state directory, the only place in which it may write, until whoever asked for it
-//! has taken it away: the next copy, and the next start, remove one that was left.
+//! A service may write only below its own state directory, so a copy is made there. The caller moves the copy away.
+//! The next copy, and the next start, remove one that was left.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,12 +9,12 @@ use std::time::Duration;
 use gantry_disk::Database;
 use gantry_proto::gantry::records::v1 as pb;
 use gantry_proto::gantry::records::v1::records_server::{Records, RecordsServer};
-use gantry_rpc::chain;
+use gantry_rpc::{carry, chain};
 use tonic::{Request, Response, Status};
 
-/// What a copy's directory is called.
+/// The name of a copy's directory.
 const COPY: &str = "backup";
-/// No pause is longer.
+/// The longest pause.
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// The service for a database.
@@ -26,7 +26,7 @@ pub fn server(database: Database) -> RecordsServer<Server> {
     RecordsServer::new(server)
 }
 
-/// Answers for one database.
+/// Serves one database.
 pub struct Server {
     database: Database,
 }
@@ -49,11 +49,11 @@ impl Records for Server {
     async fn copy(&self, request: Request<pb::CopyRequest>) -> Result<Response<pb::CopyResponse>, Status> {
         let (database, moment, copy) = (self.database.clone(), request.into_inner().moment, self.place());
         let directory = copy.display().to_string();
-        let made = tokio::task::spawn_blocking(move || {
+        let made = carry::blocking(move || {
             remove(&copy)?;
             database.checkpoint(&moment, &copy)
         });
-        made.await.map_err(|error| Status::internal(error.to_string()))?.map_err(status)?;
+        made.await.ok_or_else(|| Status::unavailable("the service is ending"))?.map_err(status)?;
         Ok(Response::new(pb::CopyResponse { directory }))
     }
 
@@ -90,6 +90,19 @@ fn status(error: gantry_disk::Error) -> Status {
     let message = chain(&error);
     match error {
         gantry_disk::Error::NotPaused { .. } => Status::failed_precondition(message),
+        error if error.is_disk_full() => Status::resource_exhausted(message),
         _ => Status::internal(message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_as_such() {
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let code = status(gantry_disk::Error::io("write", "backup", full)).code();
+        assert_eq!(code, tonic::Code::ResourceExhausted);
     }
 }

@@ -1,7 +1,7 @@
 //! An open directory and the entries directly in it.
 //!
-//! For work on many entries of few directories (extracting a layer, walking a tree): one system call each, no path to
-//! resolve. Names are single parts and are never followed, so nothing here can leave the directory.
+//! For work on many entries of few directories (extracting a layer, walking a tree): each call is one system call,
+//! without a path to resolve. A name is a single component and is never followed, so no call leaves the directory.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -28,25 +28,25 @@ pub struct FileStat {
     pub gid: u32,
     /// Length in bytes.
     pub size: u64,
-    /// Number of names.
+    /// The number of hard links.
     pub links: u64,
-    /// Device it is on.
+    /// The device of its file system.
     pub device: u64,
-    /// Number on that device.
+    /// The inode on that device.
     pub inode: u64,
-    /// Device it stands for, as (major, minor).
+    /// The device that a device node stands for, as (major, minor).
     pub special: (u32, u32),
     /// Last modification.
     pub modified: Time,
 }
 
 impl FileStat {
-    /// Whether it is overlay's mark for a removed entry: character device 0:0.
+    /// Whether it is overlay's whiteout: a character device 0:0.
     pub fn is_whiteout(&self) -> bool {
         self.kind == EntryKind::CharDevice && self.special == (0, 0)
     }
 
-    /// Reads the kernel's form.
+    /// Converts the kernel's structure.
     pub fn from_raw(stat: &Stat) -> Self {
         Self {
             kind: EntryKind::from_mode(stat.st_mode).unwrap_or(EntryKind::File),
@@ -63,12 +63,12 @@ impl FileStat {
     }
 }
 
-/// A moment as file systems keep it.
+/// A time as file systems keep it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time {
-    /// Since 1970, negative before.
+    /// Seconds since 1970, negative before.
     pub seconds: i64,
-    /// Nanoseconds on top, below a thousand million.
+    /// Nanoseconds, less than 10⁹.
     pub nanos: u32,
 }
 
@@ -98,14 +98,14 @@ impl From<OwnedFd> for Dir {
 }
 
 impl Dir {
-    /// Opens a directory by its path.
+    /// Opens a directory by path.
     pub fn open(path: &std::path::Path) -> Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(|e| Error::path("open", path, e))?;
         Ok(Self { fd })
     }
 
-    /// Opens a directory in this one; `None` if the entry is something else, a symlink for example.
+    /// Opens a directory in this one; `None` if the entry is of another kind, such as a symbolic link.
     pub fn open_dir(&self, name: &OsStr) -> Result<Option<Self>> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match rustix::fs::openat(&self.fd, name, flags, Mode::empty()) {
@@ -115,19 +115,19 @@ impl Dir {
         }
     }
 
-    /// A second handle of the same directory.
+    /// A second handle to the same directory.
     pub fn try_clone(&self) -> Result<Self> {
         let fd = self.fd.try_clone().map_err(|e| Error::os("duplicate", "a directory", e))?;
         Ok(Self { fd })
     }
 
-    /// Makes a directory; the process's umask takes its part of the mode.
+    /// Makes a directory. The process's umask applies to the mode.
     pub fn make_dir(&self, name: &OsStr, mode: u32) -> Result<()> {
         rustix::fs::mkdirat(&self.fd, name, Mode::from_raw_mode(mode))
             .map_err(|e| Error::path("mkdir", name, e))
     }
 
-    /// Makes a file that must not be there yet, for writing.
+    /// Makes a new file for writing; an existing one is an error.
     pub fn create_file(&self, name: &OsStr, mode: u32) -> Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(mode));
@@ -146,7 +146,7 @@ impl Dir {
         rustix::fs::symlinkat(target, &self.fd, name).map_err(|e| Error::path("symlink", name, e))
     }
 
-    /// Gives an entry of another open directory a second name here.
+    /// Makes a hard link here to an entry of another open directory.
     pub fn link(&self, from: &impl AsFd, existing: &OsStr, name: &OsStr) -> Result<()> {
         rustix::fs::linkat(from.as_fd(), existing, &self.fd, name, AtFlags::empty())
             .map_err(|e| Error::path("link", name, e))
@@ -174,7 +174,7 @@ impl Dir {
         Ok(FileStat::from_raw(&stat))
     }
 
-    /// What a symlink says.
+    /// The target of a symbolic link.
     pub fn read_link(&self, name: &OsStr) -> Result<OsString> {
         let target = rustix::fs::readlinkat(&self.fd, name, Vec::new())
             .map_err(|e| Error::path("readlink", name, e))?;
@@ -188,12 +188,12 @@ impl Dir {
             .map_err(|e| Error::path("chown", name, e))
     }
 
-    /// Changes an entry's mode; a symlink is refused.
+    /// Changes an entry's mode; refuses a symbolic link.
     pub fn set_mode(&self, name: &OsStr, mode: u32) -> Result<()> {
         change_mode(self.as_fd(), name, mode).map_err(|e| Error::path("chmod", name, e))
     }
 
-    /// Changes when an entry was last modified, and last read.
+    /// Sets the times of an entry's last modification and last access.
     pub fn set_times(&self, name: &OsStr, time: Time) -> Result<()> {
         rustix::fs::utimensat(&self.fd, name, &time.both(), AtFlags::SYMLINK_NOFOLLOW)
             .map_err(|e| Error::path("set times of", name, e))
@@ -240,17 +240,17 @@ impl Dir {
         xattr::get_xattr_at(self.as_fd(), entry, name).map_err(|e| Error::path("read attribute of", entry, e))
     }
 
-    /// Removes an entry and everything below it. It is no error if there is none.
+    /// Removes an entry with everything below it. A missing one is no error.
     pub fn remove(&self, name: &OsStr) -> Result<()> {
         remove::remove_at(self.as_fd(), name)
     }
 
-    /// Removes a file, symlink or node.
+    /// Removes a file, symbolic link or node.
     pub fn remove_file(&self, name: &OsStr) -> Result<()> {
         rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()).map_err(|e| Error::path("unlink", name, e))
     }
 
-    /// The entries, ordered by name.
+    /// The entries, sorted by name.
     pub fn entries(&self) -> Result<Vec<Entry>> {
         let mut found = entries(self.as_fd()).map_err(|e| Error::os("read", "a directory", e))?;
         found.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
@@ -258,18 +258,19 @@ impl Dir {
     }
 }
 
-/// `fchmodat(2)` that never follows: whoever may rename in the directory could put a symlink in the entry's place.
+/// `fchmodat(2)` that never follows: a process that may rename in the directory could replace the entry by a symbolic
+/// link.
 pub(crate) fn change_mode(directory: BorrowedFd<'_>, name: &OsStr, mode: u32) -> rustix::io::Result<()> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = rustix::fs::openat(directory, name, flags, Mode::empty())?;
     if rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode).is_symlink() {
         return Err(Errno::LOOP);
     }
-    // fchmod(2) does not take the descriptor; its own name in /proc leads to the very same inode.
+    // fchmod(2) refuses the descriptor. Its path in /proc leads to the same inode.
     rustix::fs::chmod(super::proc_path(file.as_fd()), Mode::from_raw_mode(mode))
 }
 
-/// Changes when an open file was last modified, and last read.
+/// Sets the times of an open file's last modification and last access.
 pub fn set_file_times(file: &impl AsFd, time: Time) -> Result<()> {
     rustix::fs::futimens(file.as_fd(), &time.both()).map_err(|e| Error::os("set times of", "a file", e))
 }

@@ -1,4 +1,4 @@
-//! What a directory holds.
+//! The entries of a directory.
 
 use std::ffi::{OsStr, OsString};
 use std::mem::MaybeUninit;
@@ -63,13 +63,13 @@ impl EntryKind {
 pub struct Entry {
     /// Its name, without any slash.
     pub name: OsString,
-    /// Its kind; `None` where the file system does not say.
+    /// Its kind; `None` when the file system does not say.
     pub kind: Option<EntryKind>,
 }
 
-/// Reads an open directory, `.` and `..` left out, in the file system's order.
+/// Reads an open directory in the file system's order, without `.` and `..`.
 pub fn entries(directory: BorrowedFd<'_>) -> rustix::io::Result<Vec<Entry>> {
-    // An own description: reading moves its offset, and the one given may be O_PATH.
+    // Opened again, because reading moves the offset, and the given descriptor may be O_PATH.
     let own = rustix::fs::openat(
         directory,
         c".",

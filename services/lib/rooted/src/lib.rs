@@ -1,18 +1,21 @@
-//! Paths that can never leave a root directory, and work on whole trees below one.
+//! Paths that never leave a root directory, and work on whole trees below one.
 //!
-//! Every name is resolved by `openat2(2)` with `RESOLVE_IN_ROOT` (Linux 5.6): `..` stops at the root, absolute
-//! symlinks start at it, and magic links are refused. What is created or removed is named by its resolved parent and
-//! one last part that is never followed, so that a symlink planted meanwhile cannot redirect the call.
+//! Every path is resolved by `openat2(2)` with `RESOLVE_IN_ROOT` (Linux 5.6): `..` stops at the root, absolute
+//! symbolic links start at the root, and magic links are refused. An entry to create or remove is named by its open
+//! parent and one last component that is never followed, so that a symbolic link that another process makes meanwhile
+//! cannot redirect the call.
 //!
 //! | type | for |
 //! | --- | --- |
-//! | [`Root`] | paths of several parts, inside a directory or the root of a detached mount |
+//! | [`Root`] | paths of several components, in a directory or the root of a detached mount |
 //! | [`Dir`] | many entries of one directory, one system call each |
-//! | [`View`] | a root with other files and directories over it, as a container sees it |
+//! | [`View`] | a root with files and directories mounted over it, as a container sees it |
 //! | [`tree`] | usage, copies and removal of whole trees |
+//! | [`clean`] | paths as they are written, without a look at any file system |
 //!
-//! Nothing here knows a service, a protocol or an asynchronous runtime: all calls block.
+//! This crate knows no service, no protocol and no asynchronous runtime: every call blocks.
 
+mod clean;
 mod dir;
 mod entry;
 mod remove;
@@ -21,6 +24,7 @@ pub mod tree;
 mod view;
 mod xattr;
 
+pub use clean::clean;
 pub use dir::{Dir, FileStat, Time, set_file_mode, set_file_owner, set_file_times, set_file_xattr};
 pub use entry::{Entry, EntryKind, entries};
 pub use gantry_host::{Error, Result};

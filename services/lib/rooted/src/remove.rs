@@ -1,4 +1,4 @@
-//! Removing trees: without following symlinks, without recursion that a deep tree could exhaust.
+//! Removes trees, without following symbolic links and without a recursion that a deep tree could exhaust.
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -9,18 +9,22 @@ use rustix::io::Errno;
 use super::entry::{Entry, EntryKind, entries};
 use crate::{Error, Result};
 
-/// Removes an entry of an open directory, and everything below it. It is no error if there is none.
+/// Removes an entry of an open directory with everything below it. A missing one is no error.
 ///
-/// `name` is a single part; it is never followed if it is a symlink.
+/// `name` is a single component; a symbolic link is not followed.
 pub fn remove_at(parent: BorrowedFd<'_>, name: &OsStr) -> Result<()> {
-    match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
+    let refused = match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => return Ok(()),
-        Err(Errno::ISDIR | Errno::PERM) => {}
+        // Some file systems return EPERM for a directory, and all of them for a file that may not be removed.
+        Err(e @ (Errno::ISDIR | Errno::PERM)) => e,
         Err(e) => return Err(Error::path("remove", name, e)),
-    }
+    };
     match open(parent, name) {
         Ok(directory) => clear(directory).map_err(|e| Error::path("empty", name, e))?,
         Err(Errno::NOENT) => return Ok(()),
+        Err(Errno::NOTDIR | Errno::LOOP) if refused == Errno::PERM => {
+            return Err(Error::path("remove", name, refused));
+        }
         Err(e) => return Err(Error::path("remove", name, e)),
     }
     match rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR) {
@@ -29,7 +33,7 @@ pub fn remove_at(parent: BorrowedFd<'_>, name: &OsStr) -> Result<()> {
     }
 }
 
-/// Removes everything in an open directory, which itself stays.
+/// Removes everything in an open directory, but not the directory.
 pub fn clear_directory(directory: BorrowedFd<'_>) -> Result<()> {
     for entry in entries(directory).map_err(|e| Error::os("read", "a directory", e))? {
         remove_at(directory, &entry.name)?;
@@ -42,11 +46,11 @@ struct Level {
     left: Vec<Entry>,
 }
 
-/// Levels that are open at a time.
+/// How many levels are open at a time.
 const OPEN: usize = 128;
 
-/// Empties a directory depth first. However deep the tree is, few descriptors are open: what lies deeper is first moved
-/// up into the directory itself, under a name of its own.
+/// Empties a directory depth first, with few open descriptors however deep the tree is: moves deeper directories up
+/// into the top directory first, under unique names.
 fn clear(directory: OwnedFd) -> rustix::io::Result<()> {
     let left = entries(directory.as_fd())?;
     let mut levels = vec![Level { directory, left }];
@@ -54,7 +58,7 @@ fn clear(directory: OwnedFd) -> rustix::io::Result<()> {
     while let Some(level) = levels.last_mut() {
         let Some(entry) = level.left.pop() else {
             levels.pop();
-            // Its own name is still on the parent's list: the next turn finds it empty and removes it.
+            // The name is still in the parent's list: the next pass finds the directory empty and removes it.
             continue;
         };
         let name = entry.name.as_os_str();
@@ -81,8 +85,8 @@ fn clear(directory: OwnedFd) -> rustix::io::Result<()> {
     Ok(())
 }
 
-/// Moves a directory of the deepest level into the topmost, under a name that is free there. Overlay, for one, moves
-/// no directories that are in a layer below: then the tree takes as many descriptors as it is deep.
+/// Moves a directory from the deepest open level to the top, under an unused name. Overlay, for example, does not
+/// move directories of a lower layer: then the tree takes as many descriptors as it is deep.
 fn move_up(levels: &[Level], name: &OsStr, moved: &mut u64) -> Option<Entry> {
     let (top, deepest) = (&levels[0].directory, &levels[levels.len() - 1].directory);
     loop {

@@ -1,4 +1,4 @@
-//! Whole trees of files: how much they hold, copies of them, and their removal.
+//! Whole trees: their usage, copies and removal.
 
 mod copy;
 mod usage;
@@ -11,17 +11,18 @@ pub use usage::{Usage, disk_usage};
 
 use crate::{Error, Result};
 
-/// Writes everything of the file system that `file` is on to its device (`syncfs(2)`).
+/// Syncs the whole file system of `file` (`syncfs(2)`).
 pub fn sync_file_system(file: impl AsFd) -> Result<()> {
     rustix::fs::syncfs(file.as_fd()).map_err(|e| Error::os("syncfs", "a file system", e))
 }
 
-/// Asks the file system to place each directory made in this one far from the others, as the trees of their own that
-/// they are (`chattr +T`, ext2 to ext4). Elsewhere it does nothing.
+/// Makes the file system place the subdirectories of a directory far from each other (`chattr +T`, ext2 to ext4).
+/// Does nothing on other file systems.
 ///
-/// ext4 otherwise puts all of them into one block group; where trees come and go, every new inode there is searched for
-/// among those that were just deleted. Without a journal that made the third unpacking of an image in a minute three
-/// times slower than the first (Linux 6.18).
+/// ext4 otherwise puts all of them into one block group. Where trees are made and removed often, ext4 then searches
+/// for each new inode among those that were just deleted. Without a journal, that made the third unpacking of an
+/// image in a minute three times slower than the first (Linux 6.18).
+/// minute three times slower than the first (Linux 6.18).
 pub fn spread_below(directory: &Path) -> Result<()> {
     use rustix::fs::{IFlags, Mode, OFlags};
     use rustix::io::Errno;
@@ -37,21 +38,21 @@ pub fn spread_below(directory: &Path) -> Result<()> {
     }
 }
 
-/// The file system that a path is on.
+/// The file system of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileSystem {
     /// Its magic number.
     pub magic: u64,
-    /// Bytes in all.
+    /// Its size in bytes.
     pub size: u64,
-    /// Bytes that an ordinary user can still write.
+    /// How many bytes ordinary users can still write.
     pub available: u64,
 }
 
 impl FileSystem {
-    /// Whether overlay takes a directory on it as its upper one.
+    /// Whether a directory on it can be overlay's upper directory.
     ///
-    /// Overlay itself, NFS and FAT are known not to; what is unknown is tried.
+    /// It cannot on overlay itself, NFS and FAT; on an unknown file system it is tried.
     pub fn can_be_upper(&self) -> bool {
         const OVERLAY: u64 = 0x794c_7630;
         const NFS: u64 = 0x6969;
@@ -60,7 +61,7 @@ impl FileSystem {
     }
 }
 
-/// Asks about the file system that a path is on.
+/// The file system of a path.
 pub fn file_system(path: &Path) -> Result<FileSystem> {
     let answer = rustix::fs::statfs(path).map_err(|e| Error::path("statfs", path, e))?;
     let block = u64::try_from(answer.f_frsize).unwrap_or(4096);
@@ -71,7 +72,7 @@ pub fn file_system(path: &Path) -> Result<FileSystem> {
     })
 }
 
-/// Removes a path and everything below it, symlinks not followed. It is no error if there is none.
+/// Removes a path with everything below it, without following symbolic links. A missing one is no error.
 pub fn remove_tree(path: &Path) -> Result<()> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(Error::Unnamed(path.display().to_string()));

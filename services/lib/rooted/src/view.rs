@@ -1,8 +1,8 @@
-//! A root with files and directories of elsewhere over it: what a container sees, without mounting anything.
+//! A root with files and directories over it: what a container sees, without mounting anything.
 //!
-//! A [`View`] goes from descriptor to descriptor, one part of a path at a time, and changes over to what is mounted where
-//! a part is a mount's place. Symlinks are read and continued inside the view, `..` goes back to where the walk came
-//! from, and no name is ever left to the kernel to follow: nothing leads out, whoever renames what meanwhile.
+//! A [`View`] walks from descriptor to descriptor, one component at a time, and continues at the mounted directory
+//! where a component is a mount point. The view itself reads symbolic links, and the kernel never follows one; `..`
+//! goes back to where the walk came from. So no path leads out, whatever other processes rename meanwhile.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -17,53 +17,53 @@ use rustix::io::Errno;
 use super::{Dir, EntryKind, FileStat, Root, proc_path, xattr};
 use crate::{Error, Result};
 
-/// Symlinks that a path may lead through, as in the kernel.
+/// How many symbolic links a path may have, as in the kernel.
 const MOST_LINKS: usize = 40;
 
-/// Whether something may be written.
+/// Whether a file may be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// It may.
+    /// The mount may be written.
     Write,
-    /// It may only be read.
+    /// The mount is read-only.
     Read,
 }
 
-/// What becomes of a symlink at the end of a path.
+/// What happens to a symbolic link at the end of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Last {
     /// It is followed.
     Follow,
-    /// It is meant itself.
+    /// It is not followed.
     Keep,
 }
 
-/// A root and what is mounted over it.
+/// A root with its mounts.
 #[derive(Debug)]
 pub struct View {
     root: Spot,
     over: Vec<Spot>,
 }
 
-/// Something in a view.
+/// A file or directory in a view.
 #[derive(Debug)]
 pub struct Spot {
-    /// Where it is, from the view's root and without symlinks.
+    /// Its path from the view's root, without symbolic links.
     pub path: PathBuf,
     /// Its attributes when it was found.
     pub stat: FileStat,
-    /// Whether it may be changed.
+    /// Whether it may be written.
     pub access: Access,
     /// Opened with `O_PATH`.
     file: OwnedFd,
 }
 
-/// What a walk came to.
+/// The result of a walk.
 #[derive(Debug)]
 pub enum Walked {
-    /// What the path leads to.
+    /// The target of the path.
     Found(Spot),
-    /// Where it would be: the parts that are not there are as they were written.
+    /// The path at which the target would be; its missing components are as they were written.
     Missing(PathBuf),
 }
 
@@ -73,7 +73,7 @@ impl AsFd for Spot {
     }
 }
 
-/// The directory, to make and remove entries; to list them, see [`Spot::dir`].
+/// The directory, to make and remove entries; [`Spot::dir`] lists them.
 impl From<Spot> for Dir {
     fn from(spot: Spot) -> Self {
         Self::from(spot.file)
@@ -81,14 +81,14 @@ impl From<Spot> for Dir {
 }
 
 impl View {
-    /// A root with nothing over it.
+    /// A root without mounts.
     pub fn new(root: Root) -> Result<Self> {
         let root = Spot::new(root.directory, PathBuf::from("/"), Access::Write)?;
         Ok(Self { root, over: Vec::new() })
     }
 
-    /// Puts an open file or directory over what is at `place`; `false`, and nothing is done, where there is nothing of
-    /// its kind.
+    /// Mounts an open file or directory over the one at `place`. Returns `false`, and does nothing, when none of the
+    /// same kind is there.
     pub fn mount(&mut self, place: &Path, file: OwnedFd, access: Access) -> Result<bool> {
         let Walked::Found(below) = self.walk(place, Last::Follow)? else { return Ok(false) };
         let spot = Spot::new(file, below.path, access)?;
@@ -101,17 +101,17 @@ impl View {
         Ok(true)
     }
 
-    /// Where something is mounted.
+    /// The mount points.
     pub fn mounted(&self) -> impl Iterator<Item = &Path> {
         self.over.iter().map(|spot| spot.path.as_path())
     }
 
-    /// Finds what a path leads to. Symlinks before its last part are always followed.
+    /// Finds the target of a path. Always follows symbolic links before the last component.
     pub fn walk(&self, path: &Path, last: Last) -> Result<Walked> {
         self.go(path, last, None)
     }
 
-    /// Finds what must be there.
+    /// Finds the target of a path; a missing one is an error.
     pub fn find(&self, path: &Path, last: Last) -> Result<Spot> {
         match self.walk(path, last)? {
             Walked::Found(spot) => Ok(spot),
@@ -119,7 +119,7 @@ impl View {
         }
     }
 
-    /// Finds a directory; it is made where it is missing, and so is each on the way to it.
+    /// Finds a directory; makes it with its missing parents.
     pub fn create_dir_all(&self, path: &Path, mode: u32) -> Result<Spot> {
         match self.go(path, Last::Follow, Some(mode))? {
             Walked::Found(spot) if spot.stat.kind == EntryKind::Directory => Ok(spot),
@@ -127,7 +127,7 @@ impl View {
         }
     }
 
-    /// An entry of a directory, itself; `None` if there is none.
+    /// An entry of a directory, not followed; `None` if there is none.
     pub fn child(&self, parent: &Spot, name: &OsStr) -> Result<Option<Spot>> {
         let path = parent.path.join(name);
         if let Some(over) = self.over.iter().find(|over| over.path == path) {
@@ -141,7 +141,7 @@ impl View {
         }
     }
 
-    /// Reads a whole regular file of at most 16 MiB, symlinks followed.
+    /// Reads a whole regular file of at most 16 MiB; follows symbolic links.
     pub fn read(&self, path: &Path) -> Result<Vec<u8>> {
         const LONGEST: u64 = 16 << 20;
         let spot = self.find(path, Last::Follow)?;
@@ -208,7 +208,7 @@ impl View {
     }
 }
 
-/// Puts the parts of a path before those that are ahead; a slash at its end is a `.`.
+/// Puts the components of a path before those that remain; a final slash is a `.`.
 fn push(ahead: &mut Vec<OsString>, path: &OsStr) {
     let parts = path.as_bytes().split(|byte| *byte == b'/').filter(|part| !part.is_empty());
     let mut parts: Vec<OsString> = parts.map(|part| OsStr::from_bytes(part).to_owned()).collect();
@@ -224,13 +224,13 @@ impl Spot {
         Ok(Self { path, stat: FileStat::from_raw(&stat), access, file })
     }
 
-    /// A second handle of the same file.
+    /// A second handle to the same file.
     pub fn try_clone(&self) -> Result<Self> {
         let file = self.file.try_clone().map_err(|e| Error::path("duplicate", &self.path, e))?;
         Ok(Self { path: self.path.clone(), stat: self.stat, access: self.access, file })
     }
 
-    /// Refuses where nothing may be written.
+    /// Fails if it is read-only.
     pub fn writable(&self) -> Result<()> {
         match self.access {
             Access::Write => Ok(()),
@@ -238,7 +238,7 @@ impl Spot {
         }
     }
 
-    /// The directory, for work on its entries.
+    /// The directory, to work on its entries.
     pub fn dir(&self) -> Result<Dir> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         rustix::fs::openat(&self.file, c".", flags, Mode::empty())
@@ -246,7 +246,7 @@ impl Spot {
             .map_err(|e| Error::path("open", &self.path, e))
     }
 
-    /// Opens it for reading if it is a regular file: a device or FIFO is never opened.
+    /// Opens a regular file for reading. Never opens a device or FIFO.
     pub fn open_file(&self) -> Result<File> {
         if self.stat.kind != EntryKind::File {
             return Err(Error::path("read", &self.path, Errno::INVAL));
@@ -254,20 +254,20 @@ impl Spot {
         File::open(proc_path(self.as_fd())).map_err(|e| Error::path("open", &self.path, e))
     }
 
-    /// What a symlink says.
+    /// The target of a symbolic link.
     pub fn read_link(&self) -> Result<OsString> {
         let target = rustix::fs::readlinkat(&self.file, c"", Vec::new())
             .map_err(|e| Error::path("readlink", &self.path, e))?;
         Ok(OsString::from_vec(target.into_bytes()))
     }
 
-    /// Its extended attributes, ordered by name.
+    /// The extended attributes, sorted by name.
     pub fn xattrs(&self) -> Result<Vec<(OsString, Vec<u8>)>> {
         xattr::of(self.as_fd()).map_err(|e| Error::path("read attributes of", &self.path, e))
     }
 
-    /// Whether it is on another mount than its directory: in whatever mount namespace the two are in, something is
-    /// mounted there.
+    /// Whether it is on another mount than its directory: something is mounted on it in the mount namespace of the
+    /// two.
     pub fn is_mounted_in(&self, parent: &Spot) -> Result<bool> {
         // STATX_MNT_ID, Linux 5.8.
         let mount = |file: &OwnedFd| {

@@ -1,7 +1,7 @@
-//! Extended attributes of an entry that is named by its open parent and one last part.
+//! Extended attributes of an entry, named by its open parent and a last component.
 //!
-//! Linux has `setxattrat(2)` only since 6.13; `/proc/self/fd/<parent>/<name>` with the `l` calls says the same:
-//! the parent is fixed by its descriptor, and the last part is not followed.
+//! Linux has `setxattrat(2)` only since 6.13. The `l…` calls on `/proc/self/fd/<parent>/<name>` do the same: the
+//! descriptor fixes the parent, and the last component is not followed.
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::BorrowedFd;
@@ -13,14 +13,14 @@ use rustix::io::Errno;
 
 use super::proc_path;
 
-/// The longest value, and the longest list of names: the kernel's limits.
+/// The longest value and the longest list of names in bytes: the kernel's limits.
 const MOST: usize = 64 * 1024;
 
 fn path(parent: BorrowedFd<'_>, name: &OsStr) -> PathBuf {
     Path::new(&proc_path(parent)).join(name)
 }
 
-/// Sets an attribute, new or not.
+/// Sets an attribute, whether or not it exists.
 pub fn set_xattr_at(
     parent: BorrowedFd<'_>,
     entry: &OsStr,
@@ -30,7 +30,7 @@ pub fn set_xattr_at(
     rustix::fs::lsetxattr(path(parent, entry), name, value, XattrFlags::empty())
 }
 
-/// Reads an attribute; `None` if the entry does not have it or its file system has no attributes.
+/// Reads an attribute; `None` if the entry lacks it or the file system has no attributes.
 pub fn get_xattr_at(
     parent: BorrowedFd<'_>,
     entry: &OsStr,
@@ -40,19 +40,19 @@ pub fn get_xattr_at(
     value(|bytes| rustix::fs::lgetxattr(&path, name, bytes))
 }
 
-/// Lists the names of an entry's attributes; none where the file system has no attributes.
+/// Lists the names of an entry's attributes; empty where the file system has no attributes.
 pub fn list_xattrs_at(parent: BorrowedFd<'_>, entry: &OsStr) -> rustix::io::Result<Vec<OsString>> {
     let path = path(parent, entry);
     names(|bytes| rustix::fs::llistxattr(&path, bytes))
 }
 
-/// All attributes of an open file, whatever it is opened for, ordered by name; none where the file system has none.
+/// All attributes of an open file, with any open mode, sorted by name; empty where the file system has no attributes.
 pub fn of(file: BorrowedFd<'_>) -> rustix::io::Result<Vec<(OsString, Vec<u8>)>> {
-    // What the descriptor's name in /proc leads to is the very file, be it a symlink.
+    // The path of the descriptor in /proc leads to the file itself, even to a symbolic link.
     let path = proc_path(file);
     let mut found = Vec::new();
     for name in names(|bytes| rustix::fs::listxattr(&path, bytes))? {
-        // One that went meanwhile is none.
+        // The attribute was removed meanwhile.
         if let Some(value) = value(|bytes| rustix::fs::getxattr(&path, &name, bytes))? {
             found.push((name, value));
         }
@@ -61,7 +61,7 @@ pub fn of(file: BorrowedFd<'_>) -> rustix::io::Result<Vec<(OsString, Vec<u8>)>> 
     Ok(found)
 }
 
-/// A value; none where there is no such attribute.
+/// The value of an attribute; `None` without the attribute.
 fn value(ask: impl FnMut(&mut [u8]) -> rustix::io::Result<usize>) -> rustix::io::Result<Option<Vec<u8>>> {
     match whole(256, ask) {
         Ok(value) => Ok(Some(value)),
@@ -70,7 +70,7 @@ fn value(ask: impl FnMut(&mut [u8]) -> rustix::io::Result<usize>) -> rustix::io:
     }
 }
 
-/// A list of names; empty where there are no attributes.
+/// A list of names; empty where the file system has no attributes.
 fn names(ask: impl FnMut(&mut [u8]) -> rustix::io::Result<usize>) -> rustix::io::Result<Vec<OsString>> {
     let list = match whole(512, ask) {
         Err(Errno::NOTSUP) => return Ok(Vec::new()),
@@ -80,7 +80,7 @@ fn names(ask: impl FnMut(&mut [u8]) -> rustix::io::Result<usize>) -> rustix::io:
     Ok(names.map(|name| OsStr::from_bytes(name).to_owned()).collect())
 }
 
-/// Bytes whose number is not known: first into a buffer that is enough for most, then into one that is for all.
+/// Reads bytes of unknown length: with a buffer that is usually large enough, then with one that always is.
 fn whole(
     enough: usize,
     mut ask: impl FnMut(&mut [u8]) -> rustix::io::Result<usize>,

@@ -1,5 +1,5 @@
-//! What a call costs over a [`Channel`], and over a bare one of tonic's: the two are measured in turns, against one
-//! server in a process of its own. What lies between them is deadlines, cancellation, trace and caller.
+//! The cost of a call over a [`Channel`] and over tonic's own channel, measured in turn with one server in a process
+//! of its own. The difference is the cost of deadlines, cancellation, trace and caller.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -15,7 +15,8 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 const SERVER: &str = "GANTRY_BENCH_SERVER";
-/// Calls between services to create, start, wait for and remove a container on a bridge (`gantry metrics`, before and after).
+/// How many calls between services it takes to create, start, wait for and remove a container on a bridge (from
+/// `gantry metrics`, before and after).
 const CALLS_A_CONTAINER: f64 = 32.0;
 const ROUNDS: usize = 40;
 const CALLS: usize = 250;
@@ -74,7 +75,7 @@ impl Samples {
         Self { name, first: Vec::new(), further: Vec::new(), processor: Duration::ZERO }
     }
 
-    /// One call that connects, and those that find the connection there.
+    /// One call that connects, and those over the existing connection.
     async fn take<T>(&mut self, channel: T)
     where
         T: GrpcService<Body>,
@@ -92,7 +93,7 @@ impl Samples {
         self.processor += processor() - before;
     }
 
-    /// Prints the medians, in microseconds, and returns that of a call.
+    /// Prints the medians in microseconds. Returns the median of a call.
     fn print(&mut self) -> f64 {
         let middle = |samples: &mut Vec<Duration>| {
             samples.sort();
@@ -109,7 +110,7 @@ impl Samples {
     }
 }
 
-/// What the threads of this process used of the processors (`/proc/PID/schedstat`, proc(5)).
+/// The processor time of this process's threads (`/proc/PID/schedstat`, proc(5)).
 fn processor() -> Duration {
     let threads = std::fs::read_dir("/proc/self/task").expect("threads").flatten();
     let used =

@@ -1,10 +1,10 @@
-//! Who is calling.
+//! The caller of a request.
 //!
-//! A server learns of each connection which process it comes from (`SO_PEERCRED`, unix(7)), and takes that for the caller of
-//! its requests. Some callers stand for others: the gateway for its HTTP clients, `control` for those of the front socket.
-//! They name them in [`HEADER`], which a server believes a few and drops of everybody else (`gantry_daemon`). A server
-//! attaches the caller to the request's span ([`attach`]), and every call made under that span names it on ([`current`],
-//! used by [`Channel`](crate::Channel)).
+//! A server learns which process each connection comes from (`SO_PEERCRED`, unix(7)), and takes that process for the
+//! caller of its requests. Some processes act for others: the gateway for its HTTP clients, `control` for the clients
+//! of the front socket. They name those in [`HEADER`], which a server accepts from a few users only
+//! (`gantry_daemon`). A server attaches the caller to the request's span ([`attach`]), and every call that is made
+//! under the span names the caller again ([`current`], used by [`Channel`](crate::Channel)).
 //!
 //! ```text
 //! gantry-caller: uid=1000 gid=1000 pid=4711
@@ -25,34 +25,34 @@ use crate::carried;
 /// The header, in gRPC metadata.
 pub const HEADER: &str = "gantry-caller";
 
-/// Who makes a request.
+/// The caller of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Caller {
-    /// A process of this machine, as it was when it connected.
+    /// A process of this host, as it was when it connected.
     Process {
         /// Its user.
         uid: u32,
         /// Its group.
         gid: u32,
-        /// Which it was; another may have its number by now. 0 for one of a pid namespace that is not seen from here.
+        /// Its pid, which another process may have by now; 0 for a process of another PID namespace.
         pid: i32,
     },
-    /// Whoever holds the key of a client certificate.
+    /// The holder of a client certificate's key.
     Certificate {
-        /// The certificate's subject, as text.
+        /// The certificate's subject as text.
         subject: String,
     },
-    /// Whoever can send from this address: nothing is proved.
+    /// A sender at this address, whose identity is not proved.
     Address(SocketAddr),
 }
 
-/// The text names no caller.
+/// The text does not name a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a caller")]
 pub struct Invalid;
 
 impl Caller {
-    /// The process at the other end of a unix socket; none when the system does not say.
+    /// The process at the other end of a unix socket; `None` when the system does not say.
     pub fn of_socket(socket: &UnixStream) -> Option<Self> {
         let peer = socket.peer_cred().ok()?;
         Some(Self::Process { uid: peer.uid(), gid: peer.gid(), pid: peer.pid().unwrap_or(0) })
@@ -104,7 +104,7 @@ impl FromStr for Caller {
     }
 }
 
-/// Text without its percent-encoding.
+/// Decodes percent-encoding.
 fn decoded(text: &str) -> Option<String> {
     let mut parts = text.split('%');
     let mut bytes = parts.next()?.as_bytes().to_vec();
@@ -116,26 +116,26 @@ fn decoded(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// Makes `caller` the one who `span`, and what is under it, works for.
+/// Sets the caller for which `span`, and all spans below it, work.
 pub fn attach(span: &Span, caller: Caller) {
     carried::attach(span, caller);
 }
 
-/// Whom the current span works for.
+/// The caller for which the current span works.
 pub fn current() -> Option<Caller> {
     carried::current()
 }
 
-/// Names the current caller in the headers of a call, and nobody where there is none.
+/// Names the current caller in the headers of a call; without one, removes the header.
 pub fn inject(headers: &mut HeaderMap) {
     name(headers, current().as_ref());
 }
 
-/// Names a caller in the headers of a call, and nobody else.
+/// Names `caller` in the headers of a call; without one, removes the header.
 pub fn name(headers: &mut HeaderMap, caller: Option<&Caller>) {
     match caller.map(|caller| HeaderValue::try_from(caller.to_string())) {
         Some(Ok(value)) => drop(headers.insert(HEADER, value)),
-        // Its text is plain.
+        // The text has only printable characters.
         Some(Err(_)) | None => drop(headers.remove(HEADER)),
     }
 }

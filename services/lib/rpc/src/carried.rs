@@ -1,13 +1,13 @@
-//! What work carries with it: values of the current span, or of one around it.
+//! Values that spans carry.
 //!
-//! They live in spans, not in tasks: work that is spawned `in_current_span` carries them on. Without a subscriber that keeps
-//! spans nothing is remembered.
+//! They are in spans, not in tasks: work that is spawned `in_current_span` carries them on. Without a subscriber that
+//! keeps spans, nothing is carried.
 
 use tracing::Span;
 use tracing_subscriber::Registry;
 use tracing_subscriber::registry::LookupSpan;
 
-/// Gives `span`, and what is under it, a value.
+/// Attaches a value to `span`, for all spans below it.
 pub(crate) fn attach<T: Send + Sync + 'static>(span: &Span, value: T) {
     span.with_subscriber(|(id, dispatch)| {
         let span = dispatch.downcast_ref::<Registry>().and_then(|registry| registry.span(id));

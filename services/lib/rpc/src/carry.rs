@@ -1,8 +1,10 @@
-//! Work that a service carries to its end.
+//! Work that a service runs to its end.
 //!
-//! A change is not to be half done because its caller has gone: it is made in a task of its own, which goes on when the
-//! request's own is dropped. A service that ends waits a moment for such work, and for what blocks; which service that is,
-//! the work is told by the request, or the work, that started it.
+//! A change must not stop halfway because its caller cancels, so it runs in a task of its own, which continues when
+//! the request's task is dropped. A service that ends waits a moment for such work and for blocking work. The work
+//! belongs to the service of the request, or of the work, that started it.
+
+#![allow(clippy::disallowed_methods, reason = "the house's word for them is made of them")]
 
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
@@ -12,42 +14,48 @@ tokio::task_local! {
     static TRACKER: TaskTracker;
 }
 
-/// Does a service's work, of which further work is known to its tracker.
+/// Runs the work of a service; its tracker tracks the work that this one starts.
 pub async fn within<T>(tracker: TaskTracker, work: impl Future<Output = T>) -> T {
     TRACKER.scope(tracker, work).await
 }
 
-/// Starts work that goes on if whoever started it is dropped. It is part of the current span.
+/// Starts work that continues when its starter is dropped. It is part of the current span.
 pub fn start<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
     let work = work.in_current_span();
     match TRACKER.try_with(TaskTracker::clone) {
         Ok(tracker) => tracker.spawn(within(tracker.clone(), work)),
-        // A test's.
+        // Only in tests.
         Err(_) => tokio::spawn(work),
     }
 }
 
-/// A part of the current work, for a set of tasks that ends with it: further work that the part starts is known to the same
-/// service.
+/// A part of the current work, for a set of tasks that ends with it: the same service tracks the work that the part
+/// starts.
 pub fn part<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
     let tracker = TRACKER.try_with(TaskTracker::clone).ok();
     let work = work.in_current_span();
     async move {
         match tracker {
             Some(tracker) => within(tracker, work).await,
-            // A test's.
+            // Only in tests.
             None => work.await,
         }
     }
 }
 
-/// Carries work to its end, and returns what came of it; none when the service is ending. A panic goes on here.
+/// Starts work that drives a connection or writes a response's stream, as part of the current span. It ends when the
+/// other side disconnects, which may take days, so a service that ends does not wait for it.
+pub fn beside<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+    tokio::spawn(part(work))
+}
+
+/// Runs work to its end and returns its result; `None` when the service is ending. A panic continues here.
 pub async fn to_its_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Option<T> {
     outcome(start(work)).await
 }
 
-/// Does work that blocks where that holds up nobody, and returns what came of it; none when the service is ending. A panic
-/// goes on here.
+/// Runs blocking work on a blocking thread and returns its result; `None` when the service is ending. A panic
+/// continues here.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     outcome(match TRACKER.try_with(TaskTracker::clone) {
         Ok(tracker) => tracker.spawn_blocking(work),
@@ -80,7 +88,7 @@ mod tests {
             tracker.clone(),
             to_its_end(async {
                 gone.await.expect("told");
-                // Further work, and what blocks, belong to the same service.
+                // Work and blocking work that this starts belong to the same service.
                 to_its_end(async { blocking(|| std::thread::sleep(Duration::from_millis(10))).await }).await
             }),
         );

@@ -1,7 +1,7 @@
 //! Channels to peers.
 //!
-//! A call is one HTTP/2 stream of a shared connection, which tonic keeps. Each call has a bound ([`Bound`]) and carries
-//! on what it was made under: the trace, the caller, the deadline.
+//! A call is one HTTP/2 stream of a shared connection, which tonic keeps. Each call has a limit ([`Bound`]), and
+//! carries on the trace, the caller and the deadline of its context.
 
 mod answer;
 mod budget;
@@ -38,26 +38,27 @@ use budget::Budget;
 use connector::Connector;
 use timer::Timer;
 
-/// What a stream may have in flight, in bytes.
+/// How many bytes a stream may have in flight.
 const STREAM_WINDOW: u32 = 1 << 20;
-/// What all streams of a connection may have in flight: far more than they will, so that streams which nobody reads do
-/// not hold up the others.
+/// How many bytes all streams of a connection may have in flight: far more than they need, so that streams whose data
+/// is not read do not hold up the others.
 const CONNECTION_WINDOW: u32 = 1 << 30;
-/// The largest piece of a message, in bytes.
+/// The largest frame of a message in bytes.
 const FRAME: u32 = 256 << 10;
-/// While calls wait, a service that sends nothing for so long is sent a PING (RFC 9113, 6.7), which it answers beside all that
-/// it does. A process that is stopped, or so stuck that nothing in it runs, has its connections open and does not.
+/// While calls wait and the service has sent nothing for this long, the channel sends a PING (RFC 9113, 6.7), which a
+/// service answers independently of its calls. A stopped process, or one in which nothing runs any more, keeps its
+/// connections open and does not answer.
 const INTERVAL: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 10_000 });
-/// How long a PING's answer may take: more than it does on the most loaded of machines.
+/// How long the answer to a PING may take: longer than on the busiest host.
 const PATIENCE: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 10_000 });
-/// How long work beside a call goes on before its peer is asked whether it is alive: most of it is done by then.
+/// How long work beside a call runs before the channel asks whether its peer is alive; most work is done by then.
 const SHORT_WORK: Duration = Duration::from_millis(if cfg!(test) { 10 } else { 1_000 });
 
-/// A channel to a gRPC server. Its calls carry the trace of the span under which they are made, and its caller. A call that
-/// got no answer, because nobody listens, because the connection broke or because the peer fell silent, fails with
-/// `UNAVAILABLE` and says which peer is away; so does a stream of answers that breaks. A call that got no answer in time
-/// fails with `DEADLINE_EXCEEDED`, and says which peer did not answer what. A call whose answer is dropped is cancelled.
-/// Cheap to clone.
+/// A channel to a gRPC server. Its calls carry the trace and the caller of the current span. A call without a
+/// response, because no process listens, the connection breaks or the peer does not answer PINGs, fails with
+/// `UNAVAILABLE` and names the peer; so does a stream that breaks. A call whose response does not arrive in time
+/// fails with `DEADLINE_EXCEEDED`, and names the peer and the method. Dropping a response cancels the call. Cheap to
+/// clone.
 #[derive(Debug, Clone)]
 pub struct Channel {
     peer: &'static str,
@@ -66,8 +67,8 @@ pub struct Channel {
 }
 
 impl Channel {
-    /// A channel to the gRPC server at the unix socket `path`, on these terms. It connects when it is first used and
-    /// again after the server was away; until then calls fail, naming `peer`.
+    /// A channel with these terms to the gRPC server on the unix socket `path`. It connects at its first use, and
+    /// again after the server has restarted; until then calls fail, naming `peer`.
     ///
     /// # Panics
     ///
@@ -80,8 +81,8 @@ impl Channel {
         }
     }
 
-    /// The same to a service of ours. While nobody listens calls wait for a moment, since it is started anew when it ends;
-    /// and it is asked whether it is alive, which others' servers may take for an attack.
+    /// A channel to one of Gantry's services. While the service does not listen, calls wait for a moment, because its
+    /// supervisor starts it again. The channel sends PINGs, which servers of others may take for an attack.
     ///
     /// # Panics
     ///
@@ -92,13 +93,13 @@ impl Channel {
         Self { peer, terms, inner: endpoint.connect_with_connector_lazy(connector) }
     }
 
-    /// Sends a call as it is, but for its deadline, and waits for the head of the response. What a request says of its
-    /// deadline goes before the terms.
+    /// Sends a call as it is, with its deadline, and waits for the head of the response. A deadline in the request
+    /// overrides the terms.
     ///
     /// # Errors
     ///
-    /// `UNAVAILABLE` when there was no answer; `DEADLINE_EXCEEDED` when there was none in time; what the server reset the
-    /// call with.
+    /// `UNAVAILABLE` without a response; `DEADLINE_EXCEEDED` without one in time; the status with which the server
+    /// reset the call.
     pub async fn send<B>(&self, mut request: Request<B>) -> Result<Response<Answer>, Status>
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
@@ -114,19 +115,19 @@ impl Channel {
             None => begun.await,
         };
         let response = response.map_err(|error| match &timer {
-            // The same time, told to the peer, is kept by the connection too.
+            // The connection enforces the same deadline, which was sent to the peer.
             Some(timer) if is::<tonic::TimeoutExpired>(&error) => timer.late(),
             _ => unheard(self.peer, Status::from_error(error.into())),
         })?;
         Ok(Answer::of(self.peer, response, timer, wanted))
     }
 
-    /// Does work beside a call, by a data socket of the same peer, as long as the peer shows that it is alive. Where no
-    /// call can be made to it, the work alone tells whether it is there.
+    /// Does work beside a call, on a data socket of the same peer, as long as the peer shows that it is alive. Where
+    /// the peer accepts no call, the work alone decides.
     ///
     /// # Errors
     ///
-    /// `UNAVAILABLE` when it is not alive; the work's own.
+    /// `UNAVAILABLE` when the peer is not alive; the work's own.
     pub async fn while_alive<T>(&self, work: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
         tokio::select! {
             done = work => done,
@@ -134,7 +135,7 @@ impl Channel {
         }
     }
 
-    /// Returns when the peer has fallen silent, with what a call that waits for it fails with.
+    /// Returns when the peer is not alive, with the status for the waiting calls.
     async fn silence(&self) -> Status {
         tokio::time::sleep(SHORT_WORK).await;
         let channel = Self { terms: |_| Bound::Alive, ..self.clone() };
@@ -175,7 +176,7 @@ fn endpoint() -> Endpoint {
         .max_frame_size(FRAME)
 }
 
-/// How long a call may last at most, which its peer is told; none for as long as it likes.
+/// The deadline of a call, which is also sent to the peer; `None`: no limit.
 fn limit(bound: Bound, headers: &mut HeaderMap) -> Option<Duration> {
     if let Some(said) = deadline::of(headers) {
         return Some(deadline::left().map_or(said, |left| left.min(said)));
@@ -203,7 +204,7 @@ impl fmt::Display for Silence {
 
 impl Error for Silence {}
 
-/// Tells a connection that broke from an answer: an answer has no source, it came over the wire.
+/// Distinguishes a broken connection from a response: a status from a response has no source error.
 fn unheard(peer: &str, status: Status) -> Status {
     let Some(mut cause) = status.source() else { return status };
     if !matches!(status.code(), Code::Unavailable | Code::Cancelled | Code::Internal | Code::Unknown) {
@@ -224,12 +225,12 @@ fn away(peer: &str, cause: impl Error + Send + Sync + 'static) -> Status {
     status
 }
 
-/// A cause in words.
+/// A cause as text.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Told(String);
 
-/// Whether an error is or came from one of this type.
+/// Whether the error, or one of its sources, has this type.
 fn is<E: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
     error.is::<E>() || error.source().is_some_and(is::<E>)
 }

@@ -1,15 +1,14 @@
-//! Error codes, and the one way from an error to a gRPC status.
+//! Error codes, and the only conversion from an error to a gRPC status.
 //!
-//! A crate's error says what happened; [`Coded::code`] says what a client may do
-//! about it. [`status`] joins the two: the message is the whole source chain, so
-//! that the reader sees the operation, the object and the cause in one line.
+//! A crate's error says what happened; [`Coded::code`] says what the client may do. [`status`] joins them: the
+//! message has the whole chain of sources, so that one line names the operation, the object and the cause.
 
 use std::error::Error;
 
-/// The codes that Gantry's services answer with: gRPC's, without `Ok` and `Unknown`.
+/// The codes of Gantry's services: gRPC's, without `Ok` and `Unknown`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Code {
-    /// The caller went away.
+    /// The caller has cancelled.
     Cancelled,
     /// The request can never succeed.
     InvalidArgument,
@@ -23,17 +22,17 @@ pub enum Code {
     PermissionDenied,
     /// A resource is used up: disk, addresses, memory.
     ResourceExhausted,
-    /// The object is in a state that forbids this.
+    /// The state of the object does not allow the call.
     FailedPrecondition,
-    /// A conflict with what others do to the object.
+    /// Another call conflicts with this one.
     Aborted,
-    /// An offset lies outside of the object.
+    /// An offset is outside of the object.
     OutOfRange,
-    /// Not built.
+    /// Not implemented.
     Unimplemented,
-    /// A bug, or a kernel that refuses.
+    /// A bug, or an error of the kernel.
     Internal,
-    /// A peer is away, or the object is locked: try again.
+    /// A peer does not answer, or the object is locked: the caller may try again.
     Unavailable,
     /// Stored bytes are damaged.
     DataLoss,
@@ -64,7 +63,7 @@ impl From<Code> for tonic::Code {
 }
 
 impl From<tonic::Code> for Code {
-    /// `Ok` and `Unknown` become `Internal`: an error without a meaning.
+    /// `Ok` and `Unknown` become `Internal`, because they do not describe an error.
     fn from(code: tonic::Code) -> Self {
         match code {
             tonic::Code::Cancelled => Code::Cancelled,
@@ -86,34 +85,53 @@ impl From<tonic::Code> for Code {
     }
 }
 
-/// An error that knows its code.
+/// An error with a code.
 pub trait Coded: Error {
     /// What a client may do about it.
     fn code(&self) -> Code;
 
-    /// The details of its status, where programs are to know more than the code: an encoded `google.rpc.Status`.
+    /// The details of its status, for programs: an encoded `google.rpc.Status`; empty for none.
     fn details(&self) -> Vec<u8> {
         Vec::new()
     }
+
+    /// Whether only the caller has to act, although the code is that of a failure. Docker's clients get some refusals as
+    /// failures; and the answer of another service is in that service's log. Such an error is logged at INFO.
+    fn is_callers(&self) -> bool {
+        false
+    }
+
+    /// The status of another program's server, where callers get it unchanged: its message alone, with a code that
+    /// [`Code`] may not have.
+    fn passed_on(&self) -> Option<&tonic::Status> {
+        None
+    }
 }
 
-/// The status for an error: its code and details, and the whole chain of its causes as the message.
+/// The status of an error: its code, its details, and the whole chain of its sources as the message.
 pub fn status<E: Coded + 'static>(error: E) -> tonic::Status {
+    if let Some(answer) = error.passed_on() {
+        let details = answer.details().to_vec().into();
+        return tonic::Status::with_details(answer.code(), answer.message(), details);
+    }
     let code = error.code();
     let message = chain(&error);
     if matches!(code, Code::Internal | Code::DataLoss) {
-        tracing::error!(error = %message, "request failed");
+        match error.is_callers() {
+            true => tracing::info!(error = %message, "request refused"),
+            false => tracing::error!(error = %message, "request failed"),
+        }
     }
     tonic::Status::with_details(code.into(), message, error.details().into())
 }
 
-/// An error and its sources in one line, outermost first. A source whose text
-/// its parent already ends with is not said twice.
+/// An error with its sources in one line, the outermost first. A source whose text its parent already ends with is
+/// not repeated.
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut message = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        // A status prints as a debug dump; its message is what a person wants.
+        // Only the message of a status: its `Display` prints a debug dump.
         let text = match cause.downcast_ref::<tonic::Status>() {
             Some(status) => status.message().to_owned(),
             None => cause.to_string(),
@@ -127,7 +145,7 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
     message
 }
 
-/// The code that a peer answered with.
+/// The code of a peer's status.
 pub fn code_of(status: &tonic::Status) -> Code {
     status.code().into()
 }
@@ -155,6 +173,28 @@ mod tests {
         fn code(&self) -> Code {
             Code::ResourceExhausted
         }
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("a shim's")]
+    struct Answered(tonic::Status);
+
+    impl Coded for Answered {
+        fn code(&self) -> Code {
+            code_of(&self.0)
+        }
+
+        fn passed_on(&self) -> Option<&tonic::Status> {
+            Some(&self.0)
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_passed_on_stays_as_it_is() {
+        let answer = tonic::Status::with_details(tonic::Code::Unknown, "no", b"why".to_vec().into());
+        let status = status(Answered(answer));
+        assert_eq!((status.code(), status.message()), (tonic::Code::Unknown, "no"));
+        assert_eq!(status.details(), b"why");
     }
 
     #[test]

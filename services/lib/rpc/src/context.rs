@@ -1,5 +1,4 @@
-//! The context of a request that travels in its metadata: containerd's
-//! namespace and lease headers.
+//! The containerd namespace and the lease of a request, in its metadata.
 
 use gantry_types::Namespace;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -7,15 +6,15 @@ use tonic::{Request, Status};
 
 /// The header with the containerd namespace.
 pub const NAMESPACE: &str = "containerd-namespace";
-/// The header with the lease that protects what the call makes.
+/// The header with the lease that keeps what the call makes.
 pub const LEASE: &str = "containerd-lease";
 
 /// The namespace of a request.
 ///
 /// # Errors
 ///
-/// `FAILED_PRECONDITION` when the header is missing or empty, and
-/// `INVALID_ARGUMENT` when it is no identifier, as containerd answers.
+/// As in containerd: `FAILED_PRECONDITION` when the header is missing or empty, `INVALID_ARGUMENT` when it is not an
+/// identifier.
 pub fn namespace<T>(request: &Request<T>) -> Result<Namespace, Status> {
     let value = header(request, NAMESPACE)?
         .filter(|value| !value.is_empty())
@@ -32,7 +31,7 @@ pub fn lease<T>(request: &Request<T>) -> Result<Option<String>, Status> {
     Ok(header(request, LEASE)?.filter(|value| !value.is_empty()).map(str::to_owned))
 }
 
-/// A request within a namespace.
+/// A request in a namespace.
 pub fn with_namespace<T>(message: T, namespace: &Namespace) -> Request<T> {
     let mut request = Request::new(message);
     let value = ascii(namespace.as_ref()).expect("an identifier is ASCII");
@@ -40,7 +39,7 @@ pub fn with_namespace<T>(message: T, namespace: &Namespace) -> Request<T> {
     request
 }
 
-/// A request within a namespace, under a lease.
+/// A request in a namespace, with a lease.
 pub fn with_lease<T>(message: T, namespace: &Namespace, lease: Option<&str>) -> Request<T> {
     let mut request = with_namespace(message, namespace);
     if let Some(value) = lease.and_then(ascii) {

@@ -1,9 +1,8 @@
-//! Data sockets: bulk bytes and file descriptors beside gRPC.
+//! Data sockets: bytes and file descriptors beside gRPC.
 //!
-//! A connection opens with one message of the client (u32 length, big endian,
-//! then protobuf) and one [`Reply`] of the server, which may carry file
-//! descriptors (SCM_RIGHTS). What follows is the protocol's own: more messages,
-//! or raw bytes in both directions, where a half-close ends one of them.
+//! A connection begins with one message of the client (u32 length, big endian, then protobuf) and one [`Reply`] of
+//! the server, which may carry file descriptors (SCM_RIGHTS). The protocol of the socket defines the rest: more
+//! messages, or raw bytes in both directions, each of which ends when its sender closes its half.
 //!
 //! ```text
 //! client                          server
@@ -28,10 +27,12 @@ use tonic::Status;
 
 use crate::socket;
 
-/// The longest message that a data socket takes, bytes.
+/// The longest message in bytes.
 pub const MESSAGE_LIMIT: u32 = 1 << 20;
+/// Bytes of the length in front of a message.
+const LENGTH: usize = 4;
 
-/// A gRPC status inside a message; code 0 is OK.
+/// A gRPC status as part of a message; code 0 is OK.
 #[derive(Clone, PartialEq, Message)]
 pub struct WireStatus {
     /// The gRPC code.
@@ -48,19 +49,19 @@ impl From<&Status> for WireStatus {
     }
 }
 
-/// `gantry.rpc.v1.Reply`, spelled out here because this crate knows no proto.
+/// `gantry.rpc.v1.Reply`, defined again here because this crate does not depend on the protos.
 #[derive(Clone, PartialEq, Message)]
 pub struct Reply {
-    /// How the request went.
+    /// The result of the request.
     #[prost(message, optional, tag = "1")]
     pub status: Option<WireStatus>,
-    /// A message of the socket's own protocol.
+    /// The encoded message of the socket's own protocol.
     #[prost(bytes = "vec", tag = "2")]
     pub detail: Vec<u8>,
 }
 
 impl Reply {
-    /// The result that the reply stands for: the detail, or the server's status.
+    /// The detail, or the server's status.
     ///
     /// # Errors
     ///
@@ -73,13 +74,12 @@ impl Reply {
     }
 }
 
-/// Connects to the data socket at `path`, sends `request`, and awaits the reply.
-/// What comes back is the connection, ready for what follows, the reply's detail
-/// and the descriptors that came along.
+/// Connects to the data socket at `path`, sends `request`, and awaits the reply. Returns the connection, the detail
+/// of the reply and its descriptors.
 ///
 /// # Errors
 ///
-/// `UNAVAILABLE` when nobody answers there; the server's own status otherwise.
+/// `UNAVAILABLE` when the server does not answer; otherwise its own status.
 pub async fn call(
     path: &Path,
     request: &impl Message,
@@ -91,7 +91,7 @@ pub async fn call(
     Ok((stream, reply.into_result()?, fds))
 }
 
-/// Answers a request with OK, a detail and descriptors.
+/// Replies OK, with a detail and descriptors.
 ///
 /// # Errors
 ///
@@ -105,7 +105,7 @@ pub async fn accept(
     send_with_fds(stream, &reply, fds).await
 }
 
-/// Answers a request with an error.
+/// Replies with an error.
 ///
 /// # Errors
 ///
@@ -130,19 +130,45 @@ pub async fn send(
 ///
 /// # Errors
 ///
-/// `InvalidData` for a message over [`MESSAGE_LIMIT`] or one that does not parse;
-/// what read(2) reports.
+/// `InvalidData` for a message over [`MESSAGE_LIMIT`] or one that does not parse; `UnexpectedEof` when the stream ends
+/// within one; what read(2) reports.
 pub async fn receive<M: Message + Default>(
     stream: &mut (impl tokio::io::AsyncRead + Unpin),
 ) -> io::Result<Option<M>> {
-    let mut length = [0; 4];
-    match stream.read_exact(&mut length).await {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        result => result?,
-    };
-    let mut bytes = vec![0; checked_length(length)?];
-    stream.read_exact(&mut bytes).await?;
-    M::decode(bytes.as_slice()).map(Some).map_err(invalid)
+    Received::default().message(stream).await
+}
+
+/// The part of a stream's next message that has arrived. Receiving it can be cancelled and continued.
+#[derive(Debug, Default)]
+pub struct Received(Vec<u8>);
+
+impl Received {
+    /// As [`receive`], but cancelling it loses no bytes.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn message<M: Message + Default>(
+        &mut self,
+        stream: &mut (impl tokio::io::AsyncRead + Unpin),
+    ) -> io::Result<Option<M>> {
+        loop {
+            let wanted = match self.0.first_chunk() {
+                None => LENGTH,
+                Some(length) => LENGTH + checked_length(*length)?,
+            };
+            if wanted == self.0.len() && wanted >= LENGTH {
+                let message = std::mem::take(&mut self.0);
+                return M::decode(&message[LENGTH..]).map(Some).map_err(invalid);
+            }
+            let missing = (wanted - self.0.len()) as u64;
+            match (&mut *stream).take(missing).read_buf(&mut self.0).await? {
+                0 if self.0.is_empty() => return Ok(None),
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                _ => {}
+            }
+        }
+    }
 }
 
 fn frame(message: &impl Message) -> Vec<u8> {
@@ -164,7 +190,7 @@ fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Er
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
-/// Sends a message; the descriptors ride on its first byte.
+/// Sends a message with descriptors on its first byte.
 async fn send_with_fds(
     stream: &mut UnixStream,
     message: &impl Message,
@@ -187,7 +213,7 @@ async fn send_with_fds(
     stream.write_all(&bytes[sent..]).await
 }
 
-/// Receives a message and the descriptors on it, never reading beyond it.
+/// Receives a message with its descriptors; never reads beyond the message.
 async fn receive_with_fds<M: Message + Default>(stream: &UnixStream) -> io::Result<(M, Vec<OwnedFd>)> {
     let mut fds = Vec::new();
     let mut length = [0; 4];
@@ -260,6 +286,27 @@ mod tests {
         let mut client = client;
         client.read_to_string(&mut rest).await.expect("readable");
         assert_eq!(rest, "raw", "nothing beyond the reply was read");
+    }
+
+    #[tokio::test]
+    async fn waiting_for_a_message_can_be_given_up_in_its_middle() {
+        use futures::FutureExt;
+        let (mut server, mut client) = UnixStream::pair().expect("a pair");
+        let sent = WireStatus { code: 5, message: "gone".to_owned() };
+        let (bytes, mut received) = (frame(&sent), Received::default());
+        for piece in bytes.chunks(3) {
+            let early = received.message::<WireStatus>(&mut client).now_or_never();
+            assert!(early.is_none(), "{early:?}");
+            server.write_all(piece).await.expect("sent");
+            client.readable().await.expect("it came");
+        }
+        assert_eq!(received.message(&mut client).await.expect("received"), Some(sent.clone()));
+        send(&mut server, &()).await.expect("sent");
+        assert_eq!(received.message(&mut client).await.expect("an empty one"), Some(()));
+        server.write_all(&bytes[..5]).await.expect("sent");
+        drop(server);
+        let cut = received.message::<WireStatus>(&mut client).await.expect_err("cut off");
+        assert_eq!(cut.kind(), io::ErrorKind::UnexpectedEof);
     }
 
     #[tokio::test]

@@ -1,32 +1,33 @@
-//! Deadlines: until when an answer is of use to somebody.
+//! Deadlines: how long a response is useful.
 //!
-//! A caller tells its peer how long it waits (`grpc-timeout`). The peer's own calls on its behalf wait no longer than what
-//! is left of that, less a margin, so that the caller is told who did not answer before it gives up. What is left is known
-//! to the task that answers, and to none that it spawns: what is carried to its end even if its caller goes away is not cut
-//! short.
+//! A caller tells its peer how long it waits (`grpc-timeout`). The peer's own calls for that caller have the
+//! remaining time less a margin, so that the caller learns which service did not answer before it gives up. Only the
+//! task that handles the request knows the remaining time, and not the tasks that it spawns: work that runs to its
+//! end even when its caller cancels is not cut short.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tonic::codegen::http::{HeaderMap, HeaderValue};
 
-/// The header, as gRPC has it.
+/// The header of gRPC.
 pub const HEADER: &str = "grpc-timeout";
-/// What is kept for the way back: a tenth of what is left, and no more than this.
+/// The margin is a tenth of the remaining time, and at most this.
 const MARGIN: Duration = Duration::from_millis(500);
-/// What a peer is told beyond what it gets: it is the caller who says that time is up, and whom it waited for.
+/// How much more time a peer is told than the caller waits: the caller reports that the time is over, and names the
+/// peer.
 const BEYOND: Duration = Duration::from_millis(100);
 
 tokio::task_local! {
     static DEADLINE: Instant;
 }
 
-/// Does work on behalf of a caller who waits until `deadline`.
+/// Does work for a caller that waits until `deadline`.
 pub async fn until<T>(deadline: Instant, work: impl Future<Output = T>) -> T {
     DEADLINE.scope(deadline, work).await
 }
 
-/// What is left for the calls of the work that this is part of; none when nobody waits, or for ever.
+/// The remaining time for the calls of the current work; `None` without a deadline.
 pub fn left() -> Option<Duration> {
     let left = DEADLINE.try_with(|deadline| deadline.saturating_duration_since(Instant::now())).ok()?;
     Some(left - (left / 10).min(MARGIN))
@@ -48,10 +49,10 @@ pub fn of(headers: &HeaderMap) -> Option<Duration> {
     })
 }
 
-/// Says in a request's headers how long its caller waits.
+/// Sets the deadline in a request's headers.
 pub fn tell(headers: &mut HeaderMap, limit: Duration) {
     let milliseconds = (limit + BEYOND).as_millis();
-    // Eight digits at most.
+    // At most eight digits.
     let text = match milliseconds {
         0..=99_999_999 => format!("{milliseconds}m"),
         _ => format!("{}S", (milliseconds / 1000).min(99_999_999)),

@@ -1,15 +1,15 @@
-//! Endings: that the bytes which came by a data socket are all there are.
+//! Endings: whether the bytes on a data socket are complete.
 //!
-//! Raw bytes end with their connection, whether their sender was through or has died. One that says so sends an
-//! eventfd(2) along with its reply, and counts it up when all is sent: the receiver, at the end of the bytes, knows which
-//! end it is. Neither waits for the other.
+//! Raw bytes end with their connection, whether the sender has sent all of them or has died. A sender that can tell
+//! passes an eventfd(2) with its reply, and signals it when all bytes are sent. At the end of the bytes, the receiver
+//! checks the eventfd. Neither waits for the other.
 //!
 //! ```text
 //! receiver                      sender
 //!   | -- data socket request ---> |
 //!   | <------- Reply{OK} -------- | + an eventfd
 //!   | <======== raw ============= |
-//!   | <----- end of stream ------ |   the eventfd counts: whole; it does not: cut
+//!   | <----- end of stream ------ |   the eventfd is signalled: complete; it is not: truncated
 //! ```
 
 use std::io;
@@ -21,12 +21,12 @@ use tokio::net::UnixStream;
 
 use crate::data;
 
-/// The sender's half.
+/// The sender's end.
 #[derive(Debug)]
 pub struct Teller(OwnedFd);
 
 impl Teller {
-    /// Accepts a request whose answer will say that it is whole.
+    /// Accepts a request; the reply carries the eventfd.
     ///
     /// # Errors
     ///
@@ -37,19 +37,19 @@ impl Teller {
         Ok(Self(event))
     }
 
-    /// Says that all is sent.
+    /// Signals that all bytes are sent.
     pub fn is_whole(&self) {
-        // An eventfd that nothing was added to takes a one.
+        // Adding one to an eventfd at zero does not fail.
         let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
     }
 }
 
-/// The receiver's half.
+/// The receiver's end.
 #[derive(Debug)]
 pub struct Ending(OwnedFd);
 
 impl Ending {
-    /// Takes it from the descriptors that came with a reply.
+    /// Takes the eventfd from the descriptors of a reply.
     ///
     /// # Errors
     ///
@@ -61,16 +61,16 @@ impl Ending {
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a reply without an eventfd"))
     }
 
-    /// Whether all was sent, once the stream is at its end.
+    /// Whether all bytes were sent. To be called at the end of the stream.
     pub fn is_whole(&self) -> bool {
         rustix::io::read(&self.0, &mut [0; 8]).is_ok()
     }
 
-    /// An error for a stream that is not whole.
+    /// Returns an error when the stream was truncated.
     ///
     /// # Errors
     ///
-    /// `UnexpectedEof` when its sender has not said that it is.
+    /// `UnexpectedEof` when its sender did not signal the end.
     pub fn check(&self) -> io::Result<()> {
         if self.is_whole() { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }

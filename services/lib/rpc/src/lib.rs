@@ -1,20 +1,22 @@
 //! What services share on the wire.
 //!
-//! - [`code`]: the closed set of error codes, and how an error becomes a status;
-//! - [`context`]: containerd namespace and lease in the metadata of a request;
+//! - [`code`]: the error codes, and the conversion of an error to a status;
+//! - [`context`]: containerd namespace and lease in a request's metadata;
 //! - [`socket`]: unix sockets to listen on;
-//! - [`stream`]: their connections, as calls use them;
+//! - [`stream`]: their connections;
 //! - [`channel`]: lazily connected channels to peers;
 //! - [`terms`]: how long callers wait;
-//! - [`deadline`]: how long a caller still waits, which calls on its behalf are told;
-//! - [`caller`]: who is calling, which every call carries on;
-//! - [`carry`]: work that a service carries to its end;
+//! - [`deadline`]: the remaining time of a caller, which calls for it carry on;
+//! - [`caller`]: the caller of a request, which calls for it carry on;
+//! - [`carry`]: work that a service runs to its end;
 //! - [`trace`]: W3C trace context, which every call carries on;
-//! - [`data`]: data sockets, which carry bulk bytes and file descriptors beside gRPC;
-//! - [`ending`]: that what came by one is whole;
-//! - [`paced`]: who goes at its client's pace, and when it has to give way.
+//! - [`data`]: data sockets, which carry bytes and file descriptors beside gRPC;
+//! - [`ending`]: whether the bytes on one are complete;
+//! - [`paced`]: work at a client's pace.
 //!
 //! This crate knows no service.
+
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "the work of a test ends with it"))]
 
 pub mod caller;
 mod carried;
@@ -37,5 +39,5 @@ pub use code::{Code, Coded, chain, code_of, status};
 pub use stream::Stream;
 pub use terms::Bound;
 
-/// An error of a service's own, as it leaves `run`.
+/// The error that a service's `run` returns.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;

@@ -1,9 +1,8 @@
-//! Work at a client's pace: a data socket read or written by a thread that waits for its client, and what others do
-//! meanwhile.
+//! Work at a client's pace: a thread reads or writes a data socket as fast as its client does.
 //!
-//! A client may be as slow as it likes while nobody wants what it holds: a slot among those who are served at once
-//! ([`Slots`]), or the turn to change something ([`Queue`]). When somebody waits for that, a client that has not moved a byte
-//! for [`PATIENCE`] loses it.
+//! A client may be as slow as it likes while no other caller waits for what it holds: a slot of those served at a
+//! time ([`Slots`]), or the lock of a change ([`Queue`]). While a caller waits, a client that has not moved a byte
+//! for [`PATIENCE`] is dropped.
 
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
@@ -15,10 +14,10 @@ use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How long a client may stand still while others wait.
+/// How long a client may not move a byte while other callers wait.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Those who wait for something that another holds. A cheap clone.
+/// The callers that wait for something. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Queue(Arc<AtomicUsize>);
 
@@ -29,13 +28,13 @@ impl Queue {
         Waiting(self.clone())
     }
 
-    /// Whether nobody waits.
+    /// Whether no caller waits.
     pub fn is_empty(&self) -> bool {
         self.0.load(Ordering::Relaxed) == 0
     }
 }
 
-/// One that waits.
+/// A waiting caller.
 #[derive(Debug)]
 pub struct Waiting(Queue);
 
@@ -45,14 +44,14 @@ impl Drop for Waiting {
     }
 }
 
-/// Clients that are served at once; others wait. A cheap clone.
+/// Limits how many clients are served at a time; others wait. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Slots {
     free: Arc<Semaphore>,
     queue: Queue,
 }
 
-/// A slot, which is free again when it is dropped.
+/// A slot; dropping it frees it.
 #[derive(Debug)]
 pub struct Slot {
     _permit: OwnedSemaphorePermit,
@@ -60,7 +59,7 @@ pub struct Slot {
 }
 
 impl Slots {
-    /// So many slots.
+    /// This many slots.
     pub fn new(count: usize) -> Self {
         Self { free: Arc::new(Semaphore::new(count)), queue: Queue::default() }
     }
@@ -78,7 +77,7 @@ impl Slots {
     }
 }
 
-/// A data socket in the hands of a thread.
+/// A data socket for a thread.
 #[derive(Debug)]
 pub struct Paced {
     stream: StdStream,
@@ -87,7 +86,7 @@ pub struct Paced {
 }
 
 impl Paced {
-    /// Takes a socket, whose client holds a slot.
+    /// Takes a socket whose client holds a slot.
     ///
     /// # Errors
     ///
@@ -101,13 +100,13 @@ impl Paced {
         Ok(Self { stream, wanted, _slot: slot })
     }
 
-    /// The client holds this, too.
+    /// The client also holds what the callers in `queue` wait for.
     pub fn holding(mut self, queue: Queue) -> Self {
         self.wanted.push(queue);
         self
     }
 
-    /// Gives the socket back, for an answer.
+    /// Returns the socket, for a reply.
     ///
     /// # Errors
     ///
@@ -117,11 +116,11 @@ impl Paced {
         UnixStream::from_std(self.stream)
     }
 
-    /// Sends up to `count` bytes of a file from its position on: the kernel moves them. Less than that is the file's end.
+    /// Sends up to `count` bytes of a file from its position on, by sendfile(2). Returns fewer at the file's end.
     ///
     /// # Errors
     ///
-    /// What sendfile(2) reports; `TimedOut` for a client that stands still while others wait.
+    /// What sendfile(2) reports; `TimedOut` for a client that does not move while other callers wait.
     pub fn send_file(&self, file: impl AsFd, count: u64) -> io::Result<u64> {
         let mut sent = 0;
         while sent < count {

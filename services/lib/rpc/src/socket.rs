@@ -1,22 +1,24 @@
 //! Unix sockets: listeners and connections.
 //!
-//! A socket's path may be longer than the 108 bytes of `sun_path` (deep test
-//! roots are): then it is reached through its directory's descriptor,
-//! `/proc/self/fd/N/name`.
+//! A socket's path may be longer than the 108 bytes of `sun_path`, for example in a deep test directory: it is then
+//! reached through a descriptor of its directory, `/proc/self/fd/N/name`.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
-use rustix::net::{AddressFamily, sockopt};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use tokio::net::{UnixListener, UnixStream};
 
-/// The longest path that fits into `sockaddr_un` with its terminator (unix(7)).
+/// The longest path that fits into `sockaddr_un` with its final zero (unix(7)).
 const SUN_PATH: usize = 107;
 
-/// Listens on `path`, which is removed first when it is there: each service
-/// holds the lock of its state directory, so nobody else can be listening.
+/// How many connections may wait to be accepted, as with tokio's own listeners.
+const WAITING: i32 = 1024;
+
+/// Listens on `path`. Removes an existing socket first: a service holds the lock of its state directory, so no other
+/// process listens there.
 ///
 /// # Errors
 ///
@@ -26,10 +28,24 @@ pub fn bind(path: &Path, mode: u32) -> io::Result<UnixListener> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let short = Short::of(path)?;
-    let listener = UnixListener::bind(short.path())?;
+    let socket = bound(path, mode)?;
+    // The umask may have cleared bits of `mode`.
     permit(path, mode)?;
-    Ok(listener)
+    rustix::net::listen(&socket, WAITING)?;
+    UnixListener::from_std(socket.into())
+}
+
+/// Binds a socket to `path`, without listening.
+///
+/// The kernel makes the file with the socket's own mode, less the umask. The socket gets its mode first, so that the
+/// file never has more permissions than `mode`, even in a process with umask 0.
+fn bound(path: &Path, mode: u32) -> io::Result<OwnedFd> {
+    let short = Short::of(path)?;
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::fs::fchmod(&socket, Mode::from_raw_mode(mode))?;
+    rustix::net::bind(&socket, &SocketAddrUnix::new(short.path())?)?;
+    Ok(socket)
 }
 
 /// Sets who may connect to the socket at `path`.
@@ -41,8 +57,7 @@ pub fn permit(path: &Path, mode: u32) -> io::Result<()> {
     Ok(rustix::fs::chmod(path, Mode::from_raw_mode(mode))?)
 }
 
-/// The unix socket that the process was given as its standard input to listen on, as inetd(8) gives it; none where it has
-/// another input.
+/// The unix socket on the standard input, as inetd(8) passes it; `None` when the standard input is anything else.
 ///
 /// # Errors
 ///
@@ -68,7 +83,7 @@ pub async fn connect(path: &Path) -> io::Result<UnixStream> {
     UnixStream::connect(short.path()).await
 }
 
-/// A path that fits into `sun_path`, and what keeps it valid.
+/// A path that fits into `sun_path`, and the descriptor that keeps it valid.
 enum Short<'a> {
     AsIs(&'a Path),
     ThroughDirectory { path: PathBuf, _directory: OwnedFd },
@@ -101,7 +116,19 @@ impl<'a> Short<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
+
+    #[test]
+    fn a_socket_never_has_more_permissions_than_it_was_to_have() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("a.sock");
+        let _socket = bound(&path, 0o600).expect("bound");
+        // No usual umask clears the owner's bits, and few clear everyone's read bit.
+        let mode = std::fs::metadata(&path).expect("the socket").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "before anything else could be done with it");
+    }
 
     #[tokio::test]
     async fn long_paths_work() {

@@ -1,7 +1,7 @@
-//! A connected unix socket whose task is woken by input alone.
+//! A connected unix socket whose task only input wakes.
 //!
-//! A socket that is watched for output too wakes its task whenever the peer has read something: on a call's way, that
-//! is a thread woken for nothing at every step. Here output is watched only while the socket is full.
+//! A socket that is watched for output too wakes its task whenever the peer has read bytes: in a call, that wakes a
+//! thread for nothing at every step. Here output is watched only while the socket is full.
 
 use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
@@ -17,21 +17,21 @@ use tonic::transport::server::Connected;
 
 use crate::Caller;
 
-/// The most pieces that one sendmsg(2) takes (`UIO_MAXIOV`).
+/// The most buffers in one sendmsg(2) (`UIO_MAXIOV`).
 const PIECES: usize = 1024;
 
 /// A stream.
 #[derive(Debug)]
 pub struct Stream {
     socket: AsyncFd<OwnedFd>,
-    /// The same socket, while it is full.
+    /// A duplicate of the socket, while it is full.
     full: Option<AsyncFd<OwnedFd>>,
     /// The process at the other end.
     peer: Option<Caller>,
 }
 
 impl Stream {
-    /// Watches a connected socket in another way.
+    /// Watches a connected socket for input only.
     ///
     /// # Errors
     ///
@@ -90,7 +90,7 @@ impl AsyncRead for Stream {
                 Err(Errno::AGAIN) => ready.clear_ready(),
                 Err(error) => return Poll::Ready(Err(error.into())),
                 Ok((_, read)) => {
-                    // There was no more: it tells when there is (epoll(7), "edge-triggered").
+                    // The socket is empty: epoll reports the next input (epoll(7), "edge-triggered").
                     if (1..asked).contains(&read) {
                         ready.clear_ready();
                     }

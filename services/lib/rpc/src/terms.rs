@@ -1,24 +1,24 @@
-//! Terms: how long the callers of a method wait.
+//! The limits of calls.
 //!
-//! Which method has which terms is known to those who know methods: a [`Channel`](crate::Channel) is given [`Of`].
+//! A [`Channel`](crate::Channel) does not know methods: it gets a function [`Of`] that does.
 
 use std::time::Duration;
 
-/// The terms of the method at a path, `/package.Service/Method`.
+/// The limit of the method at a path, `/package.Service/Method`.
 pub type Of = fn(&str) -> Bound;
 
-/// How long the callers of a method wait.
+/// The limit of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bound {
-    /// So long, for the whole answer.
+    /// This long, for the whole response.
     Within(Duration),
     /// As long as the peer shows that it is alive.
     Alive,
-    /// As long as they choose themselves: whoever makes the call bounds it.
+    /// None: the caller limits the call itself.
     Open,
 }
 
-/// Terms of calls that their callers bound themselves.
+/// Calls without a limit.
 pub fn open(_: &str) -> Bound {
     Bound::Open
 }

@@ -1,8 +1,8 @@
-//! One request, one trace: W3C trace context, in HTTP headers and in gRPC metadata.
+//! W3C trace context, in HTTP headers and in gRPC metadata.
 //!
-//! A server joins a request to its trace by attaching a [`Trace`] to the request's span ([`attach`]). Every call made
-//! under that span carries it on ([`current`], used by [`Channel`](crate::Channel)). It lives in the span, not in the
-//! task: work that is spawned `in_current_span` stays within the trace.
+//! A server adds a request to its trace by attaching a [`Trace`] to the request's span ([`attach`]). Every call that
+//! is made under the span carries the trace on ([`current`], used by [`Channel`](crate::Channel)). The trace is in
+//! the span, not in the task: work that is spawned `in_current_span` stays in the trace.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,18 +15,18 @@ use crate::carried;
 /// The header, in HTTP and in gRPC metadata.
 pub const HEADER: &str = "traceparent";
 
-/// A trace, and the span within it that work belongs to. Never zero.
+/// A trace and the current span in it. Never zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trace {
-    /// What all spans of the trace share.
+    /// The id of the trace.
     pub id: u128,
-    /// The span that further calls are children of.
+    /// The span that is the parent of further calls.
     pub span: u64,
-    /// Whether who began the trace wants it recorded, and other flags.
+    /// The flags, such as whether the trace is recorded.
     pub flags: u8,
 }
 
-/// The text is no trace context.
+/// The text is not a trace context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a W3C trace context")]
 pub struct Invalid;
@@ -57,7 +57,7 @@ impl fmt::Display for Trace {
 impl FromStr for Trace {
     type Err = Invalid;
 
-    /// Parses `<version>-<trace id>-<span id>-<flags>`; versions after 00 may say more behind it.
+    /// Parses `<version>-<trace id>-<span id>-<flags>`; versions after 00 may have more fields.
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let mut parts = text.split('-');
         let mut hex = |length| {
@@ -77,17 +77,17 @@ impl FromStr for Trace {
     }
 }
 
-/// Makes `span`, and what is under it, part of `trace`. Without a subscriber nothing is remembered.
+/// Makes `span`, and all spans below it, part of `trace`. Does nothing without a subscriber.
 pub fn attach(span: &Span, trace: Trace) {
     carried::attach(span, trace);
 }
 
-/// The trace that the current span belongs to.
+/// The trace of the current span.
 pub fn current() -> Option<Trace> {
     carried::current()
 }
 
-/// Puts the current trace into the headers of a call, unless they name one already.
+/// Adds the current trace to the headers of a call, unless they have one.
 pub fn inject(headers: &mut HeaderMap) {
     if headers.contains_key(HEADER) {
         return;

@@ -1,4 +1,5 @@
-//! Capability sets: Docker's fourteen, what `--cap-add` and `--cap-drop` make of them, and all of them for `--privileged`.
+//! Capability sets: Docker's default of fourteen, changed by `--cap-add` and `--cap-drop`, and all of them for
+//! `--privileged`.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +7,7 @@ use oci_spec::runtime::{Capabilities, Capability, LinuxCapabilities, LinuxCapabi
 
 use crate::{Error, Result};
 
-/// What a container holds unless told otherwise.
+/// The capabilities of a container by default.
 const DEFAULT: [&str; 14] = [
     "AUDIT_WRITE",
     "CHOWN",
@@ -24,7 +25,7 @@ const DEFAULT: [&str; 14] = [
     "SYS_CHROOT",
 ];
 
-/// Every capability by its number, as `capabilities(7)` counts them.
+/// Every capability by its number, in the order of `capabilities(7)`.
 const ALL: [&str; 41] = [
     "CHOWN",
     "DAC_OVERRIDE",
@@ -69,7 +70,7 @@ const ALL: [&str; 41] = [
     "CHECKPOINT_RESTORE",
 ];
 
-/// Checks a name as the user wrote it and returns it with its prefix: `net_admin` → `CAP_NET_ADMIN`; `ALL` stays.
+/// Validates a name as the user wrote it, and returns it with its prefix: `net_admin` → `CAP_NET_ADMIN`; `ALL` stays.
 pub fn normalise(name: &str) -> Result<String> {
     let upper = name.trim().to_ascii_uppercase();
     if upper == "ALL" {
@@ -83,8 +84,8 @@ pub fn normalise(name: &str) -> Result<String> {
     }
 }
 
-/// The names a container ends up with. What is dropped by name wins over what is added by `ALL`, which is cut to what
-/// this host can give at all; what is added by name wins over all that is dropped.
+/// The capabilities of a container. A name in `drop` overrides `ALL` in `add`, which stands for what this host can
+/// grant. A name in `add` overrides `drop`.
 pub fn resolve(add: &[String], drop: &[String], privileged: bool) -> Result<BTreeSet<String>> {
     if privileged {
         return Ok(available());
@@ -104,13 +105,13 @@ pub fn resolve(add: &[String], drop: &[String], privileged: bool) -> Result<BTre
         set.remove(name);
     }
     if !adds_all {
-        // Asking by name for what the host lacks is an error where the container starts, not silence.
+        // A named capability that the host lacks is an error at the container's start, and not ignored.
         set.extend(add);
     }
     Ok(set)
 }
 
-/// What the host's kernel and this process's bounding set leave: nobody can give a container more.
+/// The capabilities of the kernel within this process's bounding set: no container can get more.
 pub fn available() -> BTreeSet<String> {
     let bounding =
         std::fs::read_to_string("/proc/1/status").ok().and_then(|status| mask_of(&status, "CapBnd:"));
@@ -127,7 +128,7 @@ fn mask_of(status: &str, field: &str) -> Option<u64> {
     u64::from_str_radix(line[field.len()..].trim(), 16).ok()
 }
 
-/// The OCI sets: bounding, permitted and effective alike; nothing inheritable or ambient.
+/// The OCI sets: bounding, permitted and effective are the same; inheritable and ambient are empty.
 pub fn oci(names: &BTreeSet<String>) -> LinuxCapabilities {
     let set: Capabilities = names.iter().filter_map(|name| parse(name)).collect();
     LinuxCapabilitiesBuilder::default()

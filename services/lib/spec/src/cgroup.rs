@@ -1,11 +1,10 @@
-//! Where a container's cgroup is.
+//! The cgroup path of a container.
 
 use std::path::{Path, PathBuf};
 
 use crate::Facts;
 
-/// The cgroup's path below each hierarchy's root: where systemd keeps them, a scope in a slice. An empty `parent` is
-/// Docker's.
+/// The path below each hierarchy's root; with systemd, a scope in a slice. An empty `parent` is Docker's default.
 pub fn path(parent: &str, id: &str, facts: &Facts) -> PathBuf {
     if facts.systemd {
         let slice = if parent.is_empty() { "system.slice" } else { parent };

@@ -1,4 +1,4 @@
-//! What a container's processes may do.
+//! The confinement of a container's processes.
 
 use std::collections::BTreeSet;
 
@@ -7,18 +7,18 @@ use oci_spec::runtime::{LinuxSeccomp, PosixRlimit, PosixRlimitBuilder, PosixRlim
 
 use crate::{Error, Facts, Result, Seccomp, Security, capabilities, seccomp};
 
-/// What confines every process of a container.
+/// The confinement of every process of a container.
 #[derive(Clone, Debug, Default)]
 pub struct Confinement {
-    /// Everything that the host has: capabilities, devices, system calls.
+    /// All capabilities, devices and system calls of the host.
     pub privileged: bool,
-    /// Capabilities beyond Docker's, as the user wrote them.
+    /// Capabilities to add, as the user wrote them.
     pub add: Vec<String>,
-    /// Capabilities that are taken away, as the user wrote them.
+    /// Capabilities to drop, as the user wrote them.
     pub drop: Vec<String>,
-    /// Filters and profiles.
+    /// The seccomp filter and the AppArmor profile.
     pub security: Security,
-    /// Limits of each process.
+    /// The resource limits of each process.
     pub rlimits: Vec<Rlimit>,
 }
 
@@ -27,19 +27,19 @@ pub struct Confinement {
 pub struct Rlimit {
     /// Docker's short name: `nofile`.
     pub name: String,
-    /// Negative: none.
+    /// Negative: no limit.
     pub soft: i64,
-    /// Negative: none.
+    /// Negative: no limit.
     pub hard: i64,
 }
 
 impl Confinement {
-    /// The capabilities that processes hold.
+    /// The capabilities of the processes.
     pub(crate) fn capabilities(&self) -> Result<BTreeSet<String>> {
         capabilities::resolve(&self.add, &self.drop, self.privileged)
     }
 
-    /// The AppArmor profile that processes get; `None` where nothing is confined by AppArmor.
+    /// The AppArmor profile of the processes; `None` without confinement by AppArmor.
     pub fn apparmor_profile(&self, facts: &Facts) -> Option<String> {
         match self.security.apparmor.as_str() {
             _ if !facts.apparmor => None,
@@ -49,7 +49,7 @@ impl Confinement {
         }
     }
 
-    /// The filter of system calls, which knows what `capabilities` open.
+    /// The seccomp filter, which depends on the `capabilities`.
     pub(crate) fn seccomp(
         &self,
         capabilities: &BTreeSet<String>,
@@ -73,12 +73,12 @@ impl Confinement {
     }
 }
 
-/// -1 is "no limit".
+/// -1 means no limit.
 fn limit(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(u64::MAX)
 }
 
-/// The rlimit that Docker's short name means.
+/// The rlimit of Docker's short name.
 pub fn rlimit_name(name: &str) -> Result<PosixRlimitType> {
     Ok(match name {
         "core" => PosixRlimitType::RlimitCore,

@@ -1,4 +1,4 @@
-//! A container as somebody wants it, and the specification that it makes.
+//! The parameters of a container, and its OCI spec.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -12,53 +12,53 @@ use crate::{
     sysctls,
 };
 
-/// The annotation in which the shim finds the user to look up inside the root.
+/// The annotation with the user, whom the shim looks up in the root.
 pub const USER_ANNOTATION: &str = "io.gantry.user";
-/// The annotation in which the shim finds further groups, by name or number, separated by commas.
+/// The annotation with additional groups, names or numbers, separated by commas; the shim looks them up in the root.
 pub const GROUPS_ANNOTATION: &str = "io.gantry.groups";
 
-/// What somebody wants to run.
+/// The parameters of a container.
 #[derive(Clone, Debug, Default)]
 pub struct Container {
     /// Its first process.
     pub process: Process,
-    /// Further groups of that process, by name or number.
+    /// Additional groups of that process, by name or number.
     pub groups: Vec<String>,
-    /// How willingly the kernel ends it for want of memory, -1000 to 1000; 0: as it ends others.
+    /// How readily the kernel kills it for want of memory, from -1000 to 1000; 0: the default.
     pub oom_score_adj: i64,
-    /// The program on the host that is put before the process, as its init.
+    /// The program of the host that runs as init, and starts the process.
     pub init: Option<PathBuf>,
-    /// What its processes may do.
+    /// The confinement of its processes.
     pub confinement: Confinement,
-    /// Limits.
+    /// Its limits.
     pub resources: Resources,
-    /// Where the cgroup is, below each hierarchy's root (see [`crate::cgroup`]).
+    /// The cgroup path below each hierarchy's root (see [`crate::cgroup`]).
     pub cgroup: PathBuf,
-    /// Whose namespaces it is in.
+    /// Its namespaces.
     pub namespaces: Namespaces,
-    /// Its name for itself, where it has a UTS namespace of its own.
+    /// Its host name, if it has a UTS namespace of its own.
     pub hostname: String,
-    /// Empty: the host's.
+    /// Its NIS domain; empty: the host's.
     pub domainname: String,
-    /// Nothing is written into the root.
+    /// The root is read-only.
     pub read_only_root: bool,
-    /// What its `/dev/shm` is.
+    /// Its `/dev/shm`.
     pub shm: Shm,
     /// The files that are mounted over `/etc`.
     pub files: Option<RuntimeFiles>,
-    /// What is mounted over the root beside all that, in any order.
+    /// Further mounts, in any order.
     pub mounts: Vec<Mount>,
-    /// Paths that are hidden.
+    /// Paths that it cannot see.
     pub masked_paths: Vec<String>,
-    /// Paths that cannot be written.
+    /// Paths that it cannot write.
     pub read_only_paths: Vec<String>,
-    /// Kernel parameters; those of the network are not the runtime's.
+    /// Kernel parameters; the runtime does not set those of the network namespace.
     pub sysctls: HashMap<String, String>,
-    /// For whoever reads the specification.
+    /// Annotations of the spec.
     pub annotations: HashMap<String, String>,
 }
 
-/// Where a namespace comes from.
+/// The source of a namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Namespace {
     /// A new one.
@@ -66,33 +66,33 @@ pub enum Namespace {
     Own,
     /// The host's.
     Host,
-    /// Another one, found at a path.
+    /// The one at a path.
     Path(PathBuf),
 }
 
-/// The namespaces that may be somebody else's; that of mounts is always new.
+/// The namespaces of a container; its mount namespace is always new.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Namespaces {
-    /// Interfaces, addresses, ports.
+    /// The network namespace.
     pub network: Namespace,
-    /// Process ids.
+    /// The PID namespace.
     pub pid: Namespace,
-    /// System V IPC and message queues.
+    /// The IPC namespace.
     pub ipc: Namespace,
-    /// The host's name.
+    /// The UTS namespace.
     pub uts: Namespace,
-    /// What is seen as the root of cgroups.
+    /// The cgroup namespace.
     pub cgroup: Namespace,
 }
 
-/// What a container's `/dev/shm` is.
+/// The `/dev/shm` of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shm {
-    /// A file system in memory of its own, of so many bytes.
+    /// A tmpfs of its own, with this size in bytes.
     Own(i64),
-    /// Somebody else's, bound from a path.
+    /// A bind mount of this directory.
     Bound(PathBuf),
-    /// A directory like any other.
+    /// An ordinary directory.
     None,
 }
 
@@ -102,7 +102,7 @@ impl Default for Shm {
     }
 }
 
-/// Makes the specification.
+/// Makes the spec.
 pub fn build(container: &Container, facts: &Facts) -> Result<Spec> {
     let confinement = &container.confinement;
     let capabilities = confinement.capabilities()?;
@@ -131,7 +131,7 @@ pub fn build(container: &Container, facts: &Facts) -> Result<Spec> {
         .linux(linux)
         .annotations(annotations(container))
         .build()?;
-    // The library's own default is a name of its own.
+    // The library's default is a host name of its own.
     spec.set_hostname(None);
     if container.namespaces.uts == Namespace::Own {
         spec.set_hostname(Some(container.hostname.clone()));

@@ -1,4 +1,4 @@
-//! Devices: which nodes a container gets and which its cgroup lets it use.
+//! Devices: the nodes in a container, and the rules of its cgroup.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -10,21 +10,21 @@ use oci_spec::runtime::{
 
 use crate::{Error, Result};
 
-/// Character devices that everybody may use: zero, null, urandom, random, tty, console.
+/// Character devices that every container may use: zero, null, urandom, random, tty, console.
 const ALLOWED: [(i64, i64); 6] = [(1, 5), (1, 3), (1, 9), (1, 8), (5, 0), (5, 1)];
-/// FUSE, which is refused by name.
+/// FUSE, which an explicit rule denies.
 const FUSE: (i64, i64) = (10, 229);
-/// Parts of `/dev` that a privileged container has of its own.
+/// Entries of `/dev` that even a privileged container has of its own.
 const OWN: [&str; 6] = ["pts", "shm", "fd", "mqueue", "console", ".udev"];
 
 /// A device of the host, or a directory of devices.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Device {
-    /// Where it is.
+    /// Its path on the host.
     pub path_on_host: String,
-    /// Where the container has it; empty: at the same place.
+    /// Its path in the container; empty: the same.
     pub path_in_container: String,
-    /// What it may be used for, of `rwm`; empty: for all of it.
+    /// The allowed access, of `rwm`; empty: all.
     pub access: String,
 }
 
@@ -38,7 +38,7 @@ impl Device {
     }
 }
 
-/// The nodes beyond the runtime's own.
+/// The nodes beside the runtime's own.
 pub fn nodes(devices: &[Device], privileged: bool) -> Result<Vec<LinuxDevice>> {
     let mut nodes = Vec::new();
     if privileged {
@@ -101,7 +101,7 @@ fn walk(source: &Path, target: &Path, skip_own: bool, nodes: &mut Vec<LinuxDevic
     nodes.push(node);
 }
 
-/// What the device cgroup allows and denies, in order: the devices' own rules before `further` ones.
+/// The device rules in order: those of the devices before the `further` ones.
 pub fn rules(devices: &[Device], further: &[String], privileged: bool) -> Result<Vec<LinuxDeviceCgroup>> {
     if privileged {
         return Ok(vec![rule(true, LinuxDeviceType::A, None, None, "rwm")]);
@@ -128,7 +128,7 @@ pub fn rules(devices: &[Device], further: &[String], privileged: bool) -> Result
     Ok(rules)
 }
 
-/// Reads `c 42:* rmw`.
+/// Parses a rule such as `c 42:* rmw`.
 pub fn parse_rule(text: &str) -> Result<LinuxDeviceCgroup> {
     let invalid = || Error::DeviceRule(text.to_owned());
     let mut words = text.split_whitespace();
@@ -174,7 +174,7 @@ fn rule(
     builder.build().expect("every field of the rule is set")
 }
 
-/// Takes a device number apart, as makedev(3) puts it together.
+/// Splits a device number into major and minor, the reverse of makedev(3).
 pub fn numbers(device: u64) -> (i64, i64) {
     let major = ((device >> 8) & 0xfff) | ((device >> 32) & 0xffff_f000);
     let minor = (device & 0xff) | ((device >> 12) & 0xffff_ff00);

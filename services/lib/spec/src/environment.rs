@@ -1,9 +1,9 @@
-//! Variables of a process.
+//! Environment variables of a process.
 
-/// Where programs are looked for unless the image or the user says otherwise.
+/// The default of `PATH`.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Docker's variables and those of links, with the container's own over them.
+/// Docker's variables and those of links, overridden by the container's own.
 pub fn docker(links: &[String], own: &[String], hostname: &str, tty: bool) -> Vec<String> {
     let mut env = vec![PATH.to_owned()];
     if !hostname.is_empty() {
@@ -16,8 +16,7 @@ pub fn docker(links: &[String], own: &[String], hostname: &str, tty: bool) -> Ve
     merge(env, own)
 }
 
-/// Lays variables over others: known ones are replaced where they stand, new ones come behind, a name without `=` is
-/// taken away.
+/// Overrides variables: a known one is replaced in its place, a new one is appended, a name without `=` is removed.
 pub fn merge(mut base: Vec<String>, over: &[String]) -> Vec<String> {
     for variable in over {
         let name = variable.split('=').next().unwrap_or(variable);

@@ -1,60 +1,60 @@
-//! What cannot be run, and why: always the asker's to change.
+//! The errors of this crate; the user can correct all of them.
 
-/// A result of this library.
+/// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Something that was asked for and makes no specification.
+/// A parameter from which no spec can be made.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A capability that Linux does not have.
     #[error("unknown capability: \"{0}\"")]
     UnknownCapability(String),
-    /// A seccomp profile that is none.
+    /// A seccomp profile does not parse.
     #[error("decoding seccomp profile failed")]
     SeccompProfile {
-        /// Where it breaks.
+        /// The parser's error.
         #[source]
         source: serde_json::Error,
     },
-    /// A seccomp profile that says twice for which processors it is.
+    /// A seccomp profile names its architectures in both ways.
     #[error("seccomp profile has both architectures and archMap")]
     SeccompArchitectures,
     /// A security option without a value.
     #[error("invalid --security-opt 1: {0:?}")]
     SecurityOption(String),
-    /// A security option of no known name or value.
+    /// A security option with an unknown name or value.
     #[error("invalid --security-opt 2: {0:?}")]
     SecurityOptionValue(String),
-    /// A path where there is no device.
+    /// A path without a device.
     #[error("error gathering device information while adding custom device {path:?}: {reason}")]
     NoDevice {
-        /// On the host.
+        /// The path on the host.
         path: String,
-        /// What is there instead.
+        /// The reason.
         reason: String,
     },
-    /// Not of the form `c 42:* rmw`.
+    /// A device rule is not of the form `c 42:* rmw`.
     #[error("invalid device cgroup rule format: '{0}'")]
     DeviceRule(String),
-    /// Not a selection of `rwm`.
+    /// A device access is not of `rwm`.
     #[error("invalid device mode: {0}")]
     DeviceAccess(String),
-    /// A block device that is to be limited and cannot be found.
+    /// A block device with a limit does not exist.
     #[error("cannot use block device {path}")]
     BlockDevice {
-        /// On the host.
+        /// The path on the host.
         path: String,
-        /// Why not.
+        /// The reason.
         #[source]
         source: std::io::Error,
     },
-    /// An rlimit of no known name.
+    /// An unknown rlimit.
     #[error("invalid ulimit type: {0}")]
     Ulimit(String),
-    /// What the specification's own rules refuse.
+    /// A violation of the spec's own rules.
     #[error("runtime specification")]
     Incomplete {
-        /// Which rule.
+        /// The rule.
         #[from]
         source: oci_spec::OciSpecError,
     },

@@ -1,13 +1,13 @@
-//! What the machine has.
+//! Facts about the host.
 
 use std::path::Path;
 
-/// Facts about the machine.
+/// Facts about the host.
 #[derive(Clone, Debug)]
 pub struct Facts {
-    /// The unified hierarchy alone.
+    /// The host has cgroup v2 only.
     pub cgroup_v2: bool,
-    /// systemd keeps the cgroups.
+    /// systemd manages the cgroups.
     pub systemd: bool,
     /// Swap can be limited.
     pub swap_limit: bool,
@@ -20,7 +20,7 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Looks.
+    /// Detects the facts.
     pub fn detect() -> Facts {
         let cgroup_v2 = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
@@ -37,7 +37,7 @@ impl Facts {
 
 #[cfg(test)]
 impl Facts {
-    /// A machine with cgroup v1 and without AppArmor, for tests.
+    /// A host with cgroup v1 and without AppArmor, for tests.
     pub(crate) fn plain() -> Facts {
         Facts {
             cgroup_v2: false,

@@ -1,15 +1,14 @@
-//! From what somebody wants to run to the OCI runtime specification of its process: Docker's defaults, exactly.
+//! Makes the OCI runtime spec of a container, with exactly Docker's defaults.
 //!
-//! Who wants a container says so as a [`Container`]: its processes, what confines them, what is mounted, and whose
-//! namespaces it is in. [`build`] makes the specification of it, from that and from what the machine has ([`Facts`]);
-//! [`exec_process`] makes that of a further process. Nothing is changed on the way, so that a specification can be made as
-//! often as one likes. The types here are nobody's wire format: each service converts at its edge.
+//! The parameters are a [`Container`]: its process, confinement, mounts and namespaces. [`build`] makes the spec from
+//! it and from the host's [`Facts`]; [`exec_process`] makes the spec of an exec's process. Both change nothing, and
+//! can be called any number of times. The types are no wire format: each service converts at its edge.
 //!
-//! - [`Confinement`]: capabilities, seccomp, AppArmor, rlimits, and what `--security-opt` says of them;
-//! - [`Resources`]: limits, and the devices that may be used;
-//! - [`Mount`]: what is mounted over the root, beside the system's own;
-//! - [`environment`]: variables, one list laid over another;
-//! - [`cgroup`], [`sysctls`], [`masked`]: where the cgroup is, kernel parameters, hidden paths.
+//! - [`Confinement`]: capabilities, seccomp, AppArmor, rlimits, and the options of `--security-opt`;
+//! - [`Resources`]: limits and devices;
+//! - [`Mount`]: mounts over the root, beside the system's own;
+//! - [`environment`]: environment variables;
+//! - [`cgroup`], [`sysctls`], [`masked`]: the cgroup path, kernel parameters, masked paths.
 
 mod capabilities;
 pub mod cgroup;

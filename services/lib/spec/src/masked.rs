@@ -1,10 +1,10 @@
-//! Paths that are hidden from a container, or cannot be written, unless somebody says otherwise.
+//! The default paths that a container cannot see or cannot write.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::LazyLock;
 
-/// Paths that are hidden.
+/// Paths that a container cannot see.
 pub fn hidden() -> Vec<String> {
     let mut paths: Vec<String> = [
         "/proc/asound",
@@ -26,7 +26,7 @@ pub fn hidden() -> Vec<String> {
     paths
 }
 
-/// What each processor tells of its temperature: a side channel. In the order of processors.
+/// The temperature interface of each processor, a side channel, in the order of processors.
 static THERMAL_THROTTLE: LazyLock<Vec<String>> = LazyLock::new(|| {
     let entries = std::fs::read_dir("/sys/devices/system/cpu").into_iter().flatten().flatten();
     let number = |entry: std::fs::DirEntry| entry.file_name().to_str()?.strip_prefix("cpu")?.parse().ok();
@@ -35,7 +35,7 @@ static THERMAL_THROTTLE: LazyLock<Vec<String>> = LazyLock::new(|| {
     paths.filter(|path| Path::new(path).exists()).collect()
 });
 
-/// Paths that cannot be written.
+/// Paths that a container cannot write.
 pub fn read_only() -> Vec<String> {
     ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"].map(str::to_owned).to_vec()
 }

@@ -1,4 +1,4 @@
-//! Mounts: the system's own, the files over `/etc`, and the user's, the shallow before the deep.
+//! Mounts: the system's own, the files over `/etc`, and the user's, shallow ones before deep ones.
 
 use std::path::{Path, PathBuf};
 
@@ -7,14 +7,15 @@ use oci_spec::runtime::{Mount as OciMount, MountBuilder};
 use crate::process::INIT;
 use crate::{Container, Namespace, Shm};
 
-/// `/dev/shm` unless somebody says how large, bytes.
+/// The default size of `/dev/shm` in bytes.
 pub const DEFAULT_SHM: i64 = 64 * 1024 * 1024;
-/// Tells the shim that a part of the source is meant, which containers may change: only who mounts it can find it.
+/// The option that tells the shim to mount only a part of the source. Containers may change the source, so only the
+/// shim can look the part up safely.
 const SUBPATH_OPTION: &str = "x-gantry.subpath=";
 /// Mounts that stay writable when the root is read-only.
 const ALWAYS_WRITABLE: [&str; 5] = ["/proc", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"];
 
-/// The files that are written for a container and mounted over those of the image.
+/// The files that the engine writes for a container, which are mounted over those of the image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuntimeFiles {
     /// `/etc/hosts`
@@ -28,16 +29,16 @@ pub struct RuntimeFiles {
 /// A mount over the root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
-    /// Inside the container.
+    /// The path in the container.
     pub destination: String,
-    /// What is mounted.
+    /// The source.
     pub source: Source,
 }
 
-/// What is mounted over the root.
+/// The source of a mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// A file system in memory, with its options as mount(8) writes them.
+    /// A tmpfs, with options in mount(8)'s form.
     Tmpfs(Vec<String>),
     /// A directory or file of the host.
     Bind(Bind),
@@ -46,30 +47,30 @@ pub enum Source {
 /// A directory or file of the host that is mounted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bind {
-    /// On the host.
+    /// The path on the host.
     pub source: PathBuf,
-    /// The part of the source that is meant; it is found without leaving the source. Empty: all of it.
+    /// The part of the source to mount, which is looked up without leaving the source. Empty: all of it.
     pub part: PathBuf,
-    /// Together with what is mounted below.
+    /// Includes the mounts below.
     pub recursive: bool,
-    /// Whether it is written to.
+    /// Whether it is writable.
     pub access: Access,
-    /// How mounts spread, in mount(8)'s word; empty: not at all.
+    /// The propagation in mount(8)'s words; empty: private.
     pub propagation: String,
 }
 
-/// Whether a bind is written to.
+/// Whether a bind is writable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// As the source.
+    /// Writable, if the source is.
     ReadWrite,
-    /// Not here, but perhaps in what is mounted below.
+    /// Read-only; mounts below it may be writable.
     ReadOnly,
-    /// Nowhere below.
+    /// Read-only with all mounts below it.
     ReadOnlyRecursive,
 }
 
-/// Every mount over the root, in order.
+/// Every mount, in order.
 pub(crate) fn all(container: &Container) -> Vec<OciMount> {
     let mut mounts = system(container);
     let user: Vec<OciMount> = container.mounts.iter().map(user_mount).collect();
@@ -77,7 +78,7 @@ pub(crate) fn all(container: &Container) -> Vec<OciMount> {
     let own_dev = user.iter().any(|own| own.destination() == dev);
     mounts.retain(|mount| {
         let place = mount.destination();
-        // Who brings a /dev brings everything in it.
+        // A user's mount on /dev replaces everything in it.
         let covered = user.iter().any(|own| own.destination() == place);
         !(covered || own_dev && place.starts_with(dev))
     });
@@ -98,7 +99,7 @@ pub(crate) fn all(container: &Container) -> Vec<OciMount> {
         over.push(mount("bind", init, INIT, &["bind", "ro"]));
     }
     over.extend(user);
-    // A deep destination must not be hidden by a shallower one mounted after it.
+    // A shallow mount after a deep one would hide it.
     over.sort_by_key(|mount| mount.destination().components().count());
     mounts.extend(over);
     mounts
@@ -120,7 +121,7 @@ fn system(container: &Container) -> Vec<OciMount> {
         mount("sysfs", Path::new("sysfs"), "/sys", &["nosuid", "noexec", "nodev", sys]),
         mount("cgroup", Path::new("cgroup"), "/sys/fs/cgroup", &[cgroup, "nosuid", "noexec", "nodev"]),
     ];
-    // Of the container's IPC namespace, whosever that is.
+    // It shows the container's IPC namespace, whichever that is.
     mounts.push(mount("mqueue", Path::new("mqueue"), "/dev/mqueue", &["nosuid", "noexec", "nodev"]));
     match &container.shm {
         Shm::Bound(shared) => {
@@ -134,7 +135,7 @@ fn system(container: &Container) -> Vec<OciMount> {
         Shm::None => {}
     }
     if container.namespaces.pid == Namespace::Host {
-        // The host's /proc belongs to the host's pid namespace: it is bound, not mounted anew.
+        // The host's /proc belongs to the host's PID namespace: it is bound, not mounted anew.
         mounts[0] = mount("bind", Path::new("/proc"), "/proc", &["rbind", "nosuid", "noexec", "nodev"]);
     }
     if container.read_only_root && !privileged {
@@ -174,7 +175,7 @@ fn user_mount(own: &Mount) -> OciMount {
     }
 }
 
-/// How the root itself must spread mounts for the sake of a mount below it.
+/// The propagation of the root that a mount below it needs.
 pub(crate) fn rootfs_propagation(mounts: &[Mount]) -> Option<String> {
     let has = |words: [&str; 2]| {
         mounts.iter().any(|mount| match &mount.source {

@@ -6,10 +6,10 @@ use oci_spec::runtime::{BoxBuilder, Process as OciProcess, ProcessBuilder, User}
 
 use crate::{Confinement, Container, Facts, Result, capabilities};
 
-/// Where an init finds itself inside the container.
+/// The path of the init in the container.
 pub(crate) const INIT: &str = "/sbin/docker-init";
 
-/// A process as somebody wants it.
+/// The parameters of a process.
 #[derive(Clone, Debug, Default)]
 pub struct Process {
     /// The program and its arguments.
@@ -18,13 +18,13 @@ pub struct Process {
     pub env: Vec<String>,
     /// Empty: `/`.
     pub working_dir: String,
-    /// User and group by name or number, as the user wrote them; they are looked up inside the root. Empty: root.
+    /// User and group by name or number, as the user wrote them; the shim looks them up in the root. Empty: root.
     pub user: String,
-    /// The terminal that it has, if it has one.
+    /// The terminal's size; `None` without a terminal.
     pub terminal: Option<Window>,
 }
 
-/// How large a terminal is, in characters; zero: not known.
+/// The size of a terminal in characters; zero: unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Window {
     /// Columns.
@@ -33,17 +33,17 @@ pub struct Window {
     pub height: u32,
 }
 
-/// A further process of a running container.
+/// The parameters of an exec.
 #[derive(Clone, Debug, Default)]
 pub struct Exec {
     /// The process.
     pub process: Process,
-    /// It has all capabilities, whatever the container has.
+    /// It has all capabilities, whatever the container's are.
     pub privileged: bool,
 }
 
 impl Process {
-    /// The user, whether or not somebody said who.
+    /// The user, root if none is given.
     pub(crate) fn user(&self) -> &str {
         if self.user.is_empty() { "0" } else { &self.user }
     }
@@ -79,7 +79,7 @@ impl Process {
     }
 }
 
-/// The container's first process.
+/// The init process of a container.
 pub(crate) fn init_process(
     container: &Container,
     capabilities: &BTreeSet<String>,
@@ -97,14 +97,13 @@ pub(crate) fn init_process(
     Ok(process)
 }
 
-/// The specification of a further process of a container that is confined so. It does not leave the container's AppArmor
-/// profile.
+/// The spec of an exec's process in a container with this confinement. It stays in the container's AppArmor profile.
 pub fn exec_process(exec: &Exec, confinement: &Confinement, facts: &Facts) -> Result<OciProcess> {
     let privileged = confinement.privileged || exec.privileged;
     let capabilities = capabilities::resolve(&confinement.add, &confinement.drop, privileged)?;
     let own = &exec.process;
     let mut process = own.oci(own.args.clone(), confinement, &capabilities, facts)?;
-    // The shim resolves names inside the root; this field carries what is to be resolved.
+    // The shim looks names up in the root; this field carries them.
     let mut user = User::default();
     user.set_username(Some(own.user().to_owned()));
     process.set_user(user);

@@ -10,25 +10,25 @@ use oci_spec::runtime::{
 use crate::devices::{self, numbers};
 use crate::{Device, Error, Facts, Result};
 
-/// The period over which `--cpus` is counted, in microseconds.
+/// The period for `--cpus` in microseconds.
 const PERIOD: i64 = 100_000;
 
-/// What is asked of the cgroup; zero and empty: nothing.
+/// The limits of a container; zero and empty mean no limit.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Resources {
     /// Bytes.
     pub memory: i64,
-    /// Bytes; a goal for when memory is short.
+    /// Bytes; a target under memory pressure.
     pub memory_reservation: i64,
-    /// Bytes, of memory and swap together; -1: as much as there is.
+    /// Bytes of memory and swap together; -1: no limit of swap.
     pub memory_swap: i64,
     /// 0 to 100; negative: the host's.
     pub memory_swappiness: Option<i64>,
-    /// Bytes, of TCP's buffers.
+    /// Bytes of TCP buffers.
     pub kernel_memory_tcp: i64,
-    /// Nothing is ended for want of memory.
+    /// The kernel kills no process for want of memory.
     pub oom_kill_disable: bool,
-    /// Weight against others.
+    /// The relative weight.
     pub cpu_shares: i64,
     /// Billionths of a processor.
     pub nano_cpus: i64,
@@ -44,30 +44,30 @@ pub struct Resources {
     pub cpuset_cpus: String,
     /// Memory nodes, `0-1`.
     pub cpuset_mems: String,
-    /// Processes and threads; 0 and -1: any number.
+    /// The number of processes and threads; 0 and -1: no limit.
     pub pids_limit: Option<i64>,
-    /// Weight of block I/O against others, 10 to 1000.
+    /// The relative weight of block I/O, 10 to 1000.
     pub blkio_weight: u32,
-    /// The same for single devices.
+    /// The weight for single devices.
     pub blkio_weight_device: Vec<BlockWeight>,
-    /// Bytes a second that are read.
+    /// Bytes read per second.
     pub blkio_read_bps: Vec<BlockRate>,
-    /// Bytes a second that are written.
+    /// Bytes written per second.
     pub blkio_write_bps: Vec<BlockRate>,
-    /// Reads a second.
+    /// Reads per second.
     pub blkio_read_iops: Vec<BlockRate>,
-    /// Writes a second.
+    /// Writes per second.
     pub blkio_write_iops: Vec<BlockRate>,
-    /// Devices beyond the runtime's own.
+    /// Devices beside the runtime's own.
     pub devices: Vec<Device>,
-    /// What else the device cgroup allows, `c 42:* rmw`.
+    /// Further rules of the device cgroup, such as `c 42:* rmw`.
     pub device_rules: Vec<String>,
 }
 
 /// The weight of a container's I/O on a block device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockWeight {
-    /// Of the device's node on the host.
+    /// The path of the device node on the host.
     pub path: String,
     /// 10 to 1000.
     pub weight: u32,
@@ -76,19 +76,19 @@ pub struct BlockWeight {
 /// A limit of a container's I/O on a block device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockRate {
-    /// Of the device's node on the host.
+    /// The path of the device node on the host.
     pub path: String,
-    /// A second.
+    /// Per second.
     pub rate: u64,
 }
 
-/// The cgroup's settings.
+/// The resources of the OCI spec.
 pub fn linux_resources(resources: &Resources, privileged: bool, facts: &Facts) -> Result<LinuxResources> {
     let mut linux = LinuxResources::default();
     linux.set_devices(Some(devices::rules(&resources.devices, &resources.device_rules, privileged)?));
     linux.set_memory(memory(resources, facts));
     linux.set_cpu(cpu(resources));
-    // Zero: it had a limit once, which the kernel has to forget.
+    // Zero: a limit was set before and has to be removed.
     if let Some(limit) = resources.pids_limit.map(|limit| if limit == 0 { -1 } else { limit }) {
         linux.set_pids(Some(LinuxPidsBuilder::default().limit(limit).build().expect("the limit is set")));
     }

@@ -1,8 +1,8 @@
 //! The seccomp profile of a container.
 //!
-//! The default profile answers EPERM to whatever is not named. A base list is open to everybody; some calls are open
-//! only for harmless arguments, others only when the container holds the capability that the kernel asks for too, so
-//! that a capability granted with `--cap-add` is not taken back by the filter.
+//! The default profile returns EPERM for every call that it does not name. A base list is allowed always; some calls
+//! are allowed only with harmless arguments; others only with the capability that the kernel requires too, so that
+//! the filter does not undo a capability of `--cap-add`.
 
 mod syscalls;
 
@@ -22,10 +22,10 @@ const ENOSYS: u32 = 38;
 /// Namespace flags of `clone(2)`: CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET}.
 const CLONE_NAMESPACES: u64 = 0x7E02_0000;
 const AF_VSOCK: u64 = 40;
-/// Execution domains that change nothing of security: Linux, BSD-less 32 bit, their variants, and the query.
+/// Execution domains without an effect on security: Linux, its 32-bit and legacy variants, and the query.
 const PERSONALITIES: [u64; 5] = [0, 0x8, 0x2_0000, 0x2_0008, 0xffff_ffff];
 
-/// Calls that open with a capability; names without `CAP_`.
+/// Calls that need one of these capabilities; names without `CAP_`.
 const GATED: &[(&str, &[&str])] = &[
     (
         "SYS_ADMIN",
@@ -73,12 +73,12 @@ const GATED: &[(&str, &[&str])] = &[
     ("DAC_READ_SEARCH", &["open_by_handle_at"]),
 ];
 
-/// Builds the default profile for a container that holds `capabilities` (names with `CAP_`).
+/// The default profile of a container with `capabilities` (names with `CAP_`).
 pub fn default_profile(capabilities: &BTreeSet<String>) -> LinuxSeccomp {
     let has = |name: &str| capabilities.contains(&format!("CAP_{name}"));
     let mut rules = vec![
         allow(ALLOWED),
-        // Safe since Linux 4.8, where a tracer can no longer change a call after the filter has seen it.
+        // Safe since Linux 4.8: a tracer can no longer change a call after the filter has allowed it.
         allow(&["ptrace", "process_vm_readv", "process_vm_writev"]),
         allow_when(&["socket"], arg(0, LinuxSeccompOperator::ScmpCmpNe, AF_VSOCK, None)),
     ];
@@ -109,7 +109,7 @@ pub fn default_profile(capabilities: &BTreeSet<String>) -> LinuxSeccomp {
             &["clone"],
             arg(0, LinuxSeccompOperator::ScmpCmpMaskedEq, CLONE_NAMESPACES, Some(0)),
         ));
-        // Its flags are behind a pointer, which a filter cannot read: libc falls back to clone on ENOSYS.
+        // The flags are behind a pointer, which a filter cannot read: on ENOSYS, libc falls back to clone.
         rules.push(
             LinuxSyscallBuilder::default()
                 .names(vec!["clone3".to_owned()])
@@ -128,7 +128,7 @@ pub fn default_profile(capabilities: &BTreeSet<String>) -> LinuxSeccomp {
         .expect("every field of the profile is set")
 }
 
-/// Parses a profile given inline: Docker's format, which adds `archMap` and capability conditions to the OCI one.
+/// Parses an inline profile in Docker's format, which adds `archMap` and capability conditions to OCI's.
 pub fn parse(json: &str, capabilities: &BTreeSet<String>) -> Result<LinuxSeccomp> {
     let profile: Profile = serde_json::from_str(json).map_err(|source| Error::SeccompProfile { source })?;
     profile.resolve(capabilities)

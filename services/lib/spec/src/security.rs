@@ -2,13 +2,13 @@
 
 use crate::{Error, Result};
 
-/// Which seccomp profile is meant.
+/// The choice of a seccomp profile.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Seccomp {
-    /// Nothing was said: the default profile, none for a privileged container.
+    /// Not chosen: the default profile, or none for a privileged container.
     #[default]
     Default,
-    /// The default profile, whatever else is said.
+    /// The default profile, also for a privileged container.
     Builtin,
     /// None.
     Unconfined,
@@ -16,21 +16,21 @@ pub enum Seccomp {
     Inline(String),
 }
 
-/// What the options come to.
+/// The parsed options.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Security {
-    /// The filter of system calls.
+    /// The seccomp profile.
     pub seccomp: Seccomp,
-    /// No program gains privileges by being executed.
+    /// Programs gain no privileges by execve(2).
     pub no_new_privileges: bool,
-    /// The AppArmor profile; empty: none was named.
+    /// The AppArmor profile; empty when none is named.
     pub apparmor: String,
     /// The container may write to its cgroups.
     pub writable_cgroups: bool,
 }
 
 impl Security {
-    /// Reads the options; `key=value` and the older `key:value`.
+    /// Parses the options: `key=value` and the older `key:value`.
     pub fn parse(options: &[String], privileged: bool) -> Result<Security> {
         let mut security = Security { writable_cgroups: privileged, ..Security::default() };
         for option in options {

@@ -1,8 +1,8 @@
-//! Kernel parameters: those of the network namespace are set by whoever makes it, the others by the runtime.
+//! Kernel parameters: the network service sets those of the network namespace, the runtime sets the others.
 
 use std::collections::HashMap;
 
-/// The kernel parameters of the network namespace: those asked for, over Docker's two.
+/// The kernel parameters of the network namespace: the requested ones, over two of Docker's.
 pub fn of_network(asked: &HashMap<String, String>) -> HashMap<String, String> {
     let mut sysctls = HashMap::from([
         ("net.ipv4.ping_group_range".to_owned(), "0 2147483647".to_owned()),
@@ -12,7 +12,7 @@ pub fn of_network(asked: &HashMap<String, String>) -> HashMap<String, String> {
     sysctls
 }
 
-/// The kernel parameters that are the runtime's to set.
+/// The kernel parameters that the runtime sets.
 pub(crate) fn of_others(asked: &HashMap<String, String>) -> HashMap<String, String> {
     select(asked, |name| !is_of_network(name)).collect()
 }

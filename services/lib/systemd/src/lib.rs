@@ -1,8 +1,8 @@
-//! systemd, as far as containers need it: scopes, which are cgroups that it keeps for processes it has not started
+//! A client of systemd for scopes, which are cgroups that systemd manages for processes that it has not started
 //! (systemd.scope(5), org.freedesktop.systemd1(5)).
 //!
-//! One connection, one call at a time, blocking: D-Bus on systemd's own socket, where root needs neither the bus nor
-//! its daemon. Of D-Bus there is what these calls need, in [`message`].
+//! It uses one connection, makes one call at a time, and blocks. It speaks D-Bus on systemd's own socket, where root
+//! needs neither the bus nor its daemon. [`message`] has the part of D-Bus that these calls need.
 
 mod message;
 mod slice;
@@ -15,37 +15,37 @@ use std::time::Duration;
 use message::{Body, Kind, Message};
 pub use slice::path as slice_path;
 
-/// Where systemd listens for root.
+/// systemd's socket for root.
 const SOCKET: &str = "/run/systemd/private";
-/// How long an answer, or the end of a job, may take.
+/// How long a reply, or the end of a job, may take.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// More than any answer to these calls has.
+/// The largest message in bytes, more than any reply to these calls has.
 const LARGEST: usize = 1 << 20;
 
-/// The result of everything in this crate.
+/// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What can go wrong between us and systemd.
+/// An error of systemd or of the connection to it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no talking to it.
+    /// The connection failed.
     #[error("systemd: {op}")]
     Io {
-        /// What was tried.
+        /// The operation.
         op: &'static str,
-        /// Why it failed.
+        /// The reason.
         #[source]
         source: io::Error,
     },
-    /// It said no.
+    /// systemd returned an error.
     #[error("systemd: {message}")]
     Refused {
-        /// D-Bus' name of the error.
+        /// The D-Bus name of the error.
         name: String,
-        /// Its words.
+        /// The message.
         message: String,
     },
-    /// It began, and did not get there.
+    /// A job failed.
     #[error("systemd: {unit}: the job ended as {result}")]
     Job {
         /// The unit.
@@ -53,18 +53,18 @@ pub enum Error {
         /// `failed`, `canceled`, `timeout`, …
         result: String,
     },
-    /// It said something that is not D-Bus.
+    /// A message does not parse as D-Bus.
     #[error("systemd: malformed message")]
     Malformed,
 }
 
 impl Error {
-    /// Whether there is a unit of this name already.
+    /// Whether a unit of the name exists.
     pub fn is_unit_exists(&self) -> bool {
         matches!(self, Self::Refused { name, .. } if name == "org.freedesktop.systemd1.UnitExists")
     }
 
-    /// Whether there is no unit of this name.
+    /// Whether no unit of the name exists.
     pub fn is_no_such_unit(&self) -> bool {
         matches!(self, Self::Refused { name, .. } if name == "org.freedesktop.systemd1.NoSuchUnit")
     }
@@ -79,20 +79,20 @@ impl Error {
 pub enum Value {
     /// `b`
     Bool(bool),
-    /// `t`; [`u64::MAX`] is no limit.
+    /// `t`; [`u64::MAX`] means no limit.
     Number(u64),
     /// `s`
     Text(String),
     /// `au`
     Pids(Vec<u32>),
-    /// `ay`, as a set of processors is.
+    /// `ay`, such as a set of processors.
     Bytes(Vec<u8>),
 }
 
-/// A property and its name.
+/// A property's name and value.
 pub type Property = (&'static str, Value);
 
-/// Whether systemd is this machine's init, as sd_booted(3) tells, and can be talked to from here.
+/// Whether systemd is the init of this host, as in sd_booted(3), and its socket is accessible.
 pub fn is_running() -> bool {
     Path::new("/run/systemd/system").is_dir() && Path::new(SOCKET).exists()
 }
@@ -117,7 +117,7 @@ impl Systemd {
             .and_then(|()| stream.set_write_timeout(Some(PATIENCE)))
             .map_err(Error::io("connect"))?;
         let mut connected = Self { stream, serial: 0 };
-        // The empty answer to its question who we are: it looks by itself.
+        // The empty answer to the question for an identity: systemd reads the credentials of the socket.
         connected.stream.write_all(b"\0AUTH EXTERNAL\r\nDATA\r\n").map_err(Error::io("log in"))?;
         while !connected.line()?.starts_with("OK ") {}
         connected.stream.write_all(b"BEGIN\r\n").map_err(Error::io("log in"))?;
@@ -130,7 +130,7 @@ impl Systemd {
         body.text(unit).text("fail").properties(properties).empty_units();
         let reply = self.call("StartTransientUnit", "ssa(sv)a(sa(sv))", body)?;
         let job = reply.strings("o").into_iter().next().ok_or(Error::Malformed)?;
-        // Whoever connects so is told of the end of each job.
+        // A connection to this socket gets the signal of every job's end.
         loop {
             let message = self.receive()?;
             if message.kind != Kind::Signal || message.member != "JobRemoved" {
@@ -147,21 +147,21 @@ impl Systemd {
         }
     }
 
-    /// Moves processes into a unit that runs.
+    /// Moves processes to a running unit.
     pub fn attach(&mut self, unit: &str, pids: &[u32]) -> Result<()> {
         let mut body = Body::default();
         body.text(unit).text("").numbers(pids);
         self.call("AttachProcessesToUnit", "ssau", body).map(drop)
     }
 
-    /// Changes what a unit that runs may use, until it ends.
+    /// Sets properties of a running unit, until its end.
     pub fn set_properties(&mut self, unit: &str, properties: &[Property]) -> Result<()> {
         let mut body = Body::default();
         body.text(unit).bool(true).properties(properties);
         self.call("SetUnitProperties", "sba(sv)", body).map(drop)
     }
 
-    /// Lets go of a unit that has failed.
+    /// Releases a failed unit.
     pub fn reset_failed(&mut self, unit: &str) -> Result<()> {
         let mut body = Body::default();
         body.text(unit);
@@ -196,7 +196,7 @@ impl Systemd {
         Message::parse(&bytes).ok_or(Error::Malformed)
     }
 
-    /// A line of the log-in; byte by byte, for what follows the last one is not ours yet.
+    /// Reads a line of the authentication byte by byte: the bytes after the last line are messages.
     fn line(&mut self) -> Result<String> {
         let mut line = Vec::new();
         loop {

@@ -1,5 +1,5 @@
-//! D-Bus messages, little-endian: those that are sent here, and what is looked at of those that come
-//! (D-Bus Specification, "Message Protocol").
+//! D-Bus messages, little-endian: building calls, and parsing the needed parts of replies (D-Bus Specification,
+//! "Message Protocol").
 
 use crate::{Property, Value};
 
@@ -8,7 +8,7 @@ pub const FIXED: usize = 16;
 
 const CALL: u8 = 1;
 
-/// What a message is.
+/// The type of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Call,
@@ -17,11 +17,11 @@ pub enum Kind {
     Signal,
 }
 
-/// A message that came.
+/// A received message.
 #[derive(Debug)]
 pub struct Message {
     pub kind: Kind,
-    /// The serial number of the call that it answers.
+    /// The serial number of the call that it replies to.
     pub reply_to: Option<u32>,
     pub member: String,
     /// The name of an error.
@@ -29,7 +29,7 @@ pub struct Message {
     body: Vec<u8>,
 }
 
-/// Bytes with their alignment, from the start of what they are part of.
+/// Bytes with their alignment, relative to the start of the message or body.
 #[derive(Debug, Default)]
 pub struct Body(Vec<u8>);
 
@@ -83,7 +83,7 @@ impl Body {
         })
     }
 
-    /// `a(sa(sv))`, none of it.
+    /// An empty `a(sa(sv))`.
     pub fn empty_units(&mut self) -> &mut Self {
         self.array(8, |_| {})
     }
@@ -114,7 +114,7 @@ impl Body {
     }
 }
 
-/// A call of systemd's manager.
+/// A call to systemd's manager.
 pub fn call(serial: u32, member: &str, signature: &str, body: &Body) -> Vec<u8> {
     let mut message = Body::default();
     message.byte(b'l').byte(CALL).byte(0).byte(1).number(body.0.len() as u32).number(serial);
@@ -145,7 +145,7 @@ pub fn rest(fixed: &[u8]) -> Option<usize> {
 }
 
 impl Message {
-    /// Reads a whole message.
+    /// Parses a whole message.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let kind = match bytes.get(1)? {
             1 => Kind::Call,
@@ -181,7 +181,7 @@ impl Message {
         Some(message)
     }
 
-    /// The texts of a body of numbers and texts, as far as they are there; numbers are passed over.
+    /// The strings in a body of numbers and strings, as far as they parse.
     pub fn strings(&self, signature: &str) -> Vec<String> {
         let mut reader = Reader { bytes: &self.body, at: 0 };
         let mut strings = Vec::new();

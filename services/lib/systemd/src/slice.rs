@@ -1,6 +1,6 @@
-//! Where a slice is: `a-b.slice` lies in `a.slice` (systemd.slice(5)).
+//! The cgroups of slices: `a-b.slice` is in `a.slice` (systemd.slice(5)).
 
-/// The slice's cgroup, from the root of the hierarchy; `None` if that is no name of a slice.
+/// The slice's cgroup path from the root of the hierarchy; `None` if the name is not a slice's.
 pub fn path(slice: &str) -> Option<String> {
     let name = slice.strip_suffix(".slice")?;
     if name == "-" {

@@ -1,4 +1,4 @@
-//! The client against a systemd that answers as told.
+//! The client with a fake systemd.
 
 use std::os::unix::net::UnixListener;
 use std::thread::JoinHandle;
@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use super::*;
 use crate::message::answers::message;
 
-/// Takes one connection, and sends `answers` when it has got a call; what was called.
+/// Accepts one connection, and sends `answers` when it has received a call. Returns the call.
 fn systemd(answers: Vec<Vec<u8>>) -> (tempfile::TempDir, std::path::PathBuf, JoinHandle<Vec<u8>>) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("private");
@@ -83,7 +83,7 @@ fn an_array_s_length_leaves_its_padding_out() {
     body.text("abc").properties(&[("X", Value::Bool(true))]);
     let bytes = message::call(1, "M", "sa(sv)", &body);
     let tail = &bytes[bytes.len() - 32..];
-    // "abc" has 8 bytes with its length and its end; then 16 of the one property, from a multiple of 8 on.
+    // "abc" takes 8 bytes with its length and its end; then 16 of the only property, from a multiple of 8 on.
     assert_eq!(&tail[..8], [3, 0, 0, 0, b'a', b'b', b'c', 0]);
     assert_eq!(&tail[8..12], [16, 0, 0, 0]);
     assert_eq!(&tail[16..], [1, 0, 0, 0, b'X', 0, 1, b'b', 0, 0, 0, 0, 1, 0, 0, 0]);

@@ -1,4 +1,4 @@
-//! Whom clients of TLS trust, and who they say they are.
+//! The client's side of TLS: which servers it trusts, and its own identity.
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -12,19 +12,19 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-/// Bytes of a file: all authorities of a system have 250 KiB.
+/// The longest file in bytes: all authorities of a system take 250 KiB.
 const LIMIT: u64 = 4 << 20;
 
-/// A file of certificates or of a key.
+/// A file with certificates or a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PemFile {
-    /// Where it was read.
+    /// Its path.
     pub path: PathBuf,
-    /// What was in it.
+    /// Its content.
     pub pem: Vec<u8>,
 }
 
-/// A client's certificate, those between it and its authority, and its key.
+/// A client's certificate with the intermediate ones, and its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The certificates.
@@ -33,29 +33,29 @@ pub struct Identity {
     pub key: PemFile,
 }
 
-/// What a client demands of a server, and shows it.
+/// Which servers a client trusts, and its identity.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trust {
     /// Certificates to trust beside the system's: authorities, or a server's own.
     pub roots: Vec<PemFile>,
-    /// Who the client is.
+    /// The client's identity.
     pub identity: Option<Identity>,
-    /// No certificate is demanded.
+    /// The server's certificate is not verified.
     pub anyone: bool,
 }
 
-/// A file that does not hold what it should.
+/// A file with the wrong content.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {cause}", path.display())]
 pub struct Unusable {
     /// The file.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// The reason.
     pub cause: String,
 }
 
 impl PemFile {
-    /// Reads a file, whatever is in it. What is no file, or longer than certificates are, is refused.
+    /// Reads a file without parsing it. Refuses what is not a file, or is longer than certificates are.
     pub fn read(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
         let metadata = fs::metadata(&path)?;
@@ -76,11 +76,11 @@ impl PemFile {
 }
 
 impl Trust {
-    /// The client's side of TLS, without a protocol inside.
+    /// The TLS configuration of a client, without a protocol inside.
     ///
     /// # Errors
     ///
-    /// The file that cannot be used.
+    /// A file that cannot be used.
     pub fn configuration(&self) -> Result<ClientConfig, Unusable> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut roots = RootCertStore { roots: system_roots().roots.clone() };
@@ -114,7 +114,7 @@ impl Trust {
     }
 }
 
-/// The system's certificate authorities, read once; none on a machine that has none.
+/// The system's certificate authorities, read once; empty on a host without any.
 fn system_roots() -> &'static RootCertStore {
     static ROOTS: OnceLock<RootCertStore> = OnceLock::new();
     ROOTS.get_or_init(|| {
@@ -128,8 +128,8 @@ fn system_roots() -> &'static RootCertStore {
     })
 }
 
-/// Verifies chains as everybody does, and knows two exceptions: a server certificate that is itself among those
-/// that are trusted (self-signed, which webpki refuses as "CA used as end entity"), and hosts that need none.
+/// Verifies chains as usual, with two exceptions: a server certificate that is itself trusted (a self-signed one,
+/// which webpki refuses as "CA used as end entity"), and clients that verify none.
 #[derive(Debug)]
 struct Verifier {
     chains: Option<Arc<WebPkiServerVerifier>>,

@@ -1,4 +1,4 @@
-//! What frames carry.
+//! The messages in frames.
 
 use prost::Message;
 
@@ -14,10 +14,10 @@ pub struct Request {
     /// The method's message.
     #[prost(bytes = "vec", tag = "3")]
     pub payload: Vec<u8>,
-    /// How long the caller waits; 0 for ever.
+    /// The caller's time limit, nanoseconds; 0 for none.
     #[prost(int64, tag = "4")]
     pub timeout_nano: i64,
-    /// What travels beside the message.
+    /// The metadata.
     #[prost(message, repeated, tag = "5")]
     pub metadata: Vec<KeyValue>,
 }
@@ -25,10 +25,10 @@ pub struct Request {
 /// One value of a call's metadata.
 #[derive(Clone, PartialEq, Message)]
 pub struct KeyValue {
-    /// Its name, in small letters.
+    /// The name, in lower case.
     #[prost(string, tag = "1")]
     pub key: String,
-    /// What it says.
+    /// The value.
     #[prost(string, tag = "2")]
     pub value: String,
 }
@@ -36,7 +36,7 @@ pub struct KeyValue {
 /// An answer.
 #[derive(Clone, PartialEq, Message)]
 pub struct Response {
-    /// Why there is no message.
+    /// The error, if there is no message.
     #[prost(message, optional, tag = "1")]
     pub status: Option<RpcStatus>,
     /// The method's message.
@@ -50,10 +50,10 @@ pub struct RpcStatus {
     /// gRPC's code.
     #[prost(int32, tag = "1")]
     pub code: i32,
-    /// What went wrong.
+    /// A description of the error.
     #[prost(string, tag = "2")]
     pub message: String,
-    /// The same for programs: each an encoded `google.protobuf.Any`.
+    /// Details for programs: each an encoded `google.protobuf.Any`.
     #[prost(bytes = "vec", repeated, tag = "3")]
     pub details: Vec<Vec<u8>>,
 }
@@ -64,17 +64,17 @@ impl Response {
         Self { status: None, payload }
     }
 
-    /// An answer without one.
+    /// An answer with an error.
     pub fn failed(code: i32, message: impl Into<String>) -> Self {
         Self::refused(RpcStatus { code, message: message.into(), details: Vec::new() })
     }
 
-    /// An answer without one, with all that is to be said of it.
+    /// An answer with an error and its details.
     pub fn refused(status: RpcStatus) -> Self {
         Self { status: Some(status), payload: Vec::new() }
     }
 
-    /// The message's bytes, or what went wrong.
+    /// The message's bytes, or the error.
     pub fn into_result(self) -> Result<Vec<u8>, RpcStatus> {
         match self.status {
             Some(status) if status.code != 0 => Err(status),

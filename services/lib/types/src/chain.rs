@@ -1,7 +1,7 @@
-//! Layers as file-system states: the digest of one uncompressed layer, and of the stack up to it.
+//! Digests of layers as states of a file system: of one uncompressed layer, and of all layers up to it.
 //!
-//! `chain(0) = diff(0)`, `chain(n) = sha256(chain(n-1) + " " + diff(n))` (OCI image spec, "Layer ChainID"). A
-//! [`ChainId`] is only made by this fold, so it can never be taken for a [`DiffId`] or a blob's digest.
+//! `chain(0) = diff(0)`, `chain(n) = sha256(chain(n-1) + " " + diff(n))` (OCI image spec, "Layer ChainID"). Only this
+//! fold makes a [`ChainId`], so it is never confused with a [`DiffId`] or a blob's digest.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,7 +16,7 @@ use crate::{Digest, Error, Result};
 pub struct DiffId(Digest);
 
 impl DiffId {
-    /// Says that a digest is that of an uncompressed layer.
+    /// A digest of an uncompressed layer.
     pub fn new(digest: Digest) -> Self {
         DiffId(digest)
     }
@@ -46,19 +46,19 @@ impl fmt::Display for DiffId {
     }
 }
 
-/// The name of a stack of layers; also the name of its committed snapshot.
+/// The chain id of a stack of layers, which is also the name of its committed snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct ChainId(Digest);
 
 impl ChainId {
-    /// Folds the layers, lowest first; `None` for no layers at all.
+    /// Folds the layers, the lowest first; `None` for no layers.
     pub fn fold(layers: &[DiffId]) -> Option<ChainId> {
         let (first, rest) = layers.split_first()?;
         Some(rest.iter().fold(ChainId(first.0.clone()), |below, layer| below.then(layer)))
     }
 
-    /// The chain ids of every stack from the first layer alone to all of them.
+    /// The chain ids of every stack, from the first layer alone to all of them.
     pub fn all(layers: &[DiffId]) -> Vec<ChainId> {
         let mut chain: Vec<ChainId> = Vec::with_capacity(layers.len());
         for layer in layers {
@@ -71,7 +71,7 @@ impl ChainId {
         chain
     }
 
-    /// The stack with one more layer on top.
+    /// The chain id with one more layer on top.
     pub fn then(&self, layer: &DiffId) -> ChainId {
         ChainId(Digest::sha256(format!("{} {}", self.0, layer.0).as_bytes()))
     }

@@ -1,4 +1,4 @@
-//! A pointer to content: what it is, its name, its size.
+//! Descriptors: media type, digest and size of content.
 
 use std::collections::BTreeMap;
 
@@ -6,17 +6,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::Digest;
 
-/// An OCI content descriptor, without what only an index's entries have.
+/// An OCI content descriptor, without the fields that only an index's entries have.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
-    /// What the bytes are, see [`crate::media_type`].
+    /// The media type, see [`crate::media_type`].
     pub media_type: String,
-    /// The bytes' name.
+    /// The digest of the bytes.
     pub digest: Digest,
-    /// The bytes' number.
+    /// The size in bytes.
     pub size: u64,
-    /// Free text beside it.
+    /// Annotations.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
 }

@@ -1,7 +1,7 @@
 //! Content digests: `algorithm:hex`.
 //!
-//! A [`Digest`] is only ever made from bytes or by parsing, so its parts are safe as file names: the algorithm is one
-//! of a closed set and the hex part has exactly the algorithm's length of `[0-9a-f]`.
+//! A [`Digest`] is made by hashing or by parsing, so its parts are safe as file names: the algorithm is one of a
+//! closed set, and the hex part has exactly the algorithm's length of `[0-9a-f]`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,10 +11,10 @@ use sha2::Digest as _;
 
 use crate::{Error, Result};
 
-/// The hash functions that a digest may name (OCI image spec, "Registered algorithms", and go-digest's sha384).
+/// The hash functions of digests (OCI image spec, "Registered algorithms", and go-digest's sha384).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Algorithm {
-    /// SHA-256, what everyone uses.
+    /// SHA-256, the usual one.
     Sha256,
     /// SHA-384.
     Sha384,
@@ -23,10 +23,10 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// All of them, for walking `blobs/<algorithm>/`.
+    /// All of them, for reading `blobs/<algorithm>/`.
     pub const ALL: [Algorithm; 3] = [Algorithm::Sha256, Algorithm::Sha384, Algorithm::Sha512];
 
-    /// The name in front of the colon.
+    /// The name before the colon.
     pub fn as_str(self) -> &'static str {
         match self {
             Algorithm::Sha256 => "sha256",
@@ -44,7 +44,7 @@ impl Algorithm {
         }
     }
 
-    /// Starts hashing.
+    /// A new hasher.
     pub fn hasher(self) -> Hasher {
         match self {
             Algorithm::Sha256 => Hasher(State::Sha256(sha2::Sha256::new())),
@@ -60,7 +60,7 @@ impl fmt::Display for Algorithm {
     }
 }
 
-/// A digest in the making: feed it bytes, take the [`Digest`].
+/// A hasher that results in a [`Digest`].
 #[derive(Clone)]
 pub struct Hasher(State);
 
@@ -81,7 +81,7 @@ impl Hasher {
         }
     }
 
-    /// The digest of all bytes so far; clone the hasher first to go on with it.
+    /// The digest of the bytes so far; clone the hasher to continue it.
     pub fn finish(self) -> Digest {
         match self.0 {
             State::Sha256(h) => Digest::of(Algorithm::Sha256, &h.finalize()),
@@ -97,7 +97,7 @@ impl fmt::Debug for Hasher {
     }
 }
 
-/// The name of some bytes: `sha256:<64 hex digits>`. Cheap to clone; ordered as text.
+/// The digest of bytes: `sha256:<64 hex digits>`. Cheap to clone; sorted as text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(Arc<str>);
 
@@ -107,7 +107,7 @@ impl Digest {
         Digest::of(Algorithm::Sha256, &sha2::Sha256::digest(bytes))
     }
 
-    /// Names a SHA-256 that was computed elsewhere.
+    /// The digest of a SHA-256 that was computed elsewhere.
     pub fn from_sha256(hash: [u8; 32]) -> Self {
         Digest::of(Algorithm::Sha256, &hash)
     }
@@ -130,7 +130,7 @@ impl Digest {
         self.0.split_once(':').expect("a digest has a colon").1
     }
 
-    /// The first twelve hex digits, as people see them.
+    /// The first twelve hex digits.
     pub fn short(&self) -> &str {
         &self.hex()[..12]
     }
@@ -145,7 +145,7 @@ impl FromStr for Digest {
     type Err = Error;
 
     fn from_str(value: &str) -> Result<Self> {
-        // What comes from outside may be long: an error repeats only its beginning.
+        // Outside input may be long: the error has only its beginning.
         let refuse = |reason| Error::Digest { value: value.chars().take(160).collect(), reason };
         let (name, hex) = value.split_once(':').ok_or_else(|| refuse("it has no colon"))?;
         let algorithm = Algorithm::ALL

@@ -1,14 +1,15 @@
 //! containerd's filter language.
 //!
 //! ```text
-//! filter   := selector ("," selector)*          all must hold; an empty filter holds for everything
-//! selector := path | path op value              a path alone asks whether the field is there
+//! filter   := selector ("," selector)*          all must match; an empty filter matches everything
+//! selector := path | path op value              a path alone matches when the field is present
 //! path     := field ("." field)*                field: [A-Za-z0-9_]+ or "quoted as in Go"
 //! op       := "==" | "!=" | "~="                "~=" searches with a regular expression, unanchored
 //! value    := up to a comma or white space, or "quoted"; after "~=" also /…/ or |…|
 //! ```
 //!
-//! Of several filters in a request, one must hold; a [`FilterSet`] is such a list. White space around tokens is skipped.
+//! An object matches a [`FilterSet`], the filters of a request, if it matches one of them. White space around tokens
+//! is skipped.
 
 use std::borrow::Cow;
 
@@ -16,18 +17,18 @@ use crate::{Labels, Result};
 
 mod parser;
 
-/// What can be filtered: an object that knows its fields by path, `["labels", "a", "b"]` for `labels.a.b`.
+/// An object that can be filtered, with its fields by path: `["labels", "a", "b"]` for `labels.a.b`.
 pub trait Fields {
-    /// The field's value; `None` if it is not there. A present field may be empty.
+    /// The field's value; `None` if it is missing. A present field may be empty.
     fn field(&self, path: &[String]) -> Option<Cow<'_, str>>;
 }
 
-/// The label that a path after `labels` names: its parts joined by dots.
+/// The label of a path after `labels`: its components joined by dots.
 pub fn label<'a>(labels: &'a Labels, path: &[String]) -> Option<Cow<'a, str>> {
     labels.get(&path.join(".")).map(|value| Cow::Borrowed(value.as_str()))
 }
 
-/// The filters of one request: an object passes if one of them holds, or if there is none.
+/// The filters of a request: an object matches if one of them does, or if there is none.
 #[derive(Debug, Clone, Default)]
 pub struct FilterSet(Vec<Filter>);
 
@@ -44,7 +45,7 @@ impl FilterSet {
             .map(FilterSet)
     }
 
-    /// Whether the object passes.
+    /// Whether the object matches.
     pub fn matches(&self, object: &impl Fields) -> bool {
         self.0.is_empty()
             || self.0.iter().any(|filter| filter.selectors.iter().all(|selector| selector.holds(object)))
@@ -55,7 +56,7 @@ impl FilterSet {
         self.0.iter().map(|filter| filter.text.as_str())
     }
 
-    /// Whether everything passes without being looked at.
+    /// Whether every object matches.
     pub fn is_empty(&self) -> bool {
         self.0.iter().any(|filter| filter.selectors.is_empty()) || self.0.is_empty()
     }
@@ -87,7 +88,7 @@ impl Selector {
         match (&self.test, field) {
             (Test::Present, field) => field.is_some(),
             (Test::Equal(value), field) => field.is_some_and(|field| field == value.as_str()),
-            // As containerd has it, a missing field compares as the empty text.
+            // As in containerd, a missing field compares as the empty text.
             (Test::NotEqual(value), field) => field.unwrap_or_default() != value.as_str(),
             (Test::Matches(regex), field) => regex.is_match(field.unwrap_or_default().as_bytes()),
         }

@@ -1,7 +1,7 @@
-//! The labels by which clients keep objects alive: roots, references, expiry.
+//! The labels by which clients control garbage collection: roots, references, expiry.
 //!
-//! A labelled object keeps what its `containerd.io/gc.ref.*` labels name. A label `containerd.io/gc.root` makes the
-//! object itself a root. `containerd.io/gc.expire` (RFC 3339) ends a lease's or an image's being a root.
+//! An object keeps what its `containerd.io/gc.ref.*` labels name. The label `containerd.io/gc.root` makes the object
+//! a root. `containerd.io/gc.expire` (RFC 3339) says when a lease or an image stops being a root.
 
 use std::time::SystemTime;
 
@@ -13,7 +13,7 @@ use crate::{Digest, Labels};
 pub const ROOT: &str = "containerd.io/gc.root";
 /// When a lease or an image stops being a root, RFC 3339.
 pub const EXPIRE: &str = "containerd.io/gc.expire";
-/// On a lease: only the named resources are kept, not what they refer to.
+/// On a lease: keeps the named resources only, and not what they refer to.
 pub const FLAT: &str = "containerd.io/gc.flat";
 
 const REF_CONTENT: &str = "containerd.io/gc.ref.content";
@@ -24,7 +24,7 @@ const BACK_IMAGE: &str = "containerd.io/gc.bref.image";
 const BACK_CONTAINER: &str = "containerd.io/gc.bref.container";
 const BACK_SNAPSHOT: &str = "containerd.io/gc.bref.snapshot.";
 
-/// What a label refers to.
+/// A reference in a label.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Edge {
     /// A blob.
@@ -41,8 +41,7 @@ pub enum Edge {
 }
 
 impl Edge {
-    /// The type of the resource as garbage collection and leases name it: `content`, `images`,
-    /// `snapshots/<snapshotter>`.
+    /// The type of the resource in garbage collection and leases: `content`, `images`, `snapshots/<snapshotter>`.
     pub fn resource_type(&self) -> String {
         match self {
             Edge::Content(_) => "content".to_owned(),
@@ -66,13 +65,13 @@ pub fn is_root(labels: &Labels) -> bool {
     labels.get(ROOT).is_some_and(|value| !value.is_empty())
 }
 
-/// Whether the labels ended their object's being a root before `now`. A time that does not parse ends nothing.
+/// Whether the expiry in the labels is before `now`. A time that does not parse is ignored.
 pub fn has_expired(labels: &Labels, now: SystemTime) -> bool {
     let end = labels.get(EXPIRE).and_then(|text| DateTime::parse_from_rfc3339(text).ok());
     end.is_some_and(|end| SystemTime::from(end) < now)
 }
 
-/// The references that an object's labels hold. Labels that do not parse refer to nothing.
+/// The references in an object's labels. Labels that do not parse are ignored.
 pub fn edges(labels: &Labels) -> impl Iterator<Item = Edge> + '_ {
     labels.iter().filter(|(_, value)| !value.is_empty()).filter_map(|(key, value)| {
         if is_or_extends(key, REF_CONTENT) {
@@ -87,8 +86,8 @@ pub fn edges(labels: &Labels) -> impl Iterator<Item = Edge> + '_ {
     })
 }
 
-/// The objects that an object's back references name, those that keep it: their resource type, as
-/// [`Edge::resource_type`] has it or `containers`, and their key.
+/// The objects that keep this one, by its back references: their resource type, as in [`Edge::resource_type`] or
+/// `containers`, and their key.
 pub fn back_references(labels: &Labels) -> impl Iterator<Item = (String, &str)> + '_ {
     labels.iter().filter(|(_, value)| !value.is_empty()).filter_map(|(key, value)| {
         let resource_type = if is_or_extends(key, BACK_CONTENT) {
@@ -106,7 +105,7 @@ pub fn back_references(labels: &Labels) -> impl Iterator<Item = (String, &str)> 
     })
 }
 
-/// `key` is the prefix itself, or the prefix and a suffix after `.` or `/`.
+/// Whether `key` is the prefix itself, or the prefix and a suffix after `.` or `/`.
 fn is_or_extends(key: &str, prefix: &str) -> bool {
     key.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '/']))
 }

@@ -1,5 +1,5 @@
 //! The grammar of namespaces, container ids and the parts of topics: words of letters and digits, joined by single
-//! `.`, `_` or `-`, 1 to 76 characters in all. What passes is safe as a file name and as a part of a key.
+//! `.`, `_` or `-`, 1 to 76 characters in all. An identifier is safe as a file name and as a part of a key.
 
 use crate::{Error, Result};
 

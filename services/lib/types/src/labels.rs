@@ -1,4 +1,4 @@
-//! Labels: small texts on an object, written by clients, by which they find it and by which references are kept.
+//! Labels: short texts that clients set on an object, to find it, and to keep references.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::{Deref, DerefMut};
@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// The labels of one object, ordered by key.
+/// The labels of an object, sorted by key.
 ///
-/// Wherever labels are written, an empty value means "no such label": see [`Labels::apply_update`] and
+/// Wherever labels are set, an empty value means "no such label": see [`Labels::apply_update`] and
 /// [`Labels::without_empty`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Labels(BTreeMap<String, String>);
 
 impl Labels {
-    /// The most bytes that one label's key and value may have together.
+    /// How many bytes key and value of one label may have together.
     pub const MAX_BYTES: usize = 4096;
 
     /// No labels.
@@ -35,16 +35,16 @@ impl Labels {
         Ok(())
     }
 
-    /// Drops the labels without a value: what a new object is stored with.
+    /// Removes labels without a value, for a new object.
     pub fn without_empty(mut self) -> Self {
         self.0.retain(|_, value| !value.is_empty());
         self
     }
 
     /// Applies an update as containerd's services do: an empty mask or `labels` replaces all labels by those of
-    /// `update`; `labels.<key>` sets that one, or deletes it if `update` has no value for it.
+    /// `update`; `labels.<key>` sets that label, or deletes it if `update` has no value for it.
     ///
-    /// For objects whose labels are all that can change: any other path is an error. Nothing changes on an error.
+    /// For objects on which only labels can change: any other path is an error. Nothing changes on an error.
     pub fn apply_update<P: AsRef<str>>(&mut self, update: &Labels, mask: &[P]) -> Result<()> {
         self.relabel(&Relabel::parse(update.clone(), mask)?)
     }
@@ -64,9 +64,10 @@ impl Labels {
         Ok(())
     }
 
-    /// Applies one path of an update mask; `false`, and no change, if the path is not about labels.
+    /// Applies one path of an update mask. Returns `false`, without a change, if the path is not about labels.
     ///
-    /// For objects with more than labels: the caller handles the other paths and calls [`Labels::validate`] at the end.
+    /// For objects with further fields: the caller handles the other paths, and calls [`Labels::validate`] at the
+    /// end.
     pub fn apply_path(&mut self, update: &Labels, path: &str) -> bool {
         if path == "labels" {
             *self = update.clone().without_empty();
@@ -81,17 +82,17 @@ impl Labels {
     }
 }
 
-/// A change of the labels of an object on which nothing else can change.
+/// A change of the labels of an object on which only labels can change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Relabel {
-    /// These replace all that were there.
+    /// Replaces all labels.
     All(Labels),
-    /// These are set, or deleted where they have no value; the others stay.
+    /// Sets these labels, or deletes those without a value; the others stay.
     Each(Labels),
 }
 
 impl Relabel {
-    /// The change that an update with a mask means, as containerd's services read it: see [`Labels::apply_update`].
+    /// The change of an update with a mask, as in containerd's services: see [`Labels::apply_update`].
     pub fn parse<P: AsRef<str>>(update: Labels, mask: &[P]) -> Result<Self> {
         let mut each = Labels::new();
         let mut all = mask.is_empty();
@@ -107,7 +108,7 @@ impl Relabel {
         Ok(if all { Relabel::All(update) } else { Relabel::Each(each) })
     }
 
-    /// The update and the mask that mean this change.
+    /// The update and the mask of this change.
     pub fn into_update(self) -> (Labels, Vec<String>) {
         match self {
             Relabel::All(labels) => (labels, vec!["labels".to_owned()]),

@@ -1,9 +1,9 @@
-//! The vocabulary that every part of Gantry shares: digests, descriptors, chains, references, platforms,
-//! namespaces, identifiers, labels and filters.
+//! The types that every part of Gantry shares: digests, descriptors, chain ids, references, platforms, namespaces,
+//! identifiers, ids of containers and processes, signals, labels and filters.
 //!
-//! Everything here is parsed once, at the edge, and is valid ever after: a [`Digest`] can be used as a file name, a
-//! [`Namespace`] as a key, a [`Reference`] as a URL part. Nothing here does I/O, nothing is async, and nothing
-//! knows gRPC or HTTP. Every failure is an [`Error`], and every one of them means "the caller sent a bad argument".
+//! Each value is parsed once, at the edge, and is valid from then on: a [`Digest`] is safe as a file name, a
+//! [`Namespace`] as a key, a [`Reference`] as a part of a URL. This crate does no I/O, has no async code, and knows
+//! neither gRPC nor HTTP. Every error is an [`Error`], and means an invalid argument of the caller.
 
 mod chain;
 mod descriptor;
@@ -16,8 +16,10 @@ mod labels;
 pub mod media_type;
 mod namespace;
 mod platform;
+mod process;
 mod reference;
 mod remedy;
+mod signal;
 
 pub use chain::{ChainId, DiffId};
 pub use descriptor::Descriptor;
@@ -26,8 +28,10 @@ pub use error::Error;
 pub use labels::{Labels, Relabel};
 pub use namespace::Namespace;
 pub use platform::Platform;
+pub use process::{ContainerId, ExecId, ProcessId};
 pub use reference::Reference;
 pub use remedy::Remedy;
+pub use signal::Signal;
 
-/// The result of parsing or validating something.
+/// A result of parsing or validation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,4 +1,4 @@
-//! The media types of images, and what can be told from them.
+//! The media types of images.
 
 /// OCI index of manifests for several platforms.
 pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -31,13 +31,13 @@ pub const DOCKER_LAYER_ZSTD: &str = "application/vnd.docker.image.rootfs.diff.ta
 /// Docker's layer that must not be distributed, gzip.
 pub const DOCKER_LAYER_FOREIGN: &str = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
 
-/// Any bytes: what some tools and registries call layers and configs.
+/// Any bytes: some tools and registries use it for layers and configs.
 pub const OCTET_STREAM: &str = "application/octet-stream";
 
-/// How a layer's tar is compressed.
+/// The compression of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Compression {
-    /// Not at all.
+    /// None.
     None,
     /// RFC 1952.
     Gzip,
@@ -60,12 +60,12 @@ pub fn is_config(media_type: &str) -> bool {
     matches!(media_type, OCI_CONFIG | DOCKER_CONFIG | OCTET_STREAM)
 }
 
-/// Whether it may be a layer, whatever its compression, which its bytes tell.
+/// Whether it may be a layer; its bytes tell the compression.
 pub fn is_layer(media_type: &str) -> bool {
     compression(media_type).is_some() || media_type == OCTET_STREAM
 }
 
-/// The compression that a layer's media type promises; `None` if it is no layer or of an unknown compression.
+/// The compression that a layer's media type names; `None` if it is not a layer's, or the compression is unknown.
 pub fn compression(media_type: &str) -> Option<Compression> {
     let rest = [OCI_LAYER, OCI_LAYER_FOREIGN]
         .iter()

@@ -1,4 +1,4 @@
-//! Tenancy: the containerd namespace that an object belongs to.
+//! containerd namespaces.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use crate::{Error, Result, identifier};
 
-/// A containerd namespace: an [`identifier`], cheap to clone. A namespace exists as soon as something is in it.
+/// A containerd namespace: an [`identifier`], cheap to clone. A namespace exists while it has objects.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Namespace(Arc<str>);
 
 impl Namespace {
-    /// The namespace that Docker's containers and images live in.
+    /// The namespace of Docker's containers and images.
     pub fn moby() -> Self {
         Namespace("moby".into())
     }

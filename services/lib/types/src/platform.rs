@@ -1,14 +1,14 @@
-//! What an image was built for: operating system, architecture, variant.
+//! Platforms: operating system, architecture, variant.
 //!
-//! A [`Platform`] is always normalised, as containerd and Docker do: `x86_64` and `aarch64` become Go's names, `arm64/v8`
-//! is `arm64`, `arm` is `arm/v7`, so that equality is the question "the same platform?".
+//! A [`Platform`] is always normalised as in containerd and Docker: `x86_64` and `aarch64` become Go's names,
+//! `arm64/v8` is `arm64`, `arm` is `arm/v7`. So two values are equal if they mean the same platform.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::{Error, Result};
 
-/// An operating system, an architecture and maybe a variant of it.
+/// An operating system, an architecture and perhaps a variant.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Platform {
     os: String,
@@ -24,7 +24,7 @@ const KNOWN_ARCHITECTURE: [&str; 13] = [
 ];
 
 impl Platform {
-    /// Normalises the three parts as they stand in an image config or an index entry; empty ones are unknown.
+    /// Normalises the parts as an image config or an index entry has them; an empty one is unknown.
     pub fn new(os: &str, architecture: &str, variant: &str) -> Self {
         let os = match os.to_ascii_lowercase().as_str() {
             "macos" => "darwin".to_owned(),
@@ -50,18 +50,18 @@ impl Platform {
         &self.architecture
     }
 
-    /// The variant, where it is not the usual one.
+    /// The variant, unless it is the default one.
     pub fn variant(&self) -> Option<&str> {
         self.variant.as_deref()
     }
 
-    /// Whether an image for `image` is exactly for this platform.
+    /// Whether an image of the platform `image` is exactly for this platform.
     pub fn matches(&self, image: &Platform) -> bool {
         self == image
     }
 
-    /// How well a machine of this platform runs images for `image`: 0 is exactly it, higher is worse, `None` is not
-    /// at all. 64-bit x86 and ARM run the 32-bit images, newer ARM runs the older variants.
+    /// How well a host of this platform runs images of the platform `image`: 0 is exact, higher is worse, `None` is
+    /// not at all. 64-bit x86 and ARM run 32-bit images, newer ARM runs older variants.
     pub fn rank(&self, image: &Platform) -> Option<usize> {
         if self.os != image.os {
             return None;
@@ -106,7 +106,7 @@ fn normalise(architecture: &str, variant: &str) -> (String, String) {
 impl FromStr for Platform {
     type Err = Error;
 
-    /// Parses `os/arch[/variant]`; `os` or `arch` alone takes the rest from the host.
+    /// Parses `os/arch[/variant]`; `os` or `arch` alone is completed by the host's.
     fn from_str(value: &str) -> Result<Self> {
         let refuse = |reason| Error::Platform { value: value.chars().take(160).collect(), reason };
         let parts: Vec<&str> = value.split('/').collect();

@@ -8,8 +8,7 @@
 //! index.docker.io/x         docker.io/library/x
 //! ```
 //!
-//! The text that `Display` gives is the canonical form, under which images are stored; [`Reference::familiar`] is what
-//! people see.
+//! `Display` gives the canonical form, under which images are stored; [`Reference::familiar`] the form for people.
 
 use std::fmt;
 use std::str::FromStr;
@@ -23,7 +22,7 @@ const DEFAULT_TAG: &str = "latest";
 const MAX_PATH: usize = 255;
 const MAX_TAG: usize = 128;
 
-/// A normalised image reference. The digest, if there is one, decides what is meant; a tag beside it only informs.
+/// A normalised image reference. With a digest, the digest identifies the image, and a tag only informs.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Reference {
     domain: String,
@@ -33,10 +32,9 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// Parses what a user wrote, filling in `docker.io` and `library/`. No tag is added:
-    /// see [`Reference::with_default_tag`].
+    /// Parses a user's reference; adds `docker.io` and `library/`, but no tag: see [`Reference::with_default_tag`].
     ///
-    /// 64 hex digits alone are refused, because they are an image's id.
+    /// Refuses 64 hex digits alone, because they are an image's id.
     pub fn parse_normalized(text: &str) -> Result<Self> {
         if text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
             return refuse(format!(
@@ -50,7 +48,7 @@ impl Reference {
             }
             None => (remainder.as_str(), None),
         };
-        // The domain is cut off: a colon after the last slash can only begin a tag.
+        // The domain is split off: a colon after the last slash begins a tag.
         let (path, tag) = match name.rfind(':').filter(|colon| !name[*colon..].contains('/')) {
             Some(colon) => (&name[..colon], Some(&name[colon + 1..])),
             None => (name, None),
@@ -103,7 +101,7 @@ impl Reference {
         format!("{}/{}", self.domain, self.path)
     }
 
-    /// The name without what is understood: `ubuntu`, `user/app`, `host:5000/app`.
+    /// The name without its default parts: `ubuntu`, `user/app`, `host:5000/app`.
     pub fn familiar_name(&self) -> String {
         if self.domain != DEFAULT_DOMAIN {
             return self.name();
@@ -114,12 +112,12 @@ impl Reference {
         }
     }
 
-    /// The reference as people write it: `ubuntu:24.04`.
+    /// The familiar form of the reference: `ubuntu:24.04`.
     pub fn familiar(&self) -> String {
         Suffixed { name: &self.familiar_name(), tag: self.tag(), digest: self.digest() }.to_string()
     }
 
-    /// This reference with tag `latest` if it has neither tag nor digest.
+    /// This reference, with tag `latest` if it has neither tag nor digest.
     #[must_use]
     pub fn with_default_tag(mut self) -> Self {
         if self.tag.is_none() && self.digest.is_none() {
@@ -128,7 +126,7 @@ impl Reference {
         self
     }
 
-    /// This repository's other tag, without a digest.
+    /// The same repository with another tag and without a digest.
     pub fn with_tag(&self, tag: &str) -> Result<Self> {
         if !is_tag(tag) {
             return refuse(format!("{:?} is not a tag", tag.chars().take(MAX_TAG).collect::<String>()));
@@ -136,13 +134,13 @@ impl Reference {
         Ok(Reference { tag: Some(tag.to_owned()), digest: None, ..self.clone() })
     }
 
-    /// This repository's content by digest, without a tag.
+    /// The same repository with a digest and without a tag.
     #[must_use]
     pub fn with_digest(&self, digest: Digest) -> Self {
         Reference { tag: None, digest: Some(digest), ..self.clone() }
     }
 
-    /// The repository alone.
+    /// The repository without tag and digest.
     #[must_use]
     pub fn without_tag_or_digest(&self) -> Self {
         Reference { tag: None, digest: None, ..self.clone() }
@@ -176,7 +174,7 @@ fn split_domain(text: &str) -> (&str, String) {
     (domain, remainder.to_owned())
 }
 
-/// `host[:port]`, the host a dotted name or an IPv6 address in brackets.
+/// `host[:port]`; the host is a dotted name or an IPv6 address in brackets.
 fn is_domain(domain: &str) -> bool {
     let (host, port) = match domain.rfind(':').filter(|colon| !domain[*colon..].contains(']')) {
         Some(colon) => (&domain[..colon], Some(&domain[colon + 1..])),

@@ -1,7 +1,7 @@
-//! Networks behind a bridge of the host: the default, and most of what users make.
+//! Networks behind a bridge of the host: the default network, and most user-defined ones.
 //!
-//! Each endpoint is a veth pair, one end on the bridge, the other made straight inside the network namespace. The host is
-//! the router: its rules keep networks apart, hide addresses, and lead published ports to endpoints.
+//! Each endpoint is a veth pair: one end on the bridge, the other created directly in the network namespace. The host
+//! is the router: its rules separate networks, translate addresses, and lead published ports to endpoints.
 
 mod link;
 mod options;
@@ -15,7 +15,7 @@ use gantry_netlink::nft::Family;
 use gantry_netlink::{Link, Mac, Namespace, Route, Veth, or_exists, or_missing, sysctl};
 use ipnet::IpNet;
 
-use super::{Capabilities, Driver, Scope};
+use super::{Capabilities, Driver};
 use crate::controller::blocking;
 use crate::error::{Error, Result};
 use crate::firewall::Entry;
@@ -42,12 +42,12 @@ impl Bridge {
         Bridge(host)
     }
 
-    /// The network's link goes if it is ours: its subnet is free at once, the link a little later.
+    /// Removes a network's link if Gantry made it. Its subnet is free at once; the link is deleted a little later.
     fn retire(&self, network: &Network) -> Result<()> {
         let mut route = self.0.route.lock();
         if link::retire(&mut route, network, &self.0.identity.mark())? {
             let bridge = vec![network.bridge.clone()];
-            // A name that the user chose may be wanted again at once; our own never is.
+            // A name that the user chose may be used again at once; a generated name is not.
             match network.options.contains_key(option::BRIDGE_NAME) {
                 true => links::delete(&mut route, bridge),
                 false => self.0.deleter.delete(bridge),
@@ -64,7 +64,7 @@ impl Driver for Bridge {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { endpoints: true, creatable: true, addresses: true, scope: Scope::Local }
+        Capabilities { endpoints: true, creatable: true, addresses: true, distant: false }
     }
 
     fn check(&self, spec: &NetworkSpec) -> Result<()> {
@@ -131,22 +131,23 @@ impl Driver for Bridge {
             namespace,
             mac,
             mtu: options::mtu(network),
-            // With br_netfilter a translated packet can come back to its own port while it is still being bridged.
+            // With br_netfilter a translated packet can return to its own port while it is still being bridged.
             port: gantry_netlink::Port { isolated: !options::icc(network), hairpin: bridge_filtered() },
         };
         or_exists(host.add_veth(&veth)).map_err(failed())
     }
 
     fn settle(&self, network: &Network, endpoint: &Endpoint) -> Result<()> {
-        // A new link's carrier is left to a worker of the kernel; until it runs, the bridge drops what the port sends, and
-        // a first packet costs its sender a second. First the port, then the bridge, which may only be up because of it.
+        // A kernel worker sets the carrier of a new link. Until then the bridge drops what the port sends, which
+        // delays a first packet by a second. The port comes before the bridge, because the bridge may only be up
+        // because of the port.
         let settled = self.0.route.lock().settle(&[&endpoint.veth, &network.bridge]);
         settled.map_err(Error::kernel(format!("endpoint {} on network {}", endpoint.id, network.name)))
     }
 
-    fn leave(&self, endpoint: &Endpoint) -> Result<()> {
+    fn leave(&self, endpoint: &Endpoint, _namespace: &Namespace) -> Result<()> {
         let failed = || Error::kernel(format!("endpoint {}", endpoint.id));
-        // A socket of its own: the kernel takes its time, and others need not wait for ours.
+        // Uses a netlink socket of its own, because the kernel takes long and other calls must not wait.
         let mut route = Route::open().map_err(failed())?;
         or_missing(route.delete_links([endpoint.veth.as_str()])).map_err(failed())
     }
@@ -205,7 +206,7 @@ fn bridge_filtered() -> bool {
     sysctl::read("net/bridge/bridge-nf-call-iptables").is_ok_and(|value| value == "1")
 }
 
-/// A port of the host that is translated to an endpoint's.
+/// The translation of a port of the host to one of an endpoint.
 pub(super) fn translation(endpoint: &Endpoint, port: &Port) -> Option<Entry> {
     let host: IpAddr = port.host_ip.parse().ok()?;
     let protocol = Protocol::parse(&port.protocol)?;

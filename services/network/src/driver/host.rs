@@ -1,6 +1,6 @@
-//! The host's own network. Its containers have no network namespace of ours, so nothing is ever on it.
+//! The host's own network. Its containers have no network namespace of their own, so it has no endpoints.
 
-use super::{Capabilities, Driver, Scope};
+use super::{Capabilities, Driver};
 
 /// The driver `host`.
 #[derive(Debug)]
@@ -12,6 +12,6 @@ impl Driver for Host {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { endpoints: false, creatable: false, addresses: false, scope: Scope::Local }
+        Capabilities { endpoints: false, creatable: false, addresses: false, distant: false }
     }
 }

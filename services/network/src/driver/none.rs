@@ -1,6 +1,6 @@
-//! No network. Its containers have a network namespace with `lo` and no endpoint.
+//! The network `none`. Its containers have a network namespace with `lo` and no endpoint.
 
-use super::{Capabilities, Driver, Scope};
+use super::{Capabilities, Driver};
 
 /// The driver `null`, of the network `none`.
 #[derive(Debug)]
@@ -12,6 +12,6 @@ impl Driver for Null {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { endpoints: false, creatable: false, addresses: false, scope: Scope::Local }
+        Capabilities { endpoints: false, creatable: false, addresses: false, distant: false }
     }
 }

@@ -1,10 +1,10 @@
-//! A driver for tests: networks without anything in the kernel.
+//! A driver for tests, whose networks have nothing in the kernel.
 
-use super::{Capabilities, Driver, Scope};
+use super::{Capabilities, Driver};
 use crate::firewall::Entry;
 use crate::record::{Endpoint, Network, Port};
 
-/// Takes the place of the driver `bridge`.
+/// Replaces the driver `bridge`.
 #[derive(Debug)]
 pub struct Plain;
 
@@ -14,7 +14,7 @@ impl Driver for Plain {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { endpoints: true, creatable: true, addresses: true, scope: Scope::Local }
+        Capabilities { endpoints: true, creatable: true, addresses: true, distant: false }
     }
 
     fn publish(&self, _network: &Network, endpoint: &Endpoint, port: &Port) -> Option<Entry> {

@@ -1,4 +1,5 @@
-//! Which tables have closed the host to all but bridges ([`Entry::Closed`]): ours, and those of other Gantrys.
+//! The tables that close the host to everything but bridges ([`Entry::Closed`]): this Gantry's and those of other
+//! Gantries.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +11,10 @@ use crate::error::{Error, Result};
 #[cfg(doc)]
 use super::Entry;
 
-/// What the names of all Gantrys' tables begin with.
+/// The prefix of every Gantry's tables.
 const PREFIX: &str = "gantry";
 
-/// The families that the rules which an earlier process left have closed ([`Entry::Closed`]).
+/// The families that an earlier process of this Gantry has closed ([`Entry::Closed`]).
 pub fn closed(table: &str) -> Result<BTreeSet<Family>> {
     let mut nft = Nft::open().map_err(Error::kernel("open nf_tables"))?;
     let mut found = BTreeSet::new();
@@ -25,7 +26,7 @@ pub fn closed(table: &str) -> Result<BTreeSet<Family>> {
     Ok(found)
 }
 
-/// Whether another Gantry than the one with this table has closed a family ([`Entry::Closed`]).
+/// Whether a Gantry with another table has closed a family ([`Entry::Closed`]).
 pub fn closed_by_another(own: &str, family: Family) -> Result<bool> {
     let mut nft = Nft::open().map_err(Error::kernel("open nf_tables"))?;
     let tables = nft.tables(family).map_err(Error::kernel("look for other Gantrys' nf_tables tables"))?;

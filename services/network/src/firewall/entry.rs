@@ -1,4 +1,4 @@
-//! What the rules look up: single facts, and those that follow from a network namespace's record.
+//! The elements of the sets that the rules look up, and the elements that follow from a netns's record.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -12,10 +12,10 @@ use crate::gateway::{self, gateway};
 use crate::ports::Protocol;
 use crate::record::{Netns, Networks, Port};
 
-/// One fact that the rules look up.
+/// An element that the rules look up.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Entry {
-    /// A bridge of ours.
+    /// A bridge of a network.
     Bridge(String),
     /// Packets may go from the bridge to itself.
     Same(String),
@@ -23,19 +23,19 @@ pub enum Entry {
     Internal(String),
     /// A subnet of one of our networks.
     Subnet(IpNet),
-    /// A subnet whose packets leave under the host's address.
+    /// A subnet whose packets leave under the host's address (masquerading).
     Masquerade(IpNet),
     /// The host forwards packets of the family only for bridges.
     Closed(Family),
     /// A published port.
     Port {
-        /// The host's address; unspecified for all.
+        /// The host's address; unspecified for every address.
         host: IpAddr,
         /// The transport protocol's number.
         protocol: u8,
         /// The host's port.
         port: u16,
-        /// The container's end.
+        /// The container's address and port.
         to: SocketAddr,
     },
 }
@@ -55,7 +55,7 @@ impl Entry {
         }
     }
 
-    /// The set that holds it in a family's table, and its elements there; nothing when it concerns the other family.
+    /// The set of a family's table that has the element, and the element's keys; `None` for the other family.
     pub(super) fn elements(&self, family: Family) -> Option<(&'static str, Vec<Element>)> {
         let here = |address: IpAddr| address.is_ipv4() == (family == Family::Ip);
         match self {
@@ -79,7 +79,7 @@ impl Entry {
     }
 }
 
-/// Where a published port leads at the moment: nowhere while no endpoint can serve it.
+/// Where a published port leads now; `None` while no endpoint can serve it.
 pub fn served(drivers: &Drivers, netns: &Netns, networks: &Networks, port: &Port) -> Option<Entry> {
     let host: IpAddr = port.host_ip.parse().ok()?;
     let endpoint = gateway(netns, networks, gateway::Family::of(host))?;
@@ -87,7 +87,7 @@ pub fn served(drivers: &Drivers, netns: &Netns, networks: &Networks, port: &Port
     drivers.of(network).ok()?.publish(network, endpoint, port)
 }
 
-/// What the host's rules must know of a netns.
+/// The elements of a netns.
 pub fn netns_entries(drivers: &Drivers, netns: &Netns, networks: &Networks) -> BTreeSet<Entry> {
     netns.ports.iter().filter_map(|port| served(drivers, netns, networks, port)).collect()
 }

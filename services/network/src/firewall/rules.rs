@@ -1,4 +1,4 @@
-//! The rules, which never change, and the sets that they look things up in.
+//! The rules, which never change, and the sets that they look up.
 //!
 //! ```text
 //! prerouting -300  from a bridge to 127.0.0.0/8                           drop   (route_localnet must open nothing)
@@ -30,14 +30,14 @@ pub(super) const SAME: &str = "same";
 pub(super) const INTERNAL: &str = "internal";
 /// All subnets.
 pub(super) const SUBNETS: &str = "subnets";
-/// Subnets to hide behind the host's address.
+/// Subnets that are masqueraded.
 pub(super) const MASQUERADE: &str = "masquerade";
 /// Ports published on all of the host's addresses.
 pub(super) const PORTS_ANY: &str = "ports_any";
 /// Ports published on one address.
 pub(super) const PORTS_AT: &str = "ports_at";
 
-/// The table's own family, where the host forwards only for bridges.
+/// The table's own family, while the host forwards packets only for bridges.
 pub(super) const CLOSED: &str = "closed";
 
 pub(super) const SETS: [&str; 8] =
@@ -46,7 +46,7 @@ pub(super) const SETS: [&str; 8] =
 /// `RTN_LOCAL`: an address of this host.
 const LOCAL: u32 = 2;
 
-/// Replaces the table by an empty one with all sets, chains and rules.
+/// Replaces the table by one with all chains and rules, and with empty sets.
 pub(super) fn table(batch: &mut Batch, family: Family, table: &str) {
     batch.replace_table(family, table);
     let address = [Type::address(family)];
@@ -83,10 +83,10 @@ pub(super) fn table(batch: &mut Batch, family: Family, table: &str) {
     if family == Family::Ip {
         add("raw", [from(BRIDGES), to_loopback(family), vec![drop()]].concat());
     }
-    // Translated first, such a packet would never meet the kernel's own refusal: a neighbour that sends 127.0.0.1 to this
-    // host's hardware address would reach what is published for this host alone.
+    // If such a packet were translated first, the kernel would no longer refuse it: a neighbour that sends 127.0.0.1
+    // to this host's hardware address would reach what is published for this host alone.
     add("prerouting", [to_loopback(family), vec![accept()]].concat());
-    // Refused at once, so that clients of `localhost` go on to 127.0.0.1.
+    // Rejected at once, so that clients of `localhost` try 127.0.0.1 next.
     if family == Family::Ip6 {
         add("output", [to_loopback(family), vec![accept()]].concat());
     }
@@ -122,7 +122,7 @@ pub(super) fn table(batch: &mut Batch, family: Family, table: &str) {
     add("forward", [closed, strange.concat(), vec![drop()]].concat());
 }
 
-/// Not by a bridge of another Gantry either.
+/// Matches a bridge that belongs to no Gantry.
 fn other_group(side: MetaKey) -> Vec<Expression> {
     let group = crate::driver::bridge::GROUP.to_ne_bytes().to_vec();
     vec![Expression::Meta(side, Register(0)), Expression::Compare(Register(0), Comparison::Different, group)]
@@ -148,7 +148,7 @@ fn not_towards(set: &str) -> Vec<Expression> {
     vec![Expression::Meta(MetaKey::OutputName, Register(0)), lookup(set, true)]
 }
 
-/// Offset of source and destination in the header, and an address's length.
+/// The offsets of source and destination in the header, and the length of an address.
 fn header(family: Family) -> (u32, u32, u32) {
     match family {
         Family::Ip => (12, 16, 4),

@@ -1,4 +1,4 @@
-//! What networks and endpoints have of IPAM: subnets with their gateways, addresses.
+//! The allocations of networks and endpoints: subnets with their gateways, and addresses.
 
 use std::net::IpAddr;
 
@@ -11,8 +11,8 @@ use crate::gateway::Family;
 use crate::mac;
 use crate::record::{Endpoint, Network, Subnet};
 
-/// Requests the subnets on a network's record, chooses those that it lacks, and takes gateways and auxiliary addresses.
-/// What was given before an error is on the record, for [`release_pools`].
+/// Requests the subnets in a network's record, chooses those that are missing, and takes gateways and auxiliary
+/// addresses. After an error, the record has what was allocated before it, for [`release_pools`].
 ///
 /// `avoid` has the subnets that the host uses otherwise.
 pub async fn request_pools(ipams: &Ipams, network: &mut Network, avoid: &[IpNet]) -> Result<()> {
@@ -45,7 +45,7 @@ pub async fn request_pools(ipams: &Ipams, network: &mut Network, avoid: &[IpNet]
         requests.push((request(Family::V6, None, None), Subnet { chosen: true, ..Subnet::default() }));
     }
     network.subnets.clear();
-    // The subnets whose gateways were given already.
+    // The subnets whose gateways are allocated.
     let mut chosen = Vec::new();
     for (request, mut subnet) in requests {
         let range = request.range;
@@ -67,7 +67,7 @@ pub async fn request_pools(ipams: &Ipams, network: &mut Network, avoid: &[IpNet]
                 }
             }
         } else if subnet.gateway.is_empty() {
-            // Docker takes the gateway from the range, when there is one.
+            // Docker takes the gateway from the range, if there is one.
             let within = range.filter(|range| range.network() != given.subnet.network());
             subnet.gateway_chosen = !subnet.chosen;
             subnet.gateway =
@@ -80,7 +80,7 @@ pub async fn request_pools(ipams: &Ipams, network: &mut Network, avoid: &[IpNet]
         let others = subnet.auxiliary.values().map(|text| (text, Purpose::Auxiliary));
         for (text, purpose) in gateway.into_iter().chain(others).filter(|(text, _)| !text.is_empty()) {
             let invalid = || Error::Invalid(format!("invalid address {text:?} of network {}", network.name));
-            // An address that is named twice is taken already, and so it should be.
+            // An address that is named twice is taken at the second time, which is no error.
             let wanted: IpAddr = text.parse().map_err(|_| invalid())?;
             ipam.request_address(&subnet.pool, Some(wanted), purpose).await?;
         }
@@ -88,12 +88,12 @@ pub async fn request_pools(ipams: &Ipams, network: &mut Network, avoid: &[IpNet]
     Ok(())
 }
 
-/// Gives a network's subnets back.
+/// Releases a network's subnets.
 pub async fn release_pools(ipams: &Ipams, network: &Network) -> Result<()> {
     let ipam = ipams.get(&network.ipam_driver).await?;
     let mut released = Ok(());
     for subnet in network.subnets.iter().filter(|subnet| !subnet.pool.is_empty()) {
-        // One that keeps what it has given is told of each address.
+        // A driver that keeps its allocations needs to hear of each address.
         if ipam.keeps() {
             let taken = [&subnet.gateway].into_iter().chain(subnet.auxiliary.values());
             for address in taken.filter_map(|text| text.parse::<IpAddr>().ok()) {
@@ -105,7 +105,7 @@ pub async fn release_pools(ipams: &Ipams, network: &Network) -> Result<()> {
     released
 }
 
-/// Takes an endpoint's addresses: those that are on its record already, else the requested or any. All or none.
+/// Allocates an endpoint's addresses, all or none: those in its record, else the requested ones, else any.
 pub async fn allocate(
     ipams: &Ipams,
     network: &Network,
@@ -133,13 +133,16 @@ pub async fn allocate(
         Ok(())
     }
     .await;
-    if taken.is_err() {
-        release(ipams, network, endpoint).await?;
+    if taken.is_err()
+        && let Err(error) = release(ipams, network, endpoint).await
+    {
+        // The caller returns the first error, which matters more.
+        tracing::warn!(network = network.name, error = %gantry_rpc::chain(&error), "addresses not given back");
     }
     taken
 }
 
-/// Gives an endpoint's addresses back.
+/// Releases an endpoint's addresses.
 pub async fn release(ipams: &Ipams, network: &Network, endpoint: &Endpoint) -> Result<()> {
     let ipam = ipams.get(&network.ipam_driver).await?;
     let mut released = Ok(());
@@ -151,7 +154,8 @@ pub async fn release(ipams: &Ipams, network: &Network, endpoint: &Endpoint) -> R
     released
 }
 
-/// Takes an address of a family: the requested one, or any of the first subnet that has one; with its gateway.
+/// Allocates an address of a family, with its gateway: the requested one, or any of the first subnet that has a free
+/// one.
 async fn address(
     ipam: &dyn Ipam,
     network: &Network,
@@ -183,9 +187,16 @@ async fn address(
         id: network.id.clone(),
         family: if family == Family::V4 { 4 } else { 6 },
     })?;
-    let prefix = subnet.net().map_or(0, |net| net.prefix_len());
-    let net = IpNet::new(address, prefix).expect("the prefix length is the subnet's");
-    // Inside an internal network there is no way out, so no gateway either.
+    // A plugin may return an address outside of the network.
+    let Some(within) = subnet.net().filter(|net| net.contains(&address)) else {
+        ipam.release_address(&subnet.pool, address).await?;
+        let (name, pool) = (ipam.name(), &subnet.subnet);
+        return Err(Error::Plugin(format!(
+            "IPAM plugin {name:?} has given {address}, which is not in {pool}"
+        )));
+    };
+    let net = IpNet::new(address, within.prefix_len()).expect("the address is of the subnet's family");
+    // An internal network has no way out, so no gateway.
     Ok((net, if network.internal { String::new() } else { subnet.gateway.clone() }))
 }
 

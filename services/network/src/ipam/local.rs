@@ -1,4 +1,4 @@
-//! The allocator `default`: subnets and addresses of this host alone, in memory.
+//! The IPAM driver `default`: subnets and addresses of this host alone, in memory.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -11,17 +11,17 @@ use super::{GivenPool, Ipam, PoolRequest, Purpose, subnet};
 use crate::error::{Error, Result};
 use crate::gateway::Family;
 
-/// The allocator `default`.
+/// The IPAM driver `default`.
 #[derive(Debug)]
 pub struct Local {
-    /// What IPv6 subnets are derived from.
+    /// The seed of the IPv6 subnets.
     seed: [u8; 5],
-    /// By subnet, which is also what a pool is called. Guards choosing and taking together.
+    /// By subnet, which is also the id of the pool. The lock makes choosing and taking one step.
     pools: Mutex<BTreeMap<String, Pool>>,
 }
 
 impl Local {
-    /// An allocator that has given nothing; `seed` tells the IPv6 subnets of one Gantry from another's.
+    /// A driver without allocations. `seed` gives each Gantry IPv6 subnets of its own.
     pub fn new(seed: [u8; 5]) -> Self {
         Local { seed, pools: Mutex::default() }
     }
@@ -109,6 +109,20 @@ mod tests {
         assert!(matches!(ipam.request_pool(within.clone()).await, Err(Error::PoolOverlaps(..))));
         ipam.release_pool(&first.id).await.unwrap();
         ipam.request_pool(within).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_wants_a_subnet_when_none_is_left_is_told_to_name_one() {
+        use gantry_rpc::Coded;
+
+        let ipam = local();
+        let refused = loop {
+            if let Err(error) = ipam.request_pool(any(Family::V4)).await {
+                break error;
+            }
+        };
+        assert_eq!(refused.to_string(), "all predefined address pools have been fully subnetted");
+        assert_eq!(refused.code(), gantry_rpc::Code::InvalidArgument, "as dockerd, which answers with 400");
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
-//! An allocator that is a plugin: Docker's protocol `IpamDriver`.
+//! IPAM drivers that are plugins: Docker's protocol `IpamDriver`.
 //!
-//! Most keep what they have given themselves; what one that keeps nothing has given is asked for again at start, as of the
-//! allocator `default`.
+//! Most plugins keep their allocations. From one that does not, the service requests the recorded allocations again
+//! at the start, as from the driver `default`.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -16,16 +16,16 @@ use super::{GivenPool, Ipam, PoolRequest, Purpose};
 use crate::error::{Error, Result};
 use crate::gateway::Family;
 
-/// An allocator somewhere else.
+/// A plugin's IPAM driver.
 #[derive(Debug)]
 pub struct Distant {
     plugin: Plugin,
     capabilities: wire::Capabilities,
-    /// In which this machine's subnets must not overlap.
+    /// The address space in which the subnets of this host must not overlap.
     space: String,
 }
 
-/// A refusal, which this interface tells in a way of its own.
+/// The error of this protocol, which is not that of the other plugin protocols.
 #[derive(serde::Deserialize)]
 struct Told<R> {
     #[serde(rename = "Error", default)]
@@ -35,9 +35,9 @@ struct Told<R> {
 }
 
 impl Distant {
-    /// A plugin that is asked for the first time.
+    /// Asks a plugin for its capabilities, at its first use.
     pub async fn meet(plugin: Plugin) -> Result<Distant> {
-        // Older ones do not know the question.
+        // Older plugins do not know the call.
         let capabilities =
             plugin.call("IpamDriver.GetCapabilities", &Nothing {}, SHORT).await.unwrap_or_default();
         let spaces: wire::AddressSpaces = ask(&plugin, "GetDefaultAddressSpaces", &Nothing {}).await?;
@@ -127,12 +127,13 @@ impl Ipam for Distant {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
 
     use gantry_api::network::EndpointSpec;
     use gantry_plugin::{Folders, Plugins, interface};
     use gantry_plugin_sdk::testing::Served;
     use gantry_plugin_sdk::{Error as Refusal, Server};
+    use parking_lot::Mutex;
 
     use super::*;
     use crate::ipam::{Ipams, allocate, release, release_pools, request_pools};
@@ -140,11 +141,14 @@ mod tests {
 
     type Asked = Arc<Mutex<Vec<String>>>;
 
-    /// An allocator of one subnet, that writes down what it is asked.
+    /// The fake plugin gives an endpoint with this MAC address an address outside of the subnet.
+    const ODD: &str = "02:00:00:00:00:01";
+
+    /// A fake IPAM plugin of one subnet, which records the calls.
     fn server(asked: &Asked) -> Server {
         let noting = |asked: &Asked| {
             let asked = Arc::clone(asked);
-            move |what: String| asked.lock().expect("no panic").push(what)
+            move |what: String| asked.lock().push(what)
         };
         let (pool, address, gone, freed) = (noting(asked), noting(asked), noting(asked), noting(asked));
         Server::new()
@@ -173,7 +177,11 @@ mod tests {
                 let options = asked.options.unwrap_or_default();
                 let gateway = options.contains_key(wire::REQUEST_ADDRESS_TYPE);
                 address(format!("address {:?} {:?}", asked.address, options.keys().collect::<Vec<_>>()));
-                let given = if gateway { "10.77.0.254/16" } else { "10.77.0.7/16" };
+                let given = match (gateway, options.get(wire::MAC_ADDRESS).map(String::as_str)) {
+                    (true, _) => "10.77.0.254/16",
+                    (false, Some(ODD)) => "fd00::7/64",
+                    (false, _) => "10.77.0.7/16",
+                };
                 async move { Ok(wire::GivenAddress { address: given.into(), ..Default::default() }) }
             })
             .method("IpamDriver.ReleaseAddress", move |asked: wire::Address| {
@@ -209,15 +217,24 @@ mod tests {
         allocate(&ipams, &network, &EndpointSpec::default(), &mut endpoint).await.expect("given");
         assert_eq!(endpoint.ipv4, "10.77.0.7/16");
         assert!(!endpoint.mac.is_empty(), "it was asked for by the MAC address");
+        let mut odd = Endpoint { mac: ODD.into(), ..Endpoint::default() };
+        let refused =
+            allocate(&ipams, &network, &EndpointSpec::default(), &mut odd).await.expect_err("refused");
+        assert_eq!(
+            refused.to_string(),
+            r#"IPAM plugin "pools" has given fd00::7, which is not in 10.77.0.0/16"#
+        );
         release(&ipams, &network, &endpoint).await.expect("taken back");
         release_pools(&ipams, &network).await.expect("taken back");
-        let asked = std::mem::take(&mut *asked.lock().expect("no panic"));
+        let asked = std::mem::take(&mut *asked.lock());
         assert_eq!(
             asked,
             [
                 r#"pool here "" {"colour": "red"}"#,
                 r#"address "" ["RequestAddressType"]"#,
                 r#"address "" ["com.docker.network.endpoint.macaddress"]"#,
+                r#"address "" ["com.docker.network.endpoint.macaddress"]"#,
+                "release fd00::7",
                 "release 10.77.0.7",
                 "release 10.77.0.254",
                 "gone p",

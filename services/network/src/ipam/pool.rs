@@ -1,7 +1,8 @@
-//! Addresses of one subnet: which are taken, which is next.
+//! The addresses of one subnet: which are taken, and which is next.
 //!
-//! The lowest free address is given, as Docker does: the first container of a network has `.2`. What is taken is not
-//! stored on its own: it follows from the records of the network (gateway, auxiliary) and of its endpoints.
+//! The lowest free address is allocated, as Docker does: the first container of a network has `.2`. Allocations have
+//! no records of their own: they follow from the records of the network (gateway, auxiliary addresses) and of its
+//! endpoints.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -21,7 +22,8 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// A pool that gives addresses of `range`, a part of `subnet`. Network and broadcast addresses are never given.
+    /// A pool that allocates addresses of `range`, a part of `subnet`. It never allocates network and broadcast
+    /// addresses.
     pub fn new(subnet: IpNet, range: Option<IpNet>) -> Self {
         let within = range.unwrap_or(subnet);
         let (mut first, mut last) = (number(within.network()), number(within.broadcast()));
@@ -54,7 +56,7 @@ impl Pool {
         Some(self.address(candidate))
     }
 
-    /// Takes this address, which may lie outside of the range but not of the subnet; false when it is taken.
+    /// Takes the address, which may lie outside of the range but not of the subnet. Returns false when it is taken.
     pub fn take(&mut self, address: IpAddr) -> bool {
         self.used.insert(number(address))
     }
@@ -64,7 +66,7 @@ impl Pool {
         self.subnet.contains(&address)
     }
 
-    /// Gives an address back.
+    /// Releases an address.
     pub fn give(&mut self, address: IpAddr) {
         let number = number(address);
         if self.used.remove(&number) {

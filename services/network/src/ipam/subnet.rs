@@ -1,4 +1,4 @@
-//! Subnets: how they lie to each other, and which are chosen from when none is named.
+//! Subnets: whether they overlap, and the ones to choose from.
 
 use std::net::IpAddr;
 
@@ -11,7 +11,7 @@ pub fn overlap(a: &IpNet, b: &IpNet) -> bool {
     a.contains(&b.network()) || b.contains(&a.network())
 }
 
-/// The first address of a subnet that a host can have: the gateway, unless another is named.
+/// The first host address of a subnet: the gateway, unless the user names another.
 pub fn first_host(net: IpNet) -> IpAddr {
     let first = number(net.network());
     let host = if net.max_prefix_len() - net.prefix_len() <= 1 { first } else { first + 1 };
@@ -21,13 +21,13 @@ pub fn first_host(net: IpNet) -> IpAddr {
     }
 }
 
-/// The subnets that are chosen from when none is named: 172.17.0.0/16 to 172.31.0.0/16, then 192.168.0.0/16 by /20.
+/// The subnets to choose from: 172.17.0.0/16 to 172.31.0.0/16, then 192.168.0.0/16 by /20.
 pub fn default_v4() -> impl Iterator<Item = IpNet> {
     let large = (17..=31u8).map(|second| net([172, second, 0, 0], 16));
     large.chain((0..16u8).map(|third| net([192, 168, third * 16, 0], 20)))
 }
 
-/// Unique local /64 subnets of a prefix that is this Gantry's own.
+/// Unique local /64 subnets of this Gantry's own prefix.
 pub fn default_v6(seed: [u8; 5]) -> impl Iterator<Item = IpNet> {
     (0..=u16::MAX).map(move |subnet| {
         let mut octets = [0u8; 16];

@@ -1,5 +1,5 @@
-//! Network namespaces made before they are needed: each costs the kernel most of a millisecond, which no container's
-//! start has to wait for. They are anonymous until they are taken: when this process dies, they vanish.
+//! Network namespaces made in advance: each takes the kernel most of a millisecond, which the start of a container
+//! then need not wait for. They are anonymous until they are taken, and vanish with this process.
 
 use std::sync::Arc;
 
@@ -8,24 +8,24 @@ use parking_lot::Mutex;
 
 use crate::error::{Error, Result};
 
-/// How many are kept.
+/// How many namespaces are kept.
 const SIZE: usize = 4;
 
-/// A namespace with `lo` up and a socket to configure it with.
+/// A namespace with `lo` up, and a socket to configure it.
 #[derive(Debug)]
 pub struct Prepared {
     /// The namespace.
     pub namespace: Namespace,
-    /// Speaks rtnetlink inside it.
+    /// rtnetlink in the namespace.
     pub route: Route,
 }
 
-/// The namespaces that wait. Cheap to clone.
+/// The namespaces made in advance. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct NetnsPool(Arc<Mutex<Vec<Prepared>>>);
 
 impl NetnsPool {
-    /// Takes one, or makes one when none waits. Blocks.
+    /// Takes a namespace; makes one when none is left. Blocks.
     pub fn take(&self) -> Result<Prepared> {
         let waiting = self.0.lock().pop();
         match waiting {
@@ -34,7 +34,7 @@ impl NetnsPool {
         }
     }
 
-    /// Makes as many as are missing. Blocks.
+    /// Makes the missing namespaces. Blocks.
     pub fn refill(&self) {
         while self.0.lock().len() < SIZE {
             match make() {
@@ -58,10 +58,11 @@ fn make() -> Result<Prepared> {
         let mut route = Route::open()?;
         let lo = route.index("lo")?;
         route.set_up(lo)?;
-        // Interfaces get IPv6 when their network has it; `lo` keeps ::1. A kernel may have been started without it.
+        // Interfaces get IPv6 when their network has it; `lo` keeps ::1. The kernel may have been booted without
+        // IPv6.
         or_missing(sysctl::write("net/ipv6/conf/default/disable_ipv6", "1"))?;
         or_missing(sysctl::write("net/ipv6/conf/default/accept_dad", "0"))?;
-        // As Docker's: a container's user may listen on any port, and ping.
+        // As with Docker: a container's user may listen on any port, and ping.
         sysctl::write("net/ipv4/ip_unprivileged_port_start", "0")?;
         sysctl::write("net/ipv4/ping_group_range", "0 2147483647")?;
         Ok(route)

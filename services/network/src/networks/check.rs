@@ -1,4 +1,4 @@
-//! What can be refused of a network before anything is made, in the words that Docker's clients know.
+//! Checks of a network's spec before anything is made, with Docker's error messages.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::ipam::{Ipams, subnet};
 use crate::record::{PREDEFINED, option};
 
-/// The spec, if it can be met, with what its options say about families; and who is to meet it.
+/// The spec, completed with what its options say about families, and its driver.
 pub(super) async fn checked(
     mut spec: NetworkSpec,
     drivers: &Drivers,
@@ -54,7 +54,7 @@ pub(super) async fn checked(
     Ok((spec, driver))
 }
 
-/// Subnets that are right by themselves, against each other and against the network's families.
+/// Checks the subnets themselves, against each other and against the network's families.
 fn families(spec: &NetworkSpec) -> Result<()> {
     let mut nets: Vec<IpNet> = Vec::new();
     for net in spec.ipam.subnets.iter().filter_map(|subnet| subnet.subnet.parse::<IpNet>().ok()) {
@@ -84,7 +84,7 @@ fn families(spec: &NetworkSpec) -> Result<()> {
     Ok(())
 }
 
-/// All that is wrong with the subnets by themselves.
+/// Every error of the subnets themselves.
 fn subnets(subnets: &[Subnet]) -> Vec<String> {
     const NOTATION: &str = "invalid CIDR block notation";
     let mut wrong = Vec::new();

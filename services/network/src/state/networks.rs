@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::record::{Endpoint, Netns, Network, Networks};
 
 impl State {
-    /// Finds a network by id, name or unique beginning of an id.
+    /// Finds a network by id, name or unique prefix of an id.
     pub fn network(&self, reference: &str) -> Result<&Network> {
         let ready =
             || self.networks.values().filter(|entry| entry.phase == Phase::Ready).map(|entry| &entry.record);
@@ -26,7 +26,7 @@ impl State {
         }
     }
 
-    /// All networks that are there, by name.
+    /// All networks that are made, by name.
     pub fn list(&self) -> Vec<Network> {
         let mut all: Vec<Network> = self
             .networks
@@ -38,13 +38,13 @@ impl State {
         all
     }
 
-    /// The bridges of all networks, also of those that are just being made or removed.
+    /// The bridges of all networks, including those that are being made or removed.
     pub fn bridges(&self) -> BTreeSet<String> {
         let names = self.networks.values().map(|entry| &entry.record.bridge);
         names.filter(|name| !name.is_empty()).cloned().collect()
     }
 
-    /// Reserves a network's name and interface, while it is being made.
+    /// Reserves a network's name and interface while it is being made.
     pub fn reserve_network(&mut self, record: Network) -> Result<()> {
         for known in self.networks.values().map(|entry| &entry.record) {
             if known.name == record.name {
@@ -59,7 +59,7 @@ impl State {
         Ok(())
     }
 
-    /// Notes a network that a record says is there.
+    /// Adds a network from its record.
     pub fn restore_network(&mut self, record: Network) {
         self.insert(record, Phase::Ready);
     }
@@ -68,19 +68,19 @@ impl State {
         self.networks.insert(record.id.clone(), Entry { record, phase });
     }
 
-    /// A network that is being made has its subnets.
+    /// Sets the record of a network that is being made, now with its subnets.
     pub fn complete_network(&mut self, record: Network) {
         self.insert(record, Phase::Creating);
     }
 
-    /// The network is made: it can be found from now on.
+    /// Marks a network as made: clients find it from now on.
     pub fn network_is_ready(&mut self, id: &str) {
         if let Some(entry) = self.networks.get_mut(id) {
             entry.phase = Phase::Ready;
         }
     }
 
-    /// Begins to remove a network: nobody finds it any more.
+    /// Begins to remove a network: clients no longer find it.
     pub fn begin_removal(&mut self, reference: &str) -> Result<Network> {
         let network = self.network(reference)?.clone();
         if network.predefined {
@@ -98,7 +98,7 @@ impl State {
         Ok(network)
     }
 
-    /// Forgets a network.
+    /// Removes a network.
     pub fn forget_network(&mut self, id: &str) {
         self.networks.remove(id);
     }
@@ -109,7 +109,7 @@ impl State {
         self.netns.values().filter_map(on)
     }
 
-    /// The networks that a network namespace's endpoints are on.
+    /// The networks of a netns's endpoints.
     pub fn networks_of(&self, netns: &Netns) -> Networks {
         let one = |endpoint: &Endpoint| {
             let entry = self.networks.get(&endpoint.network)?;

@@ -6,7 +6,7 @@ use super::*;
 use crate::driver::plain::Plain;
 use crate::driver::{Driver, Drivers};
 use crate::error::Error;
-use crate::record::Subnet;
+use crate::record::{Mapping, Subnet};
 
 fn network(id: &str, subnet: &str, gateway: &str) -> Network {
     let subnet = Subnet { subnet: subnet.into(), gateway: gateway.into(), ..Subnet::default() };
@@ -82,12 +82,16 @@ fn ports_are_taken_all_or_none() {
         host: None,
         range: Some((number, number)),
     };
-    let mut first = Netns::default();
+    let asking = |ports: &[PortMapping]| Netns {
+        mappings: ports.iter().map(Mapping::from).collect(),
+        ..Netns::default()
+    };
+    let mut first = asking(&[port(8080)]);
     state.add_endpoint(&mut first, &on("a"), &drivers(), "v").unwrap();
-    state.take_ports(&mut first, &[port(8080)], &drivers(), |_, _| Ok(None)).unwrap();
-    let mut second = Netns::default();
-    let error =
-        state.take_ports(&mut second, &[port(8081), port(8080)], &drivers(), |_, _| Ok(None)).unwrap_err();
+    state.take_ports(&mut first, &drivers(), |_, _| Ok(None)).unwrap();
+    let mut second = asking(&[port(8081), port(8080)]);
+    let error = state.take_ports(&mut second, &drivers(), |_, _| Ok(None)).unwrap_err();
     assert!(matches!(error, Error::PortAllocated { port: 8080, .. }));
-    state.take_ports(&mut second, &[port(8081)], &drivers(), |_, _| Ok(None)).unwrap();
+    second = asking(&[port(8081)]);
+    state.take_ports(&mut second, &drivers(), |_, _| Ok(None)).unwrap();
 }

@@ -1,4 +1,4 @@
-//! A host between two others: Gantry does not make it their router, and leaves it as it was.
+//! A host between two others: Gantry does not make it their router, and leaves its setting as it was.
 
 use gantry_netlink::route::RouteEntry;
 use gantry_netlink::{Mac, Namespace, Route, Veth};
@@ -9,7 +9,7 @@ use crate::world::*;
 const FAR: &str = "198.51.100.2";
 const FAR6: &str = "2001:db8:1::2";
 
-/// A third host, which the outside reaches by way of the host, if that forwards.
+/// A third host, which the outside reaches through the host, if that forwards packets.
 fn behind(world: &World) -> Namespace {
     let up = || {
         let mut route = Route::open().unwrap();
@@ -84,7 +84,7 @@ fn the_host_routes_for_its_containers_alone() {
         assert_eq!(routed(&world), [false, false], "without the service");
         world.start();
     }
-    // The rules alone tell, too, where the records are lost.
+    // The rules alone tell it when the records are lost.
     world.stop();
     std::fs::remove_dir_all(world.roots().state.join("network/db")).unwrap();
     std::fs::remove_file(world.roots().state.join("network/db.copy")).unwrap();

@@ -1,8 +1,9 @@
-//! The service through its socket, and packets through the kernel. Needs root.
+//! Tests of the service through its socket, with packets through the kernel. They need root.
 
 mod forwarding;
 mod names;
 mod networks;
+mod plugins;
 mod ports;
 mod restart;
 mod world;

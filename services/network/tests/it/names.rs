@@ -75,7 +75,7 @@ fn containers_find_each_other_by_name() {
     assert_eq!((empty.metadata.response_code, empty.answers.len()), (ResponseCode::NoError, 0));
     assert_eq!(over_tcp(&inside, "db.").answers.len(), 1);
 
-    // A server of the container's own on all addresses is not in the way, nor is ours in its.
+    // The container's own server on all addresses and the name service do not disturb each other.
     udp_echo(&inside, 53, "own");
     assert_eq!(addresses(&inside, "db."), [address]);
 
@@ -101,7 +101,7 @@ fn containers_find_each_other_by_name() {
     println!("a name: median {:?}, 95 of 100 below {:?}", times[150], times[285]);
 }
 
-/// A name server that tells everybody their own address, or refuses.
+/// A name server that answers each client with the client's address, or refuses.
 fn name_server(space: &Namespace, at: &'static str, code: ResponseCode) {
     let server = space.run(|| UdpSocket::bind((at, 53)).unwrap()).unwrap();
     std::thread::spawn(move || {
@@ -145,7 +145,7 @@ fn one_netns_cannot_use_up_what_all_may_ask() {
     let world = World::new();
     world.create(pb::CreateRequest { name: "app".into(), ..Default::default() }).unwrap();
     name_server(&world.outside, OUTSIDE, ResponseCode::NoError);
-    // Nobody is there, and nobody says so.
+    // No server listens there, and no error says so.
     let mut spec = netns('a', "loud", &["app"], &[]);
     spec.dns_servers = vec!["198.51.100.1".into()];
     let loud = world.attach(spec).unwrap();

@@ -1,4 +1,4 @@
-//! Networks, and network namespaces that come and go on them.
+//! Networks, and network namespaces that are attached and detached.
 
 use std::time::{Duration, Instant};
 
@@ -50,7 +50,7 @@ fn networks_are_made_found_and_removed() {
     world.remove("first").unwrap();
     println!("network create {created:?} remove {:?}", begun.elapsed());
     assert_eq!(world.network("first").unwrap_err().code(), Code::NotFound);
-    // The bridge may take a moment to go; it is no stray meanwhile.
+    // The kernel may take a moment to delete the bridge; the bridge is no stray meanwhile.
     assert_eq!(world.check(false), Vec::<String>::new());
     assert!(!world.links().contains(&first.bridge));
     assert_eq!(world.create(named("again")).unwrap().ipam.unwrap().config[0].subnet, "172.18.0.0/16");
@@ -73,7 +73,7 @@ fn networks_are_withdrawn_and_come_back() {
         assert!(bridges.iter().all(|bridge| !links.contains(bridge)), "{links:?}");
         assert_eq!(world.tables(), Vec::<String>::new());
     }
-    // Who looks after the rules looks every two seconds.
+    // The service looks at the rules every two seconds.
     std::thread::sleep(Duration::from_millis(2500));
     assert_eq!(world.tables(), Vec::<String>::new());
 

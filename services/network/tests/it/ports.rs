@@ -1,4 +1,4 @@
-//! Published ports: who reaches them, and from which address.
+//! Published ports: which clients reach them, and which source address the container sees.
 
 use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -13,7 +13,7 @@ use crate::world::*;
 
 #[test]
 fn a_published_port_answers_from_everywhere() {
-    // br_netfilter shows bridged packets to the rules as well: both ways must work.
+    // br_netfilter passes bridged packets through the rules too: ports must work with it and without.
     for filtered in ["1", "0"] {
         let world = World::new();
         let set = || gantry_netlink::sysctl::write("net/bridge/bridge-nf-call-iptables", filtered);
@@ -54,7 +54,7 @@ fn containers_leave_under_the_hosts_address() {
     serve(&world.outside, 9000);
     assert_eq!(seen(&world.pin(&out.id), OUTSIDE, 9000).as_deref(), Some(HOST));
     assert_eq!(forwarding_of(&world.host)[0], "1");
-    // The host's loopback stays the host's, whatever route_localnet allows.
+    // The host's loopback stays the host's own, whatever route_localnet allows.
     serve(&world.host, 9001);
     assert_eq!(seen(&world.pin(&out.id), "127.0.0.1", 9001), None);
 }
@@ -77,7 +77,7 @@ fn what_is_published_on_loopback_is_for_the_host_alone() {
     let world = World::new();
     let web = world.attach(netns('a', "web", &["bridge"], &[tcp("127.0.0.1", 8081, 80)])).unwrap();
     serve(&world.pin(&web.id), 80);
-    // A neighbour on the host's wire that sends 127.0.0.1 there.
+    // A neighbour on the host's link that sends packets for 127.0.0.1 to the host.
     let turn_hostile = || {
         let mut route = Route::open().unwrap();
         let (lo, link) = (route.index("lo").unwrap(), route.index("out0").unwrap());

@@ -1,4 +1,4 @@
-//! The service dies and comes back: containers do not notice.
+//! The service dies and is started again: containers do not notice.
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ fn traffic_flows_while_the_service_is_away_and_while_it_comes_back() {
     serve(&world.pin(&web.id), 80);
     let (mut old, _) = open(&world.outside, HOST, 8080).unwrap();
 
-    // New connections, one after the other, through all that follows.
+    // Opens one connection after the other during the whole test.
     let (stop, made) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
     let failed = Arc::new(AtomicU32::new(0));
     let client = {
@@ -91,7 +91,7 @@ fn strays_are_removed_and_lost_namespaces_forgotten() {
 
     let pins = world.roots().run.join("netns");
     gantry_netlink::Namespace::unpin(&pins.join(&lost.id)).unwrap();
-    // As if a crash had left them: a pin without a record, and a veth without one.
+    // As after a crash: a pin without a record, and a veth without one.
     let (stray, ()) = gantry_netlink::Namespace::create(|| ()).unwrap();
     stray.pin(&pins.join(id('f'))).unwrap();
     let name = format!("{}ffffffff", &veth[..7]);

@@ -1,8 +1,8 @@
-//! A host of the test's own: a network namespace with a link to an outside, in which a network service runs.
+//! A host for one test: a network namespace with a link to an outside, in which the service runs.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ impl World {
         Self::prepared(|| {})
     }
 
-    /// A host on which something was done before the service first started.
+    /// A host with `before` run on it before the service first starts.
     pub fn prepared(before: impl FnOnce() + Send) -> Self {
         let root = tempfile::tempdir_in("/dev/shm").unwrap();
         let up = || {
@@ -79,12 +79,18 @@ impl World {
             Peers::new(&roots.run)
         };
         let mut world = World { root, host, outside, running: None, runtime, peers };
+        std::fs::create_dir(world.plugins()).unwrap();
         world.start();
         world
     }
 
     pub fn roots(&self) -> Roots {
         Roots { state: self.root.path().join("state"), run: self.root.path().join("run") }
+    }
+
+    /// Where plugins are looked for.
+    pub fn plugins(&self) -> PathBuf {
+        self.root.path().join("plugins")
     }
 
     pub fn pin(&self, id: &str) -> Namespace {
@@ -94,7 +100,8 @@ impl World {
     pub fn start(&mut self) {
         let roots = self.roots();
         let claim = roots.claim("network").unwrap();
-        let context = Context::for_test("network", roots.clone());
+        let settings = format!("[plugins]\nsockets = {:?}\nspecs = []\n", self.plugins());
+        let context = Context::for_test("network", roots.clone()).with_settings(&settings);
         let shutdown = context.shutdown().clone();
         let host = self.host.clone();
         let thread = std::thread::spawn(move || {
@@ -188,7 +195,7 @@ pub fn wait(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
-/// 64 digits.
+/// 64 times the digit.
 pub fn id(digit: char) -> String {
     digit.to_string().repeat(64)
 }
@@ -218,7 +225,7 @@ pub fn netns(digit: char, name: &str, networks: &[&str], ports: &[pb::PortMappin
     }
 }
 
-/// A server that tells every client which address it came from, and then echoes lines.
+/// A server that sends each client the address that it came from, and then echoes lines.
 pub fn serve(space: &Namespace, port: u16) {
     let bind = || TcpListener::bind(("::", port)).or_else(|_| TcpListener::bind(("0.0.0.0", port))).unwrap();
     let listener = space.run(bind).unwrap();
@@ -239,7 +246,7 @@ pub fn serve(space: &Namespace, port: u16) {
     });
 }
 
-/// Connects from a namespace; the connection and the address that the server saw.
+/// Connects from a namespace. Returns the connection and the address that the server saw.
 pub fn open(space: &Namespace, to: &str, port: u16) -> Option<(TcpStream, IpAddr)> {
     let to = SocketAddr::new(to.parse().unwrap(), port);
     let connect = || TcpStream::connect_timeout(&to, Duration::from_millis(700)).ok();
@@ -258,7 +265,7 @@ pub fn seen(space: &Namespace, to: &str, port: u16) -> Option<String> {
     open(space, to, port).map(|(_, address)| address.to_string())
 }
 
-/// A datagram's echo.
+/// A server that echoes datagrams.
 pub fn udp_echo(space: &Namespace, port: u16, mark: &'static str) {
     let socket = space.run(|| UdpSocket::bind(("0.0.0.0", port)).unwrap()).unwrap();
     std::thread::spawn(move || {
@@ -269,7 +276,7 @@ pub fn udp_echo(space: &Namespace, port: u16, mark: &'static str) {
     });
 }
 
-/// IPv4's and IPv6's.
+/// The settings of IPv4 and IPv6.
 pub fn forwarding_of(space: &Namespace) -> [String; 2] {
     space.run(|| FORWARDING.map(|setting| sysctl::read(setting).unwrap())).unwrap()
 }

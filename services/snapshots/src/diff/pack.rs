@@ -16,11 +16,11 @@ use crate::{Error, Result};
 /// A finished layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Sealed {
-    /// Of the uncompressed archive.
+    /// Digest of the uncompressed archive.
     pub(super) diff_id: Digest,
-    /// Of what was written.
+    /// Digest of the archive as written.
     pub(super) digest: Digest,
-    /// Of what was written.
+    /// Size of the archive as written, bytes.
     pub(super) size: u64,
 }
 

@@ -34,7 +34,7 @@ pub(super) fn between(left: &[Mount], right: &[Mount]) -> Option<PathBuf> {
 fn holds_all() -> bool {
     let is_off = |parameter: &str| {
         let path = format!("/sys/module/overlay/parameters/{parameter}");
-        // Without the file the kernel does not have such a thing, or nobody can tell: then both trees are read.
+        // Without the file the kernel lacks the feature, or its state is unknown: then both trees are read.
         std::fs::read_to_string(path).is_ok_and(|value| value.trim() == "N")
     };
     is_off("metacopy") && is_off("redirect_dir")

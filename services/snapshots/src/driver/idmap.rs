@@ -1,5 +1,6 @@
-//! Snapshots of containers whose users are mapped: by containerd's labels, whoever mounts one has to show the layers' files
-//! to belong to the mapped ids (`mount_setattr(2)`, `MOUNT_ATTR_IDMAP`). Nothing is copied and nobody's file changes hands.
+//! Snapshots of containers whose users are mapped. By containerd's labels, the service that mounts one has to show
+//! the layers' files with the mapped ids as owners (`mount_setattr(2)`, `MOUNT_ATTR_IDMAP`). No file is copied, and
+//! no file's owner changes.
 
 use crate::{Error, Result};
 

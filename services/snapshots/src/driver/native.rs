@@ -51,7 +51,7 @@ impl Driver for Native {
             Some(below) if std::fs::read_dir(&files).is_ok_and(|mut entries| entries.next().is_none()) => {
                 self.0.begin(snapshot.id)?;
                 copy(&self.0.fs(*below), &files)?;
-                // After a power cut nobody could tell half a copy from a whole one that was changed.
+                // After a power failure half a copy could not be told from a complete one that was changed.
                 Ok(gantry_rooted::tree::sync_file_system(Dir::open(&files)?)?)
             }
             _ => Ok(()),

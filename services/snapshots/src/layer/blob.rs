@@ -3,12 +3,13 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::watch;
 
-/// How far the bytes have come. Shared by who is told and who reads.
+/// How far the bytes have come. Shared by the task that hears of new bytes and the thread that reads them.
 #[derive(Debug)]
 pub struct Blob {
     // Guards the state; held for moments only, never over I/O.
@@ -21,11 +22,11 @@ pub struct Blob {
 /// What the bytes have come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reached {
-    /// None is there yet.
+    /// No byte has arrived.
     Nothing,
     /// Some are there.
     Begun,
-    /// All are there, and proved.
+    /// All bytes have arrived and match the digest.
     Whole,
 }
 
@@ -49,7 +50,7 @@ impl Default for Blob {
 }
 
 impl Blob {
-    /// Nothing is there yet.
+    /// A blob of which no byte has arrived.
     pub fn new() -> Arc<Self> {
         Arc::new(Self::default())
     }
@@ -111,7 +112,7 @@ impl Blob {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
@@ -141,7 +142,7 @@ impl Read for BlobReader {
                 match &state.file {
                     Some(file) if end > self.offset => break (file.clone(), end),
                     _ if state.committed.is_some() => return Ok(0),
-                    _ => state = self.blob.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                    _ => self.blob.changed.wait(&mut state),
                 }
             }
         };

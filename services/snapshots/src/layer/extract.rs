@@ -5,7 +5,7 @@
 //! entries of a layer replace earlier ones. Times and special bits of directories come last: making entries in a
 //! directory would change them.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
 use std::io::{BufRead, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -32,7 +32,7 @@ pub enum Mode {
     Merged,
 }
 
-/// Told to give up. Cheap to clone.
+/// Tells an extraction to give up. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Cancel(Arc<AtomicBool>);
 
@@ -48,7 +48,7 @@ impl Cancel {
     }
 }
 
-/// What came out.
+/// The result of an extraction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Extracted {
     /// The digest of the uncompressed archive.
@@ -61,7 +61,7 @@ pub struct Extracted {
 
 /// Extracts the possibly compressed archive that `source` yields. Blocks; uses a second thread.
 ///
-/// On an error what was written is the caller's to remove.
+/// After an error the caller has to remove what was written.
 pub fn extract(source: impl Read + Send, root: &Root, mode: Mode, cancel: &Cancel) -> Result<Extracted> {
     decompressed(source, |bytes| {
         let mut work = Extraction::new(root, mode)?;
@@ -86,17 +86,17 @@ struct Extraction<'r> {
     root: &'r Root,
     mode: Mode,
     open: Directories<'r>,
-    /// Merged only: what this layer made, which its own removals must spare.
+    /// In the mode `Merged`: what this layer made. The layer's own removals must spare it.
     made: HashSet<Vec<u8>>,
-    /// Modes and times that directories get in the end.
-    late: Vec<(Vec<u8>, u32, Time)>,
+    /// Modes and times that directories get in the end: those of each one's last entry.
+    late: BTreeMap<Vec<u8>, (u32, Time)>,
     root_given: bool,
 }
 
 impl<'r> Extraction<'r> {
     fn new(root: &'r Root, mode: Mode) -> Result<Self> {
         let open = Directories::new(root, mode)?;
-        Ok(Self { root, mode, open, made: HashSet::new(), late: Vec::new(), root_given: false })
+        Ok(Self { root, mode, open, made: HashSet::new(), late: BTreeMap::new(), root_given: false })
     }
 
     fn take(&mut self, entry: &Entry, reader: &mut Reader<impl BufRead>) -> Result<()> {
@@ -207,7 +207,7 @@ impl<'r> Extraction<'r> {
         if late_mode {
             self.open.explain(&path);
         }
-        self.late.push((path, if late_mode { entry.mode } else { KEEP }, entry.mtime));
+        self.late.insert(path, (if late_mode { entry.mode } else { KEEP }, entry.mtime));
         Ok(())
     }
 
@@ -260,7 +260,7 @@ impl<'r> Extraction<'r> {
             tolerate(base.set_xattr(OsStr::new("."), attribute, value), attribute)?;
         }
         self.root_given = true;
-        self.late.push((Vec::new(), entry.mode, entry.mtime));
+        self.late.insert(Vec::new(), (entry.mode, entry.mtime));
         Ok(())
     }
 
@@ -317,7 +317,8 @@ impl<'r> Extraction<'r> {
 
     /// Sets what had to wait; tells which directories the archive does not have.
     fn finish(mut self) -> Result<Vec<Vec<u8>>> {
-        for (path, mode, time) in std::mem::take(&mut self.late).iter().rev() {
+        // Children before parents.
+        for (path, (mode, time)) in std::mem::take(&mut self.late).iter().rev() {
             let parts = name::split(path)?;
             // What replaced the directory meanwhile has attributes of its own.
             if let Some(dir) = self.open.revisit(&parts)? {

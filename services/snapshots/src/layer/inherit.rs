@@ -11,7 +11,7 @@ use gantry_rooted::{Dir, EntryKind, Root};
 
 use crate::Result;
 
-/// How it went.
+/// The result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Inherited {
     /// Every directory is as it should be.

@@ -1,9 +1,9 @@
 //! How many layers are extracted at once.
 //!
 //! Each takes two threads, some megabytes of buffers and, in the worst case, the largest window that a compressed
-//! stream may ask for: an image of hundreds of layers must not take that hundreds of times. Who has a slot waits for
-//! nothing but the bytes of its own blob, never for another layer, so slots cannot make layers wait for each other in
-//! a circle. They are given in the order in which they are asked for.
+//! stream may ask for: an image of hundreds of layers must not take that hundreds of times. A layer with a slot waits
+//! for nothing but the bytes of its own blob, never for another layer, so slots cannot make layers wait for each other
+//! in a circle. They are given in the order in which they are asked for.
 //!
 //! A registry may send as slowly as it likes. So a layer asks only when it has begun to arrive, and those that still
 //! arrive never get all slots: what is here whole is extracted however slow other registries are.

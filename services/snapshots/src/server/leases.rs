@@ -31,8 +31,8 @@ impl Leases {
         answer.map(drop).map_err(|status| Error::Peer { peer: "control", status })
     }
 
-    /// Takes what is no snapshot any more off the caller's lease, if it has one. It keeps nothing, so that a failure
-    /// costs no more than an entry that means nothing.
+    /// Takes what is no snapshot any more off the caller's lease, if it has one. An entry for what is not there keeps
+    /// nothing, so a failure does no harm.
     pub async fn remove(&self, owner: &Owner, scope: &Scope, key: &str) {
         let Some(lease) = &owner.lease else { return };
         let request = DeleteResourceRequest { id: lease.clone(), resource: Some(resource(scope, key)) };

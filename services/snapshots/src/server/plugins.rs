@@ -70,7 +70,7 @@ fn platform(named: Option<&str>) -> types::Platform {
 
 #[tonic::async_trait]
 impl pb::introspection_server::Introspection for Plugins {
-    /// All of them: who asks chooses.
+    /// All of them: the caller chooses.
     async fn plugins(&self, _: Request<pb::PluginsRequest>) -> Result<Response<pb::PluginsResponse>, Status> {
         Ok(Response::new(pb::PluginsResponse { plugins: self.0.clone() }))
     }

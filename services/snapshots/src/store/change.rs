@@ -112,7 +112,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// `NotFound`, `NotActive`, `AlreadyExists` for a name that is taken (the active snapshot stays).
+    /// `NotFound`, `NotActive`, `AlreadyExists` for a name that is taken (the active snapshot, if there is one, stays).
     pub async fn commit(
         &self,
         scope: &Scope,
@@ -124,14 +124,17 @@ impl Store {
         let backend = self.backend(&scope.snapshotter)?;
         labels.validate()?;
         let _serial = self.lock_both(scope, name, key).await;
-        let active = self.get(scope, key)?.ok_or_else(|| Error::NotFound(key.to_owned()))?;
-        if !is(&active, Kind::Active) {
+        let active = self.get(scope, key)?;
+        if active.as_ref().is_some_and(|active| !is(active, Kind::Active)) {
             return Err(Error::NotActive(key.to_owned()));
         }
+        // Also when the key no longer exists: a client that repeats a commit after it got no answer learns that the
+        // commit was made.
         if self.get(scope, name)?.is_some() {
             self.inner.stamps.touch(scope, name);
             return Err(Error::AlreadyExists(name.to_owned()));
         }
+        let active = active.ok_or_else(|| Error::NotFound(key.to_owned()))?;
         let mut committed = active.clone();
         let mut new_parent = None;
         if !rebase.is_empty() && rebase != active.parent {
@@ -289,7 +292,12 @@ impl Store {
     }
 
     /// Locks two keys in their order, so that two callers cannot wait for each other.
-    async fn lock_both(&self, scope: &Scope, a: &str, b: &str) -> Vec<KeyedGuard<(String, String)>> {
+    pub(super) async fn lock_both(
+        &self,
+        scope: &Scope,
+        a: &str,
+        b: &str,
+    ) -> Vec<KeyedGuard<(String, String)>> {
         let mut keys = vec![a, b];
         keys.sort_unstable();
         keys.dedup();

@@ -1,14 +1,14 @@
 //! The store's part of garbage collection.
 //!
 //! A collection asks for a mark, looks at everything, and comes back with what nothing reaches. What was made or used
-//! after the mark stays: records carry the stamp of their making, later uses are remembered here. A process that was
-//! started after the mark remembers no uses before: it sweeps nothing.
+//! after the mark stays: records carry the stamp of their making, later uses are remembered here. Where uses since the
+//! mark may not be remembered any more ([`Stamps::knows_since`]), nothing is swept.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use gantry_types::Namespace;
+use parking_lot::Mutex;
 
 use super::Store;
 use crate::record::{Record, Scope};
@@ -19,7 +19,7 @@ const REMEMBERED: usize = 8192;
 /// A use older than this is of no collection that still runs.
 const OLD: u64 = 3_600_000_000_000;
 
-/// When things were used, on a clock that never stands still or goes back.
+/// When snapshots were used, by a clock that never stands still or goes back.
 pub(super) struct Stamps {
     last: AtomicU64,
     started: u64,
@@ -56,7 +56,7 @@ impl Stamps {
 
     pub(super) fn touch(&self, scope: &Scope, key: &str) {
         let now = self.now();
-        let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut uses = self.uses.lock();
         if uses.stamps.len() >= uses.full {
             uses.stamps.retain(|_, stamp| *stamp + OLD > now);
             uses.full = REMEMBERED.max(uses.stamps.len() * 2);
@@ -65,15 +65,19 @@ impl Stamps {
     }
 
     pub(super) fn forget(&self, scope: &Scope, key: &str) {
-        self.uses
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .stamps
-            .remove(&(scope.key(), key.to_owned()));
+        self.uses.lock().stamps.remove(&(scope.key(), key.to_owned()));
+    }
+
+    /// Whether every use since the mark is remembered. It is not for a mark of an earlier process; nor for one so old
+    /// that later uses are forgotten; nor for one that is still to come, which an earlier process made before the
+    /// system's clock was set back.
+    fn knows_since(&self, mark: u64) -> bool {
+        let now = self.now();
+        mark >= self.started && mark < now && mark.saturating_add(OLD) > now
     }
 
     fn used_since(&self, scope: &Scope, key: &str, mark: u64) -> bool {
-        let uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        let uses = self.uses.lock();
         uses.stamps.get(&(scope.key(), key.to_owned())).is_some_and(|stamp| *stamp > mark)
     }
 }
@@ -92,7 +96,8 @@ impl Store {
 
     /// Says that a snapshot is in use; `false` if there is none.
     pub fn touch(&self, scope: &Scope, key: &str) -> Result<bool> {
-        // First the stamp, then the look: a sweep that goes on meanwhile sees the stamp, or we see its removal.
+        // First the stamp, then the look: a sweep that comes to this snapshot later sees the stamp. One that has found it
+        // unused already may still remove it: the control service lets its callers wait until a sweep is over.
         self.inner.stamps.touch(scope, key);
         Ok(self.get(scope, key)?.is_some())
     }
@@ -105,7 +110,7 @@ impl Store {
         mark: u64,
         unreached: Vec<(Scope, String)>,
     ) -> Result<(Vec<(Scope, String)>, u64)> {
-        if mark < self.inner.stamps.started {
+        if !self.inner.stamps.knows_since(mark) {
             return Ok((Vec::new(), 0));
         }
         let mut doomed: Vec<(usize, Scope, String)> = Vec::new();
@@ -146,20 +151,31 @@ mod tests {
         let scope = Scope { namespace: "test".parse().unwrap(), snapshotter: "s".into() };
         let mut looks = 0;
         for number in 0..5 * REMEMBERED {
-            let full = stamps.uses.lock().unwrap().full;
+            let full = stamps.uses.lock().full;
             stamps.touch(&scope, &number.to_string());
-            looks += usize::from(stamps.uses.lock().unwrap().full != full);
+            looks += usize::from(stamps.uses.lock().full != full);
         }
         assert_eq!(looks, 3, "after once, twice and four times as many");
         assert!(stamps.used_since(&scope, "0", stamps.started));
         let now = stamps.now();
-        for stamp in stamps.uses.lock().unwrap().stamps.values_mut() {
+        for stamp in stamps.uses.lock().stamps.values_mut() {
             *stamp = now - OLD;
         }
-        stamps.uses.lock().unwrap().full = 0;
+        stamps.uses.lock().full = 0;
         stamps.touch(&scope, "new");
-        let uses = stamps.uses.lock().unwrap();
+        let uses = stamps.uses.lock();
         assert_eq!((uses.stamps.len(), uses.full), (1, REMEMBERED));
+    }
+
+    #[test]
+    fn marks_since_when_uses_may_be_forgotten_are_not_trusted() {
+        let stamps = Stamps::new();
+        let mark = stamps.now();
+        assert!(stamps.knows_since(mark));
+        assert!(!stamps.knows_since(stamps.started - 1), "of an earlier process");
+        assert!(!stamps.knows_since(stamps.now() + OLD), "still to come");
+        stamps.last.store(mark + OLD, Ordering::SeqCst);
+        assert!(!stamps.knows_since(mark), "an hour ago");
     }
 
     #[test]

@@ -4,8 +4,10 @@
 //! that takes: an id counts as pending until its [`PendingId`] is dropped.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Mutex, MutexGuard};
 
 /// Gives ids out. Each once between two starts.
 #[derive(Debug)]
@@ -50,7 +52,7 @@ impl Ids {
 
 impl Pending {
     fn lock(&self) -> MutexGuard<'_, HashSet<u64>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

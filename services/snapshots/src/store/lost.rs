@@ -1,17 +1,17 @@
 //! Committed snapshots whose files are not there, and how they get them again.
 //!
 //! [`crate::recover`] finds them. As long as one is lost, it and what is on top of it count as not unpacked: they are
-//! not told of, nothing is prepared on them, and whoever unpacks the layer again fills it under the id it has, so
-//! that what is on top needs no change. Not stored: every start looks again.
+//! not listed, nothing is prepared on them, and the next unpacking of the layer fills it under the id it has, so that
+//! what is on top needs no change. Not stored: every start looks again.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
 
 use super::{Store, is};
 use crate::driver::{Driver, Staging};
 use crate::record::{Kind, Record, Scope};
 use crate::remote::TARGET;
 use crate::{Error, Result};
+use parking_lot::Mutex;
 
 /// The ids of what is lost.
 #[derive(Debug, Default)]
@@ -22,11 +22,11 @@ pub(super) struct Lost(
 
 impl Lost {
     pub(super) fn forget(&self, id: u64) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        self.0.lock().remove(&id);
     }
 
     fn any(&self, ids: impl IntoIterator<Item = u64>) -> bool {
-        let lost = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lost = self.0.lock();
         !lost.is_empty() && ids.into_iter().any(|id| lost.contains(&id))
     }
 }
@@ -35,7 +35,7 @@ impl Store {
     /// Looks whether a committed snapshot's files are there, and remembers it.
     pub fn look_for_files(&self, driver: &dyn Driver, id: u64) -> bool {
         // Under the lock: what is filled meanwhile is either seen, or forgotten afterwards.
-        let mut lost = self.inner.lost.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lost = self.inner.lost.0.lock();
         let there = driver.layout().fs(id).is_dir();
         if there {
             lost.remove(&id);

@@ -5,9 +5,10 @@
 //! removed only while nothing pins it, and from then on nothing can.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use crate::record::Scope;
+use parking_lot::{Mutex, MutexGuard};
 
 type Name = (String, String);
 
@@ -30,7 +31,7 @@ struct State {
 #[derive(Debug)]
 pub(super) struct Pin(Pins, Name);
 
-/// A name that nobody builds upon until this is dropped.
+/// A name on which no snapshot is built until this is dropped.
 #[derive(Debug)]
 pub(super) struct Removing(Pins, Name);
 
@@ -59,7 +60,7 @@ impl Pins {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

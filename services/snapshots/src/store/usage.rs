@@ -1,7 +1,7 @@
 //! What snapshots take on disk.
 //!
-//! A committed one never changes: it is counted once, in the background right after its commit, one at a time. Who asks
-//! before that, or after a kill came between, has it counted meanwhile.
+//! A committed one never changes: it is counted once, in the background right after its commit, one at a time. If a
+//! client asks before that, or if a kill came between, it is counted then.
 
 use tokio::sync::mpsc;
 
@@ -10,7 +10,7 @@ use crate::backend::Backend;
 use crate::record::{Kind, Record, Scope, StoredUsage};
 use crate::{Error, Result};
 
-/// Snapshots that may wait to be counted; what comes on top is counted when somebody asks.
+/// Snapshots that may wait to be counted; further ones are counted when a client asks.
 const QUEUE: usize = 4096;
 
 /// The snapshots that were committed and are still to be counted.
@@ -52,7 +52,7 @@ impl Store {
         if let Some(usage) = record.usage {
             return Ok(usage);
         }
-        // Who comes second waits and finds what the first has counted.
+        // A second caller waits here, and finds what the first one has counted.
         let _one_walk = self.inner.counting.lock(record.id).await;
         let record = self.stat(scope, key)?;
         if let Some(usage) = record.usage {
@@ -74,7 +74,7 @@ impl Store {
 
     /// Has a snapshot counted some time soon that was just committed.
     pub(super) fn count_later(&self, scope: &Scope, name: &str) {
-        // Too many wait, or the service ends: then it is counted when somebody asks.
+        // Too many wait, or the service ends: then it is counted when a client asks.
         let _ = self.inner.count.try_send((scope.clone(), name.to_owned()));
     }
 

@@ -1,10 +1,10 @@
 //! How far a call is, for a caller that may read slowly or not at all: the latest of each layer.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 use std::task::Waker;
 
 use gantry_api::snapshots::Progress;
+use parking_lot::Mutex;
 
 /// The latest progress of each layer that was not read yet. Setting never waits.
 #[derive(Debug, Default)]
@@ -22,7 +22,7 @@ struct State {
 impl Tracker {
     /// Sets how far a layer is.
     pub(super) fn set(&self, progress: Progress) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.lock();
         state.latest.insert(progress.layer, progress);
         let reader = state.reader.take();
         drop(state);
@@ -33,7 +33,7 @@ impl Tracker {
 
     /// Takes what was set of a layer since it was taken; when there is nothing, `reader` is woken by the next.
     pub fn take(&self, reader: &Waker) -> Option<Progress> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.lock();
         let next = state.latest.pop_first();
         state.reader = next.is_none().then(|| reader.clone());
         next.map(|(_, progress)| progress)

@@ -1,6 +1,7 @@
 //! Snapshotters of somebody else's, and ours as one for others.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use gantry_proto::containerd::services::introspection::v1::PluginsRequest;
 use gantry_proto::containerd::services::snapshots::v1::*;
@@ -8,6 +9,11 @@ use gantry_proto::gantry::gc::v1 as gc;
 use gantry_proto::gantry::snapshots::v1::Layer;
 use gantry_proto::gantry::snapshots::v1::unpack_progress::State as Step;
 use gantry_rpc::context::with_lease;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
 use tonic::Code;
 
 use crate::harness::World;
@@ -15,7 +21,10 @@ use crate::unpack::{chain, gzip, layer, tar, unpack};
 
 /// Settings that name a snapshotter at another Gantry's socket.
 fn far(base: &Path, theirs: &str) -> String {
-    let socket = base.join("run/snapshots.sock");
+    far_at(&base.join("run/snapshots.sock"), theirs)
+}
+
+fn far_at(socket: &Path, theirs: &str) -> String {
     format!(
         "[proxy_plugins.far]\ntype = \"snapshot\"\naddress = {socket:?}\nsnapshotter = \"{theirs}\"\ncapabilities = [\"odd\"]"
     )
@@ -92,6 +101,134 @@ async fn one_that_is_away_harms_no_other_and_hears_later_of_what_was_removed() {
     world.cleanup("far").await;
     assert!(backend.list("gantry", &[]).await.unwrap().is_empty());
     world.prepare("far", "box", "").await.unwrap();
+    world.stop().await;
+    backend.stop().await;
+}
+
+/// A way to a socket, which can be cut.
+struct Way {
+    there: PathBuf,
+    socket: PathBuf,
+    /// Whether answers come through.
+    answers: watch::Sender<bool>,
+    open: Option<JoinHandle<()>>,
+}
+
+impl Way {
+    fn to(there: PathBuf) -> Self {
+        let socket = there.with_extension("way");
+        let mut way = Self { there, socket, answers: watch::Sender::new(true), open: None };
+        way.open();
+        way
+    }
+
+    fn open(&mut self) {
+        self.answers.send_replace(true);
+        let listener = UnixListener::bind(&self.socket).unwrap();
+        let (there, answers) = (self.there.clone(), self.answers.subscribe());
+        self.open = Some(tokio::spawn(async move {
+            // They end with this.
+            let mut carrying = JoinSet::new();
+            loop {
+                let (near, _) = listener.accept().await.unwrap();
+                let far = UnixStream::connect(&there).await.unwrap();
+                let ((from_near, to_near), (from_far, to_far)) = (near.into_split(), far.into_split());
+                carrying.spawn(carry(from_near, to_far, watch::Sender::new(true).subscribe()));
+                carrying.spawn(carry(from_far, to_near, answers.clone()));
+            }
+        }));
+    }
+
+    fn cut(&mut self) {
+        self.open.take().unwrap().abort();
+        std::fs::remove_file(&self.socket).unwrap();
+    }
+}
+
+async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, goes: watch::Receiver<bool>) {
+    let mut bytes = [0; 8192];
+    while let Ok(length @ 1..) = from.read(&mut bytes).await {
+        if *goes.borrow() && to.write_all(&bytes[..length]).await.is_err() {
+            break;
+        }
+    }
+}
+
+/// A Gantry whose snapshotter `far` is behind such a way, with an active snapshot `box` there.
+async fn behind_a_way() -> (World, World, Way) {
+    let backend = World::start().await;
+    let way = Way::to(backend.base.join("run/snapshots.sock"));
+    let world = World::start_with(&far_at(&way.socket, "gantry")).await;
+    let mounts = world.prepare("far", "box", "").await.unwrap();
+    world.open(&mounts).write(Path::new("file"), b"kept", 0o644).unwrap();
+    (backend, world, way)
+}
+
+/// A commit that the backend makes, and whose answer is lost.
+async fn commit_unanswered(backend: &World, world: &World, way: &mut Way) {
+    way.answers.send_replace(false);
+    let committing = world.commit("far", "layer", "box");
+    let cutting = async {
+        for _ in 0..500 {
+            if !backend.list("gantry", &["kind==committed"]).await.unwrap().is_empty() {
+                return way.cut();
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the backend has not heard of it");
+    };
+    let (committed, ()) = tokio::join!(committing, cutting);
+    assert_eq!(committed.unwrap_err().code(), Code::Unavailable);
+}
+
+async fn is_kept(world: &World) {
+    let view = world.view("far", "look", "layer").await.unwrap();
+    assert_eq!(world.open(&view).read(Path::new("file")).unwrap(), b"kept");
+    assert_eq!(world.stat("far", "box").await.unwrap_err().code(), Code::NotFound);
+    let again = world.commit("far", "layer", "box").await.unwrap_err();
+    assert_eq!(again.code(), Code::AlreadyExists);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_the_backend_made_before_a_crash_is_recorded_after_it() {
+    let (backend, world, mut way) = behind_a_way().await;
+    commit_unanswered(&backend, &world, &mut way).await;
+    let world = world.restart(|_| ()).await;
+    way.open();
+    world.cleanup("far").await;
+    is_kept(&world).await;
+    for key in ["look", "layer"] {
+        world.remove("far", key).await.unwrap();
+    }
+    world.cleanup("far").await;
+    assert!(backend.list("gantry", &[]).await.unwrap().is_empty());
+    world.stop().await;
+    backend.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_did_not_reach_the_backend_leaves_the_active_snapshot() {
+    let (backend, world, mut way) = behind_a_way().await;
+    way.cut();
+    assert_eq!(world.commit("far", "layer", "box").await.unwrap_err().code(), Code::Unavailable);
+    let world = world.restart(|_| ()).await;
+    way.open();
+    world.cleanup("far").await;
+    let mounts = MountsRequest { snapshotter: "far".into(), key: "box".into() };
+    world.snapshots().mounts(world.ask(mounts)).await.unwrap();
+    world.commit("far", "layer", "box").await.unwrap();
+    is_kept(&world).await;
+    world.stop().await;
+    backend.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_whose_answer_was_lost_can_be_repeated() {
+    let (backend, world, mut way) = behind_a_way().await;
+    commit_unanswered(&backend, &world, &mut way).await;
+    way.open();
+    world.commit("far", "layer", "box").await.unwrap();
+    is_kept(&world).await;
     world.stop().await;
     backend.stop().await;
 }

@@ -1,4 +1,4 @@
-//! What a container can be filtered by: `id`, `runtime.name`, `image`, `labels.<key>`.
+//! The fields that container filters know: `id`, `runtime.name`, `image`, `labels.<key>`.
 
 use std::borrow::Cow;
 

@@ -1,5 +1,5 @@
-//! The update mask of containers: `labels[.k]`, `spec`, `extensions[.k]`,
-//! `image`, `snapshotkey`; an empty mask means all of them.
+//! The update mask of containers: `labels[.k]`, `spec`, `extensions[.k]`, `image`, `snapshotkey`. An empty mask means
+//! all of them.
 
 use gantry_proto::containerd::services::containers::v1::Container;
 use gantry_types::{Error as Argument, Labels};
@@ -8,7 +8,7 @@ use crate::error::Error;
 
 const EVERYTHING: [&str; 5] = ["labels", "spec", "extensions", "image", "snapshotkey"];
 
-/// The stored record with the named parts replaced by the update's.
+/// The stored record, with the fields that the mask names replaced by those of the update.
 pub fn apply(mut stored: Container, update: Container, mask: &[String]) -> Result<Container, Error> {
     let paths: Vec<&str> = if mask.is_empty() {
         unchanged(&stored, &update)?;

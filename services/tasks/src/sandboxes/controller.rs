@@ -1,11 +1,12 @@
-//! Sandboxes that run, each by a shim that speaks containerd's sandbox API.
+//! Running sandboxes, each in a shim that serves containerd's sandbox API.
 //!
 //! ```text
-//! run/sandboxes/<namespace>/<id>/    as a task's bundle: config.json, bootstrap.json, shim-binary
+//! run/sandboxes/<namespace>/<id>/    like a task's bundle: config.json, bootstrap.json, shim-binary
 //! ```
 //!
-//! A shim outlives this service: at the start those that answer are taken over, and what is left of others is removed.
-//! Making and removing a sandbox hold its lock; what happens to it in between the shim decides.
+//! A shim outlives this service. At the start the controller takes over the shims that answer, and removes what the
+//! others have left. The creation and the removal of a sandbox hold the sandbox's lock; between them the shim decides
+//! what happens to it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,9 +33,9 @@ use crate::shim::helper::Helper;
 use crate::strays;
 use crate::tasks::{Key, Places, last_words};
 
-/// How long a shim may take to go once it was told to.
+/// How long a shim may take to exit after its shutdown.
 const FAREWELL: Duration = Duration::from_secs(5);
-/// What containers may take to end when no other time is named, and the answer on top of that.
+/// How long containers may take to end when the caller names no time. The shim's answer may take as long again.
 const STOP: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_secs(60);
 
@@ -50,7 +51,7 @@ pub struct Controller {
     stop: CancellationToken,
 }
 
-/// A sandbox and its shim.
+/// A running sandbox and its shim.
 struct Live {
     bundle: Bundle,
     helper: Helper,
@@ -77,7 +78,7 @@ impl Controller {
         })
     }
 
-    /// Takes over the sandboxes whose shims answer, and removes what is left of the others.
+    /// Takes over the sandboxes whose shims answer, and removes what the others have left.
     pub async fn recover(self: &Arc<Self>) -> Result<(), Error> {
         for found in bundle::scan(&self.places.sandboxes)? {
             let (namespace, id) = (found.namespace.clone(), found.id.clone());
@@ -106,19 +107,19 @@ impl Controller {
         let status: Result<api::SandboxStatusResponse, Error> =
             client.sandbox("SandboxStatus", status, ANSWER).await;
         if status.as_ref().is_err_and(is_unknown) {
-            // Its making or its removal was cut short.
+            // The creation or the removal of the sandbox was interrupted.
             return strays::clear(&bundle, &helper).await;
         }
         let live = Arc::new(Live { bundle, helper, bootstrap, client });
         self.live.write().insert(key.clone(), live.clone());
-        let status = status?;
-        if status.exited_at.is_none() && status.created_at.is_some() {
+        // A shim that does not answer now is watched all the same: the end of its sandbox has to be told.
+        if status.as_ref().map_or(true, |status| status.exited_at.is_none() && status.created_at.is_some()) {
             self.watch(key, live);
         }
-        Ok(())
+        status.map(drop)
     }
 
-    /// Runs `work` to its end even when the caller goes away: a step half done is nobody's.
+    /// Runs `work` to its end even when the caller cancels: no other call would finish an interrupted step.
     pub async fn to_the_end<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
         match self.tracker.spawn(work.in_current_span()).await {
             Ok(value) => value,
@@ -141,7 +142,7 @@ impl Controller {
         }
     }
 
-    /// Starts a sandbox's shim and makes the sandbox in it.
+    /// Starts a sandbox's shim and creates the sandbox in it.
     pub async fn create(
         self: &Arc<Self>,
         namespace: &Namespace,
@@ -204,7 +205,7 @@ impl Controller {
         Ok((bootstrap, client))
     }
 
-    /// Starts a sandbox; one that nobody made is made as its record says.
+    /// Starts a sandbox. Creates it first, from its record, when it is not created.
     pub async fn start(
         self: &Arc<Self>,
         namespace: &Namespace,
@@ -236,7 +237,7 @@ impl Controller {
         })
     }
 
-    /// Publishes a sandbox's end when it comes.
+    /// Waits for a sandbox's end and publishes it.
     fn watch(self: &Arc<Self>, key: Key, live: Arc<Live>) {
         let controller = self.clone();
         self.tracker.spawn(async move {
@@ -275,7 +276,7 @@ impl Controller {
         self.publisher.publish(&key.0, "/sandboxes/exit", &event, Then::Nothing);
     }
 
-    /// What a sandbox runs on.
+    /// The platform of a sandbox.
     pub async fn platform(
         &self,
         namespace: &Namespace,
@@ -287,7 +288,7 @@ impl Controller {
         Ok(pb::ControllerPlatformResponse { platform: answer.platform })
     }
 
-    /// Ends a sandbox and what runs in it. One that is not there has ended.
+    /// Ends a sandbox and its containers. A sandbox that does not exist has ended.
     pub async fn stop(&self, namespace: &Namespace, id: &str, timeout_secs: u32) -> Result<(), Error> {
         let Ok(live) = self.find(namespace, id) else { return Ok(()) };
         let request = api::StopSandboxRequest { sandbox_id: id.to_owned(), timeout_secs };
@@ -298,13 +299,13 @@ impl Controller {
         }
     }
 
-    /// Returns when a sandbox has ended.
+    /// Waits for the end of a sandbox.
     pub async fn wait(&self, namespace: &Namespace, id: &str) -> Result<pb::ControllerWaitResponse, Error> {
         let exit = wait(&*self.find(namespace, id)?, id).await?;
         Ok(pb::ControllerWaitResponse { exit_status: exit.exit_status, exited_at: exit.exited_at })
     }
 
-    /// How a sandbox does; one that is not there has ended, as with containerd.
+    /// The status of a sandbox. One that does not exist has ended, as with containerd.
     pub async fn status(
         &self,
         namespace: &Namespace,
@@ -331,7 +332,7 @@ impl Controller {
         })
     }
 
-    /// Removes a sandbox with its shim, and what is left of its containers: they are ended first.
+    /// Removes a sandbox with its shim. Ends its containers first, and cleans up after them.
     pub async fn shutdown(&self, namespace: &Namespace, id: &str) -> Result<(), Error> {
         let key = (namespace.to_string(), id.to_owned());
         let _lock = self.locks.lock(key.clone()).await;
@@ -339,6 +340,10 @@ impl Controller {
         let stop = api::StopSandboxRequest { sandbox_id: id.to_owned(), timeout_secs: 0 };
         match live.client.sandbox::<_, api::StopSandboxResponse>("StopSandbox", stop, STOP + ANSWER).await {
             Err(Error::ShimAway { .. }) => {
+                // A shim that hangs would go on with its containers when nobody knows of the sandbox any more.
+                if live.client.is_there().await {
+                    strays::kill_shims_in(live.bundle.folder()).await;
+                }
                 self.bury_locked(&key, &live).await;
                 return Ok(());
             }
@@ -348,7 +353,8 @@ impl Controller {
         let shut: Result<api::ShutdownSandboxResponse, Error> =
             live.client.sandbox("ShutdownSandbox", request, ANSWER).await;
         match shut {
-            // Nobody has deleted the tasks of its containers; they are cleaned up after as those of any shim that dies.
+            // The tasks of its containers were not deleted. The service cleans up after them as after the tasks of
+            // any dead shim.
             Err(Error::Shim { status }) if status.code() == Code::FailedPrecondition => {
                 strays::kill_shims_in(live.bundle.folder()).await;
             }
@@ -380,10 +386,10 @@ impl Controller {
     }
 }
 
-/// The exit status of what was killed.
+/// The exit status of a killed sandbox.
 const KILLED: u32 = 137;
 
-/// Whether a shim says that it has no such sandbox.
+/// Whether a shim answers that it has no such sandbox.
 fn is_unknown(error: &Error) -> bool {
     matches!(error, Error::Shim { status } if status.code() == Code::NotFound)
 }

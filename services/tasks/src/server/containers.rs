@@ -5,7 +5,7 @@ use gantry_api::gc::{self, Hold as _, Resource};
 use gantry_proto::containerd::events::{ContainerCreate, ContainerDelete, ContainerUpdate, container_create};
 use gantry_proto::containerd::services::containers::v1 as pb;
 use gantry_proto::containerd::services::containers::v1::containers_server::Containers as Api;
-use gantry_rpc::{Code, Coded, context};
+use gantry_rpc::{Code, Coded, context, status};
 use gantry_types::Namespace;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
@@ -23,13 +23,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves these records.
+    /// A server of these records.
     pub fn new(containers: Containers, publisher: Publisher, peers: &Peers) -> Server {
         Server { containers, publisher, collector: gc::Client::new(peers) }
     }
 
-    /// Tells a collection that is under way what the new record refers to. A record may come before its
-    /// snapshot, as containerd allows: it then keeps the snapshot from the moment that this is made.
+    /// Tells a collection under way what the new record refers to. As with containerd, a record may be created before
+    /// its snapshot; it then keeps the snapshot from the snapshot's creation on.
     async fn hold(&self, namespace: &Namespace, container: &pb::Container) -> Result<(), Error> {
         if container.snapshot_key.is_empty() {
             return Ok(());
@@ -58,7 +58,7 @@ impl Server {
 
     fn list(&self, request: &Request<pb::ListContainersRequest>) -> Result<Vec<pb::Container>, Status> {
         let namespace = context::namespace(request)?;
-        self.containers.list(namespace.as_str(), &request.get_ref().filters).map_err(Error::into_status)
+        self.containers.list(namespace.as_str(), &request.get_ref().filters).map_err(status)
     }
 }
 
@@ -76,7 +76,7 @@ impl Api for Server {
         request: Request<pb::GetContainerRequest>,
     ) -> Result<Response<pb::GetContainerResponse>, Status> {
         let namespace = context::namespace(&request)?;
-        let container = self.containers.get(&namespace, &request.get_ref().id).map_err(Error::into_status)?;
+        let container = self.containers.get(&namespace, &request.get_ref().id).map_err(status)?;
         Ok(Response::new(pb::GetContainerResponse { container: Some(container) }))
     }
 
@@ -105,7 +105,7 @@ impl Api for Server {
     ) -> Result<Response<pb::CreateContainerResponse>, Status> {
         let namespace = context::namespace(&request)?;
         let container = required(request.into_inner().container)?;
-        let stored = self.create_held(&namespace, container).await.map_err(Error::into_status)?;
+        let stored = self.create_held(&namespace, container).await.map_err(status)?;
         let runtime = stored.runtime.clone().unwrap_or_default();
         let event = ContainerCreate {
             id: stored.id.clone(),
@@ -124,16 +124,13 @@ impl Api for Server {
         let request = request.into_inner();
         let update = required(request.container)?;
         let mask = request.update_mask.unwrap_or_default().paths;
-        let before = self.containers.get(&namespace, &update.id).map_err(Error::into_status)?;
-        let stored = self.containers.update(&namespace, update, &mask).await.map_err(Error::into_status)?;
+        let before = self.containers.get(&namespace, &update.id).map_err(status)?;
+        let stored = self.containers.update(&namespace, update, &mask).await.map_err(status)?;
         if stored.snapshot_key != before.snapshot_key
             && let Err(error) = self.hold(&namespace, &stored).await
         {
-            self.containers
-                .update(&namespace, before, &["snapshotkey".into()])
-                .await
-                .map_err(Error::into_status)?;
-            return Err(error.into_status());
+            self.containers.update(&namespace, before, &["snapshotkey".into()]).await.map_err(status)?;
+            return Err(status(error));
         }
         let event = ContainerUpdate {
             id: stored.id.clone(),
@@ -148,7 +145,7 @@ impl Api for Server {
     async fn delete(&self, request: Request<pb::DeleteContainerRequest>) -> Result<Response<()>, Status> {
         let namespace = context::namespace(&request)?;
         let id = request.into_inner().id;
-        self.containers.delete(&namespace, &id).await.map_err(Error::into_status)?;
+        self.containers.delete(&namespace, &id).await.map_err(status)?;
         self.publisher.publish(
             namespace.as_str(),
             "/containers/delete",

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use gantry_proto::gantry::gc::v1::fsck_server::Fsck as Api;
 use gantry_proto::gantry::gc::v1::{FsckRequest, FsckResponse};
+use gantry_rpc::status;
 use tonic::{Request, Response, Status};
 
-use crate::error::Error;
 use crate::strays;
 use crate::tasks::Tasks;
 
@@ -17,7 +17,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Checks these tasks.
+    /// A server that checks these tasks.
     pub fn new(tasks: Arc<Tasks>) -> Server {
         Server { tasks }
     }
@@ -26,8 +26,7 @@ impl Server {
 #[tonic::async_trait]
 impl Api for Server {
     async fn check(&self, request: Request<FsckRequest>) -> Result<Response<FsckResponse>, Status> {
-        let strays =
-            strays::check(&self.tasks, request.get_ref().repair).await.map_err(Error::into_status)?;
+        let strays = strays::check(&self.tasks, request.get_ref().repair).await.map_err(status)?;
         Ok(Response::new(FsckResponse { strays }))
     }
 }

@@ -1,14 +1,14 @@
-//! What runtimes say of themselves: the part of `containerd.services.introspection.v1.Introspection` that
-//! `control`, which starts no programs, asks of this service.
+//! Information about runtimes: the part of `containerd.services.introspection.v1.Introspection` that `control` asks
+//! this service for, because `control` starts no programs.
 
 use std::sync::Arc;
 
 use gantry_proto::containerd::services::introspection::v1 as pb;
 use gantry_proto::containerd::services::introspection::v1::introspection_server::Introspection as Api;
 use gantry_proto::containerd::types::RuntimeRequest;
+use gantry_rpc::status;
 use tonic::{Request, Response, Status};
 
-use crate::error::Error;
 use crate::tasks::Tasks;
 
 /// The server.
@@ -17,7 +17,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Asks the runtimes that these tasks run with.
+    /// A server for the runtimes of these tasks.
     pub fn new(tasks: Arc<Tasks>) -> Server {
         Server { tasks }
     }
@@ -49,7 +49,7 @@ impl Api for Server {
                 return Err(Status::unimplemented(format!("a runtime is not asked about by a {kind:?}")));
             }
         };
-        let info = self.tasks.runtime_info(&asked).await.map_err(Error::into_status)?;
+        let info = self.tasks.runtime_info(&asked).await.map_err(status)?;
         Ok(Response::new(pb::PluginInfoResponse { plugin: None, extra: Some(gantry_proto::pack(&info)) }))
     }
 }

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use gantry_proto::containerd::services::sandbox::v1 as pb;
 use gantry_proto::containerd::services::sandbox::v1::controller_server::Controller as Api;
-use gantry_rpc::context;
+use gantry_rpc::{context, status};
 use gantry_types::Namespace;
 use tonic::{Request, Response, Status};
 
 use crate::error::Error;
 use crate::sandboxes::controller::Controller;
 
-/// The name of the one controller there is.
+/// The name of the only controller.
 const SHIM: &str = "shim";
 
 /// The server.
@@ -20,13 +20,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves these sandboxes.
+    /// A server of these sandboxes.
     pub fn new(controller: Arc<Controller>) -> Server {
         Server { controller }
     }
 }
 
-/// The namespace and the message of a request to the controller that it names; who names none means the one there is.
+/// The namespace and the message of a request, if it names the only controller or none.
 fn read<T>(request: Request<T>, sandboxer: impl Fn(&T) -> &str) -> Result<(Namespace, T), Status> {
     let namespace = context::namespace(&request)?;
     let message = request.into_inner();
@@ -37,7 +37,7 @@ fn read<T>(request: Request<T>, sandboxer: impl Fn(&T) -> &str) -> Result<(Names
 }
 
 fn answered<T>(result: Result<T, Error>) -> Result<Response<T>, Status> {
-    result.map(Response::new).map_err(Error::into_status)
+    result.map(Response::new).map_err(status)
 }
 
 #[tonic::async_trait]
@@ -119,6 +119,6 @@ impl Api for Server {
         request: Request<pb::ControllerUpdateRequest>,
     ) -> Result<Response<pb::ControllerUpdateResponse>, Status> {
         read(request, |request| &request.sandboxer)?;
-        Err(Error::Unsupported("changing a sandbox that runs").into_status())
+        Err(status(Error::Unsupported("changing a sandbox that runs")))
     }
 }

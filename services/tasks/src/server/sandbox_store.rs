@@ -2,10 +2,9 @@
 
 use gantry_proto::containerd::services::sandbox::v1 as pb;
 use gantry_proto::containerd::services::sandbox::v1::store_server::Store as Api;
-use gantry_rpc::context;
+use gantry_rpc::{context, status};
 use tonic::{Request, Response, Status};
 
-use crate::error::Error;
 use crate::sandboxes::Sandboxes;
 
 /// The server.
@@ -14,7 +13,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves these records.
+    /// A server of these records.
     pub fn new(sandboxes: Sandboxes) -> Server {
         Server { sandboxes }
     }
@@ -32,7 +31,7 @@ impl Api for Server {
     ) -> Result<Response<pb::StoreCreateResponse>, Status> {
         let namespace = context::namespace(&request)?;
         let sandbox = required(request.into_inner().sandbox)?;
-        let sandbox = self.sandboxes.create(&namespace, sandbox).await.map_err(Error::into_status)?;
+        let sandbox = self.sandboxes.create(&namespace, sandbox).await.map_err(status)?;
         Ok(Response::new(pb::StoreCreateResponse { sandbox: Some(sandbox) }))
     }
 
@@ -43,7 +42,7 @@ impl Api for Server {
         let namespace = context::namespace(&request)?;
         let pb::StoreUpdateRequest { sandbox, fields } = request.into_inner();
         let update = self.sandboxes.update(&namespace, required(sandbox)?, &fields);
-        let sandbox = update.await.map_err(Error::into_status)?;
+        let sandbox = update.await.map_err(status)?;
         Ok(Response::new(pb::StoreUpdateResponse { sandbox: Some(sandbox) }))
     }
 
@@ -53,7 +52,7 @@ impl Api for Server {
     ) -> Result<Response<pb::StoreDeleteResponse>, Status> {
         let namespace = context::namespace(&request)?;
         let id = request.into_inner().sandbox_id;
-        self.sandboxes.delete(&namespace, &id).await.map_err(Error::into_status)?;
+        self.sandboxes.delete(&namespace, &id).await.map_err(status)?;
         Ok(Response::new(pb::StoreDeleteResponse {}))
     }
 
@@ -63,7 +62,7 @@ impl Api for Server {
     ) -> Result<Response<pb::StoreListResponse>, Status> {
         let namespace = context::namespace(&request)?;
         let list = self.sandboxes.list(namespace.as_str(), &request.get_ref().filters);
-        Ok(Response::new(pb::StoreListResponse { list: list.map_err(Error::into_status)? }))
+        Ok(Response::new(pb::StoreListResponse { list: list.map_err(status)? }))
     }
 
     async fn get(
@@ -72,6 +71,6 @@ impl Api for Server {
     ) -> Result<Response<pb::StoreGetResponse>, Status> {
         let namespace = context::namespace(&request)?;
         let sandbox = self.sandboxes.get(&namespace, &request.get_ref().sandbox_id);
-        Ok(Response::new(pb::StoreGetResponse { sandbox: Some(sandbox.map_err(Error::into_status)?) }))
+        Ok(Response::new(pb::StoreGetResponse { sandbox: Some(sandbox.map_err(status)?) }))
     }
 }

@@ -1,9 +1,8 @@
-//! From a runtime's name to the shim binary that serves it.
+//! Finds the shim binary for a runtime's name.
 //!
-//! containerd's rule: the last two parts of `io.containerd.runc.v2` give
-//! `containerd-shim-runc-v2`, looked up beside the daemon and in `PATH`; an
-//! absolute path is taken as it is. Where `runc`'s own shim is not installed,
-//! ours serves it: it speaks the same contract.
+//! containerd's rule: the last two parts of `io.containerd.runc.v2` give `containerd-shim-runc-v2`, which is looked
+//! up beside the daemon and in `PATH`; an absolute path is taken as it is. If `runc`'s own shim is not installed,
+//! Gantry's shim is used, which implements the same contract.
 
 use std::env;
 use std::os::unix::fs::PermissionsExt;
@@ -59,7 +58,7 @@ impl SearchPath {
     }
 }
 
-/// True when `path` is our own shim, which leaves publishing to us.
+/// Whether `path` is Gantry's shim, which leaves publishing events to this service.
 pub fn is_ours(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name == OURS)
 }

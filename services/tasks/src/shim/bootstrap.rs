@@ -1,14 +1,14 @@
-//! How a shim says where it can be reached: protobuf (2.3 and later), JSON
-//! (2.0 to 2.2), or the bare address (before, meaning ttrpc and version 2).
+//! The address of a shim, as its start helper prints it: protobuf (2.3 and later), JSON (2.0 to 2.2), or the bare
+//! address (earlier versions, which means ttrpc and version 2).
 
 use gantry_proto::containerd::runtime::bootstrap::v1::BootstrapResult;
 use prost::Message;
 use serde::{Deserialize, Serialize};
 
-/// The newest version of the shim's task service that is spoken here.
+/// The newest version of the shim's task service that this service speaks.
 const NEWEST: i32 = 3;
 
-/// What the shim's socket speaks.
+/// The protocol on the shim's socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
@@ -18,19 +18,19 @@ pub enum Protocol {
     Ttrpc,
 }
 
-/// Where a shim is, and how it is spoken to; kept as `<bundle>/bootstrap.json`.
+/// How to reach a shim; kept as `<bundle>/bootstrap.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bootstrap {
     /// 2 or 3: the version in `containerd.task.vN.Task`.
     pub version: i32,
     /// `unix:///path`.
     pub address: String,
-    /// What is spoken there.
+    /// The protocol on the socket.
     pub protocol: Protocol,
 }
 
 impl Bootstrap {
-    /// Parses what a start helper printed, or what `bootstrap.json` holds.
+    /// Parses the output of a start helper, or the content of `bootstrap.json`.
     pub fn parse(output: &[u8]) -> Result<Bootstrap, String> {
         let trimmed = output.trim_ascii();
         let bootstrap = if trimmed.starts_with(b"{") {
@@ -70,7 +70,7 @@ impl Bootstrap {
         self.address.strip_prefix("unix://").unwrap_or(&self.address)
     }
 
-    /// As `bootstrap.json` holds it.
+    /// The content of `bootstrap.json`.
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("a struct of plain fields serialises")
     }

@@ -1,7 +1,6 @@
-//! A connection to one shim, whatever version and protocol it speaks.
+//! A connection to one shim, of any version and protocol.
 //!
-//! Versions 2 and 3 of the task service differ only in the package's name, so
-//! one set of messages serves both.
+//! Versions 2 and 3 of the task service differ only in the name of the package, so one set of messages serves both.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -18,14 +17,15 @@ use super::bootstrap::{Bootstrap, Protocol};
 use super::ttrpc;
 use crate::error::Error;
 
-/// Long enough for a runtime binary on a loaded machine, short enough to notice a hung one.
+/// The limit of most calls: long enough for a runtime binary on a loaded machine, short enough to notice a hung shim.
 const LIMIT: Duration = Duration::from_secs(60);
-/// Long enough for what a shim does by itself at once.
+/// The limit of calls that a shim answers at once.
 const SHORT_LIMIT: Duration = Duration::from_secs(10);
-/// Removal waits for output and may run a runtime, and is given up before the caller gives up.
+/// The limit of a removal, which waits for output and may run a runtime. It is shorter than the callers' own
+/// deadline.
 const DELETE_LIMIT: Duration = Duration::from_secs(40);
 
-/// The service by which a shim is more than one container's.
+/// The service of a shim that can hold several containers.
 const SANDBOX: &str = "containerd.runtime.sandbox.v1.Sandbox";
 
 /// A client of one shim. Cheap to clone; connects when first used.
@@ -75,7 +75,7 @@ impl Client {
         &self.socket
     }
 
-    /// False when nobody listens on the shim's socket: the shim is dead.
+    /// Whether a process listens on the shim's socket. Without a listener the shim is dead.
     pub async fn is_there(&self) -> bool {
         match gantry_rpc::socket::connect(&self.socket).await {
             Ok(_) => true,
@@ -153,7 +153,7 @@ impl Client {
         self.task("Create", request).await
     }
 
-    /// Starts the init process (`exec` empty) or an exec; its pid.
+    /// Starts the init process (`exec` empty) or an exec. Returns the pid.
     pub async fn start(&self, exec: &str) -> Result<u32, Error> {
         let request = api::StartRequest { id: self.id.clone(), exec_id: exec.to_owned() };
         let answer: api::StartResponse = self.task("Start", request).await?;
@@ -177,7 +177,7 @@ impl Client {
         self.task_within(SHORT_LIMIT, "Kill", request).await
     }
 
-    /// Adds a process, not yet started.
+    /// Adds an exec, which `start` then starts.
     pub async fn exec(&self, request: api::ExecProcessRequest) -> Result<(), Error> {
         self.task("Exec", request).await
     }
@@ -188,7 +188,7 @@ impl Client {
         self.task("ResizePty", request).await
     }
 
-    /// Closes a process's input.
+    /// Closes a process's stdin.
     pub async fn close_io(&self, exec: &str, stdin: bool) -> Result<(), Error> {
         let request = api::CloseIoRequest { id: self.id.clone(), exec_id: exec.to_owned(), stdin };
         self.task("CloseIO", request).await
@@ -224,12 +224,12 @@ impl Client {
         self.task("Connect", api::ConnectRequest { id: self.id.clone() }).await
     }
 
-    /// Tells the shim to go when it holds no container.
+    /// Tells the shim to exit if it has no container.
     pub async fn shutdown(&self) -> Result<(), Error> {
         self.task("Shutdown", api::ShutdownRequest { id: self.id.clone(), now: false }).await
     }
 
-    /// Returns when the process has ended. No time limit.
+    /// Returns when the process has ended. Has no deadline.
     pub async fn wait(&self, exec: &str) -> Result<api::WaitResponse, Failure> {
         let request = api::WaitRequest { id: self.id.clone(), exec_id: exec.to_owned() };
         self.call(&self.service, "Wait", request, None).await
@@ -245,7 +245,7 @@ impl Client {
         answer.map_err(|failure| failure.of_task(&self.id))
     }
 
-    /// Returns when the sandbox has ended. No time limit.
+    /// Returns when the sandbox has ended. Has no deadline.
     pub async fn sandbox_ended(&self, request: WaitSandboxRequest) -> Result<WaitSandboxResponse, Error> {
         let answer = self.call(SANDBOX, "WaitSandbox", request, None).await;
         answer.map_err(|failure| failure.of_task(&self.id))

@@ -1,6 +1,5 @@
-//! The two short runs of a shim's binary: `start`, which leaves the shim
-//! running and prints where it is, and `delete`, which cleans up after a shim
-//! that died.
+//! The short runs of a shim's binary: `start`, which starts the shim and prints its address, `delete`, which cleans
+//! up after a dead shim, and `-info`, which describes the runtime.
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -9,6 +8,7 @@ use std::time::Duration;
 use gantry_daemon::open_files;
 use gantry_proto::containerd::task::v3::DeleteResponse;
 use gantry_proto::containerd::types::RuntimeInfo;
+use gantry_rpc::carry;
 use prost::Message;
 use prost_types::Any;
 use tokio::io::AsyncWriteExt;
@@ -22,14 +22,14 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 const DELETE_LIMIT: Duration = Duration::from_secs(20);
 const INFO_LIMIT: Duration = Duration::from_secs(10);
 
-/// What is left of a run when it has ended.
+/// What a run of the binary becomes: a shim is moved into the scope of shims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Becomes {
     Nothing,
     Shim,
 }
 
-/// What every run of a shim's binary is told.
+/// The arguments of every run of a shim's binary.
 #[derive(Debug, Clone)]
 pub struct Helper {
     /// The shim's binary.
@@ -40,7 +40,7 @@ pub struct Helper {
     pub id: String,
     /// Its bundle, the working directory.
     pub bundle: PathBuf,
-    /// The front socket, for shims that publish.
+    /// The front socket, for shims that publish events.
     pub front: PathBuf,
 }
 
@@ -57,7 +57,7 @@ impl Helper {
         Bootstrap::parse(&output.stdout).map_err(|reason| Error::ShimStart { id: self.id.clone(), reason })
     }
 
-    /// Removes what a dead shim left: kills what still runs, unmounts, removes cgroups.
+    /// Cleans up after a dead shim: kills its processes, unmounts its mounts, removes its cgroups.
     pub async fn delete(&self) -> Result<DeleteResponse, Error> {
         let bundle = self.bundle.to_string_lossy();
         let output = self
@@ -70,7 +70,7 @@ impl Helper {
             .map_err(|error| Error::ShimStart { id: self.id.clone(), reason: format!("delete: {error}") })
     }
 
-    /// Asks the binary what it is, with options of its own kind; `id` is the runtime's name.
+    /// Asks the binary to describe the runtime; `options` are the runtime's own, `id` is the runtime's name.
     pub async fn info(&self, options: Option<&Any>) -> Result<RuntimeInfo, Error> {
         let mut command = Command::new(&self.binary);
         command.arg("-info").current_dir(&self.bundle);
@@ -94,8 +94,8 @@ impl Helper {
         command.arg("-id").arg(&self.id).args(extra).arg(action);
         command.current_dir(&self.bundle).env("NAMESPACE", &self.namespace).env("GRPC_ADDRESS", &self.front);
         let events = with_suffix(&self.front, ".ttrpc");
-        // Ours takes an address for events for a sign of containerd, answers that it speaks ttrpc, and publishes
-        // all that it sees. Here it is to tell what only a shim sees.
+        // Our shim takes an events address as a sign of containerd: it then answers that it speaks ttrpc, and
+        // publishes every event. Here it has to publish only what no other process sees.
         if binary::is_ours(&self.binary) {
             command.env_remove("TTRPC_ADDRESS").env("GANTRY_EVENTS", events);
         } else {
@@ -114,7 +114,7 @@ impl Helper {
     ) -> Result<Output, Error> {
         command.stdin(Stdio::piped());
         let mut child = command.spawn().map_err(Error::io("run", &self.binary))?;
-        // Before its input ends: until then it starts nothing that would inherit ours.
+        // Before the helper's input ends: until then the helper starts no process that would inherit our limit.
         if let Some(Err(error)) = child.id().map(open_files::hand_on) {
             tracing::warn!(container = self.id, %error, "a shim keeps this service's limit of open files");
         }
@@ -127,7 +127,7 @@ impl Helper {
         let stdin = child.stdin.take();
         let tell = async {
             if let Some(mut stdin) = stdin {
-                // A helper that does not read its options ends without them; its answer tells.
+                // A helper that does not read its options ends without them. Its output says so.
                 let _ = stdin.write_all(input).await;
             }
         };
@@ -141,10 +141,10 @@ impl Helper {
         }
     }
 
-    /// Moves a shim to be out of this service's unit.
+    /// Moves a shim out of the cgroup of this service's unit.
     async fn settle(&self, pid: u32) {
-        let settled = tokio::task::spawn_blocking(move || place::settle(pid)).await;
-        if let Err(error) = settled.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())) {
+        let settled = carry::blocking(move || place::settle(pid)).await;
+        if let Some(Err(error)) = settled {
             let error = gantry_rpc::chain(&error);
             tracing::warn!(container = self.id, error, "a shim stays in this service's unit");
         }

@@ -1,5 +1,5 @@
-//! The log of a shim written by others: a FIFO `log` in the bundle, which the
-//! shim opens at its start and waits there for a reader. (Ours writes a file.)
+//! The log of a shim written by others: the FIFO `log` in the bundle. The shim opens it at its start and waits for a
+//! reader. (Our shim writes a file instead.)
 
 use std::io;
 use std::path::Path;
@@ -15,19 +15,19 @@ use crate::error::Error;
 /// The FIFO's name in a bundle.
 const NAME: &str = "log";
 
-/// Opens the FIFO of the bundle in `folder`, making it when it is missing. To be
-/// done before the shim is started.
+/// Opens the FIFO of the bundle in `folder`; creates it when it is missing. The caller does this before it starts the
+/// shim.
 pub fn open(folder: &Path) -> Result<pipe::Receiver, Error> {
     let path = folder.join(NAME);
     match rustix::fs::mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0) {
         Ok(()) | Err(Errno::EXIST) => {}
         Err(errno) => return Err(Error::io("make", path)(errno.into())),
     }
-    // Open for writing too: it does not end when a writer goes.
+    // Opened for writing too, so that the FIFO does not end when a writer closes it.
     pipe::OpenOptions::new().read_write(true).open_receiver(&path).map_err(Error::io("open", path))
 }
 
-/// Passes on what the shim of `container` logs, until `stop`.
+/// Logs what the shim of `container` writes, until `stop`.
 pub async fn follow(mut receiver: pipe::Receiver, container: String, stop: CancellationToken) {
     let mut buffer = vec![0; 4096];
     loop {

@@ -1,8 +1,9 @@
-//! Where shims live on a machine with systemd: in a scope of their own, so that neither `systemctl stop` nor
-//! `systemctl kill` of this service's unit, whatever their options, concerns a container.
+//! The cgroup of shims on a machine with systemd: a scope of their own. `systemctl stop` and `systemctl kill` of this
+//! service's unit then reach no container, with any options.
 //!
-//! The scope begins with the first shim, and ends with the last. A shim is put there before it is one: its start
-//! helper waits for the end of its input, and what it starts is born where it is.
+//! The scope begins with the first shim and ends with the last. This service moves the start helper into the scope
+//! before the helper starts the shim: the helper waits for the end of its input, and the shim is born in the helper's
+//! cgroup.
 
 use std::fs;
 use std::io;
@@ -11,13 +12,13 @@ use std::time::Duration;
 
 use gantry_systemd::{Error, Systemd, Value};
 
-/// The scope; one for all Gantries of a machine.
+/// The name of the scope; all Gantries of a machine share it.
 const UNIT: &str = "gantry-shims.scope";
-/// How often the scope may go away while it is entered.
+/// How often the service tries again when the scope goes away meanwhile.
 const ATTEMPTS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Moves a process that becomes a shim into the scope. Blocks.
+/// Moves the process that will start a shim into the scope. Blocks.
 pub fn settle(pid: u32) -> Result<(), Error> {
     if !gantry_systemd::is_running() {
         return Ok(());
@@ -26,7 +27,7 @@ pub fn settle(pid: u32) -> Result<(), Error> {
     loop {
         attempt += 1;
         match settle_once(pid) {
-            // It came, or went, at the same moment.
+            // The scope began, or ended, at the same moment.
             Err(error) if attempt < ATTEMPTS && (error.is_unit_exists() || error.is_no_such_unit()) => {
                 std::thread::sleep(PAUSE);
             }
@@ -36,7 +37,7 @@ pub fn settle(pid: u32) -> Result<(), Error> {
 }
 
 fn settle_once(pid: u32) -> Result<(), Error> {
-    // systemd has given the group away (Delegate=): a write is enough, and spares asking.
+    // systemd has delegated the cgroup (Delegate=): a write to it is enough, and spares a call.
     if let Some(group) = group()
         && fs::write(group.join("cgroup.procs"), pid.to_string()).is_ok()
     {
@@ -51,7 +52,7 @@ fn settle_once(pid: u32) -> Result<(), Error> {
         ("Description", Value::Text("Gantry: shims, each of which holds a container".to_owned())),
         ("PIDs", Value::Pids(vec![pid])),
         ("Delegate", Value::Bool(true)),
-        // As containers', which end with the machine.
+        // As for containers, which end only with the machine.
         ("DefaultDependencies", Value::Bool(false)),
         ("CollectMode", Value::Text("inactive-or-failed".to_owned())),
         ("TasksMax", Value::Number(u64::MAX)),
@@ -59,7 +60,7 @@ fn settle_once(pid: u32) -> Result<(), Error> {
     systemd.start_scope(UNIT, &properties)
 }
 
-/// The scope's only cgroup, where it has only one.
+/// The cgroup of the scope, if the scope has exactly one.
 fn group() -> Option<PathBuf> {
     let group = PathBuf::from("/sys/fs/cgroup/system.slice").join(UNIT);
     let there: io::Result<bool> = group.join("cgroup.events").try_exists();

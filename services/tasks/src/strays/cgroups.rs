@@ -1,4 +1,5 @@
-//! Cgroups of containers whose bundle is gone. A shim writes on each whose it is: the names alone may be another engine's.
+//! Cgroups of containers whose bundle is gone. The shim writes the path of the bundle on each cgroup, because another
+//! engine's cgroups may have the same names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,28 +13,28 @@ const BUNDLE: &str = "trusted.gantry.bundle";
 /// `PATH_MAX`.
 const LONGEST: usize = 4096;
 
-/// What is left of one container.
+/// The cgroups that are left of one container.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Group {
-    /// Where its bundle was.
+    /// The path of the container's bundle.
     pub bundle: PathBuf,
-    /// One on cgroup v2, one in each hierarchy on v1.
+    /// One directory on cgroup v2; one in each hierarchy on v1.
     pub directories: BTreeSet<PathBuf>,
 }
 
 impl Group {
-    /// Whether somebody is in it.
+    /// Whether a process is in one of the cgroups.
     pub fn is_in_use(&self) -> bool {
         self.directories.iter().any(|directory| is_populated(directory))
     }
 
-    /// Removes it with what was made below it. A process in it makes this fail.
+    /// Removes the cgroups with all cgroups below them. Fails while a process is in one.
     pub fn remove(&self) -> std::io::Result<()> {
         self.directories.iter().try_for_each(|directory| remove(directory))
     }
 }
 
-/// The cgroups that belong to bundles below `bundles` which are not there.
+/// The cgroups that belong to missing bundles below `bundles`.
 pub fn lost(bundles: &Path) -> Vec<Group> {
     lost_in(Path::new(ROOT), bundles, &|directory| {
         let mut buffer = vec![0; LONGEST];
@@ -48,7 +49,7 @@ fn lost_in(root: &Path, bundles: &Path, bundle_of: &dyn Fn(&Path) -> Option<Path
     let mut left = children(root);
     while let Some(directory) = left.pop() {
         match bundle_of(&directory) {
-            // What is below is the container's own.
+            // The cgroups below are the container's own.
             Some(bundle) => {
                 if bundle.starts_with(bundles) && !bundle.exists() {
                     found.entry(bundle).or_default().insert(directory);
@@ -60,7 +61,7 @@ fn lost_in(root: &Path, bundles: &Path, bundle_of: &dyn Fn(&Path) -> Option<Path
     found.into_iter().map(|(bundle, directories)| Group { bundle, directories }).collect()
 }
 
-/// A process that comes and goes may be missed; one that stays is not.
+/// Whether the cgroup has a process. May miss a process that comes and goes.
 fn is_populated(directory: &Path) -> bool {
     fs::read_to_string(directory.join("cgroup.procs")).is_ok_and(|pids| !pids.is_empty())
         || children(directory).iter().any(|child| is_populated(child))
@@ -76,7 +77,7 @@ fn remove(directory: &Path) -> std::io::Result<()> {
     }
 }
 
-/// The directories in a directory; of links, which v1 has for controllers that are mounted together, none.
+/// The directories in a directory, symbolic links left out: v1 has links for controllers that are mounted together.
 fn children(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     entries

@@ -1,8 +1,8 @@
-//! A shim's process with all that descend from it, found through `/proc` and killed: a container's processes
+//! Kills a shim's process with all its descendants, which it finds through `/proc`: the processes of a container
 //! would outlive their shim.
 //!
-//! A pid may be another process's by the time it is used. A process is its pid and its start time; what is
-//! signalled is held by a descriptor while the two are compared.
+//! A pid may belong to another process by the time it is used, so a process is identified by its pid and its start
+//! time. A pidfd holds the process while the start time is compared and the signal sent.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,18 +13,18 @@ use std::time::{Duration, Instant};
 use rustix::io::{Errno, Result};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-/// How long descendants may take to be gone.
+/// How long descendants may take to end.
 const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// A process, and no other one of the same pid.
+/// One process, identified by pid and start time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Process {
     pub pid: u32,
     started: u64,
 }
 
-/// A process as it is at a moment.
+/// A process as `/proc` showed it.
 struct Seen {
     process: Process,
     parent: u32,
@@ -37,10 +37,11 @@ impl Process {
         look(pid).map(|seen| seen.process)
     }
 
-    /// Kills it and all that descend from it, and waits until those are gone. Blocks. One that is gone is no error.
+    /// Kills the process and all its descendants, and waits until the descendants are gone. Blocks. A process that is
+    /// gone is no error.
     pub fn kill_with_descendants(self) -> Result<()> {
-        // Stopped, it starts nothing more; and alive, it is whose children they become when their parents
-        // end, for a shim is a subreaper: so none gets lost.
+        // A stopped shim starts no more processes. While it lives, it is the subreaper that adopts its descendants
+        // when their parents end, so none of them escapes.
         self.signal(Signal::STOP)?;
         let deadline = Instant::now() + PATIENCE;
         let mut dying = BTreeSet::new();
@@ -48,13 +49,13 @@ impl Process {
             let found = self.descendants();
             let living = found.iter().any(|seen| !seen.ended);
             for seen in found {
-                // What cannot be killed is seen again, until the time is over.
+                // The next round finds a process that could not be killed, until the deadline.
                 let _ = seen.process.signal(Signal::KILL);
                 thaw(seen.process.pid, self.pid);
                 dying.insert(seen.process);
             }
             dying.retain(|process| process.is_alive());
-            // One that lived may have started another behind our back.
+            // A living process may have started another one since the look.
             if (!living && dying.is_empty()) || Instant::now() > deadline {
                 break;
             }
@@ -63,7 +64,7 @@ impl Process {
         self.signal(Signal::KILL)
     }
 
-    /// Whether any process descends from it that has not ended.
+    /// Whether the process has a descendant that has not ended.
     pub fn has_living_descendants(self) -> bool {
         self.descendants().iter().any(|seen| !seen.ended)
     }
@@ -113,24 +114,24 @@ fn everyone() -> Vec<Seen> {
 fn look(pid: u32) -> Option<Seen> {
     let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
     let stat = String::from_utf8_lossy(&stat);
-    // The name, in parentheses, may have any character in it.
+    // The name, in parentheses, may contain any character.
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
     let (state, parent) = (fields.next()?, fields.next()?.parse().ok()?);
     let started = fields.nth(17)?.parse().ok()?;
     Some(Seen { process: Process { pid, started }, parent, ended: matches!(state, "Z" | "X") })
 }
 
-/// Thaws the cgroups of a process that its shim is not in: on cgroup v1 what is frozen does not die.
+/// Thaws the cgroups of a process, except the shim's own: on cgroup v1 a frozen process does not die.
 fn thaw(pid: u32, shim: u32) {
     let (Some(group), Some(kept)) = (freezer(pid), freezer(shim)) else { return };
     for frozen in group.ancestors().take_while(|group| !kept.starts_with(group)) {
         let below = frozen.strip_prefix("/").unwrap_or(frozen);
-        // One that is gone holds nobody.
+        // The cgroup may be gone; then no process is frozen in it.
         let _ = fs::write(Path::new("/sys/fs/cgroup/freezer").join(below).join("freezer.state"), "THAWED");
     }
 }
 
-/// The cgroup of a process in v1's hierarchy of the freezer.
+/// The cgroup of a process in the freezer hierarchy of v1.
 fn freezer(pid: u32) -> Option<PathBuf> {
     let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
     text.lines().find_map(|line| {

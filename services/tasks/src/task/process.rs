@@ -4,12 +4,12 @@
 //! Created ──> Starting ──> Running ──> Exited
 //!    │ ^          │                       ^
 //!    │ └──────────┘ (start failed)        │
-//!    └─────────────────────────────────── ┘  (init killed before its start)
+//!    └─────────────────────────────────── ┘  (init killed before its start; an exec whose start failed)
 //! any ──> Gone (deleted)
 //! ```
 //!
-//! The shim is the truth about states; what is kept here is what publishing
-//! needs: an exit is never published before the start that it ends, and once.
+//! The shim decides the state. This is what publishing needs: each exit is published once, and never before the
+//! start.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -25,18 +25,18 @@ pub struct Exit {
     pub at: Option<Timestamp>,
 }
 
-/// Where a process is in its life.
+/// The phase of a process.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Phase {
-    /// Made, not started.
+    /// Created, not started.
     Created,
     /// The shim is starting it.
     Starting,
     /// It runs, or is paused.
     Running,
-    /// It has ended, and that was published.
+    /// The process has ended. Its exit was published, if its start was.
     Exited(Exit),
-    /// It was removed without having run.
+    /// The process was removed without having run.
     Gone,
 }
 
@@ -46,6 +46,7 @@ pub struct Process {
     exec: String,
     pid: AtomicU32,
     ended: AtomicBool,
+    watched: AtomicBool,
     phase: watch::Sender<Phase>,
 }
 
@@ -53,7 +54,13 @@ impl Process {
     /// A process in the given phase; `exec` is empty for init.
     pub fn new(exec: &str, pid: u32, phase: Phase) -> Process {
         let ended = AtomicBool::new(matches!(phase, Phase::Exited(_)));
-        Process { exec: exec.to_owned(), pid: AtomicU32::new(pid), ended, phase: watch::Sender::new(phase) }
+        Process {
+            exec: exec.to_owned(),
+            pid: AtomicU32::new(pid),
+            ended,
+            watched: AtomicBool::new(false),
+            phase: watch::Sender::new(phase),
+        }
     }
 
     /// The exec id; empty for init.
@@ -66,12 +73,12 @@ impl Process {
         self.pid.load(Ordering::Relaxed)
     }
 
-    /// Where it is in its life.
+    /// The current phase.
     pub fn phase(&self) -> Phase {
         self.phase.borrow().clone()
     }
 
-    /// Moves from Created to Starting; `false` in any other phase.
+    /// Moves from Created to Starting. Returns `false` in any other phase.
     pub fn begin_start(&self) -> bool {
         self.phase.send_if_modified(|phase| {
             let may = *phase == Phase::Created;
@@ -82,12 +89,12 @@ impl Process {
         })
     }
 
-    /// Notes the pid, known from the start on.
+    /// Sets the pid, which is known from the start on.
     pub fn set_pid(&self, pid: u32) {
         self.pid.store(pid, Ordering::Relaxed);
     }
 
-    /// Ends Starting.
+    /// Ends the phase Starting.
     pub fn end_start(&self, started: bool) {
         self.phase.send_if_modified(|phase| {
             let starting = *phase == Phase::Starting;
@@ -98,22 +105,27 @@ impl Process {
         });
     }
 
-    /// True for the one caller that may publish the exit.
+    /// Returns true to exactly one caller, which publishes the exit.
     pub fn claim_exit(&self) -> bool {
         !self.ended.swap(true, Ordering::AcqRel)
     }
 
-    /// Whether its exit is known, and published or about to be.
+    /// True for the one caller that starts the watch for the exit.
+    pub fn claim_watch(&self) -> bool {
+        !self.watched.swap(true, Ordering::AcqRel)
+    }
+
+    /// Whether the exit is published or about to be.
     pub fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
     }
 
-    /// Tells everybody who waits.
+    /// Sets the exit, and wakes every waiting caller.
     pub fn set_exited(&self, exit: Exit) {
         self.phase.send_replace(Phase::Exited(exit));
     }
 
-    /// Tells everybody who waits that there will be no exit.
+    /// Wakes every waiting caller: there will be no exit.
     pub fn set_gone(&self) {
         self.phase.send_if_modified(|phase| {
             let waiting = !matches!(phase, Phase::Exited(_));
@@ -124,12 +136,12 @@ impl Process {
         });
     }
 
-    /// Waits until no start is under way; the phase then.
+    /// Waits until no start is under way. Returns the phase.
     pub async fn settled(&self) -> Phase {
         self.wait_for(|phase| *phase != Phase::Starting).await
     }
 
-    /// Waits for the end; `None` when the process was removed without one.
+    /// Waits for the exit; `None` when the process was removed without one.
     pub async fn ended(&self) -> Option<Exit> {
         match self.wait_for(|phase| matches!(phase, Phase::Exited(_) | Phase::Gone)).await {
             Phase::Exited(exit) => Some(exit),

@@ -1,12 +1,14 @@
-//! Making a task: bundle, shim, container. What fails leaves nothing behind.
+//! Creation of a task: bundle, shim, container. A failed creation leaves nothing behind.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use gantry_api::snapshots::Mount;
+use gantry_api::tasks::{CreateTask, Stdio};
 use gantry_failpoint::failpoint;
 use gantry_proto::containerd::events::{TaskCreate, TaskIo};
-use gantry_proto::containerd::services::tasks::v1::CreateTaskRequest;
-use gantry_proto::containerd::task::v3 as api;
+use gantry_proto::containerd::task::v3 as pb;
+use gantry_proto::containerd::types;
 use gantry_types::{Namespace, identifier};
 use prost_types::Any;
 use tokio::net::unix::pipe::Receiver;
@@ -25,19 +27,9 @@ use crate::task::Task;
 use crate::task::process::{Phase, Process};
 
 impl Tasks {
-    /// Makes a task: bundle, shim, container. Its pid.
-    pub async fn create(
-        self: &Arc<Self>,
-        namespace: &Namespace,
-        request: CreateTaskRequest,
-    ) -> Result<u32, Error> {
-        if request.checkpoint.is_some() {
-            return Err(Error::Unsupported("restoring a checkpoint"));
-        }
-        if !request.task_api_address.is_empty() {
-            return Err(Error::Unsupported("a task in somebody else's sandbox"));
-        }
-        let id = request.container_id.clone();
+    /// Creates a task: bundle, shim, container. Returns the pid of init.
+    pub async fn create(self: &Arc<Self>, namespace: &Namespace, request: CreateTask) -> Result<u32, Error> {
+        let id = request.container.to_string();
         let container = self.containers.get(namespace, &id)?;
         let key = (namespace.to_string(), id.clone());
         let _lock = self.locks.lock(key.clone()).await;
@@ -45,7 +37,7 @@ impl Tasks {
             return Err(Error::TaskExists(id));
         }
         let _making = self.making(&key);
-        // A container of a sandbox is made in the sandbox's shim.
+        // A container of a sandbox is created in the sandbox's shim.
         let shared = match container.sandbox.as_str() {
             "" => None,
             sandbox => Some(self.sandbox_shim(&key.0, sandbox)?),
@@ -74,14 +66,14 @@ impl Tasks {
         }
     }
 
-    /// Where the shim of a sandbox is.
+    /// How to reach the shim of a sandbox.
     fn sandbox_shim(&self, namespace: &str, sandbox: &str) -> Result<Bootstrap, Error> {
         identifier::validate(sandbox)?;
         let folder = Bundle::folder_of(&self.places.sandboxes, namespace, sandbox);
         bundle::bootstrap_in(&folder)?.ok_or_else(|| Error::SandboxAway(sandbox.to_owned()))
     }
 
-    /// The helper for a task's shim.
+    /// The runs of the shim's binary for a task.
     pub fn helper(&self, key: &Key, binary: PathBuf, bundle: &Bundle) -> Helper {
         Helper {
             binary,
@@ -98,7 +90,7 @@ impl Tasks {
         helper: Helper,
         shared: Option<Bootstrap>,
         options: Option<Any>,
-        request: CreateTaskRequest,
+        request: CreateTask,
     ) -> Result<Task, Error> {
         failpoint!("tasks.create.bundled");
         let log = if shared.is_some() { None } else { self.log_of(&helper)? };
@@ -109,30 +101,27 @@ impl Tasks {
         failpoint!("tasks.create.launched");
         bundle.write_bootstrap(&bootstrap)?;
         let client = Client::new(&bootstrap, &helper.namespace, &helper.id);
+        let rootfs: Vec<types::Mount> = request.rootfs.into_iter().map(mount).collect();
+        let Stdio { stdin, stdout, stderr, terminal } = request.stdio;
         let created = client
-            .create(api::CreateTaskRequest {
-                id: request.container_id.clone(),
+            .create(pb::CreateTaskRequest {
+                id: helper.id.clone(),
                 bundle: helper.bundle.to_string_lossy().into_owned(),
-                rootfs: request.rootfs.clone(),
-                terminal: request.terminal,
-                stdin: request.stdin.clone(),
-                stdout: request.stdout.clone(),
-                stderr: request.stderr.clone(),
+                rootfs: rootfs.clone(),
+                terminal,
+                stdin: stdin.clone(),
+                stdout: stdout.clone(),
+                stderr: stderr.clone(),
                 options,
                 ..Default::default()
             })
             .await?;
         failpoint!("tasks.create.made");
         let event = TaskCreate {
-            container_id: request.container_id,
+            container_id: helper.id.clone(),
             bundle: helper.bundle.to_string_lossy().into_owned(),
-            rootfs: request.rootfs,
-            io: Some(TaskIo {
-                stdin: request.stdin,
-                stdout: request.stdout,
-                stderr: request.stderr,
-                terminal: request.terminal,
-            }),
+            rootfs,
+            io: Some(TaskIo { stdin, stdout, stderr, terminal }),
             checkpoint: String::new(),
             pid: created.pid,
         };
@@ -143,12 +132,12 @@ impl Tasks {
         Ok(task)
     }
 
-    /// The log of a shim that wants one read.
+    /// The log of a shim written by others; our shim needs no reader.
     pub fn log_of(&self, helper: &Helper) -> Result<Option<Receiver>, Error> {
         if binary::is_ours(&helper.binary) { Ok(None) } else { log::open(&helper.bundle).map(Some) }
     }
 
-    /// Reads the log of a task's shim as long as the task is there.
+    /// Reads the log of a task's shim while the task exists.
     pub fn follow_log(&self, task: &Task, log: Option<Receiver>) {
         let Some(log) = log else { return };
         let (id, removed, stop) = (task.id().to_owned(), task.removed().clone(), self.stop.clone());
@@ -158,18 +147,26 @@ impl Tasks {
     }
 }
 
+fn mount(mount: Mount) -> types::Mount {
+    types::Mount { r#type: mount.fs_type, source: mount.source, target: mount.target, options: mount.options }
+}
+
 /// Undoes a failed creation.
 async fn discard(bundle: &Bundle, helper: &Helper) {
     if let Ok(Some(bootstrap)) = bundle.bootstrap() {
         let shim = Client::new(&bootstrap, &helper.namespace, &helper.id);
-        // It may refuse, having no container, or be dead; the helper below does the rest.
+        // The shim may have no container or be dead. The helper below cleans up in each case.
         let _ = shim.delete("").await;
         let _ = shim.shutdown().await;
         last_words(helper).await;
-        // One that hangs would go on with a container of which nobody knows.
+        // A hung shim would keep a container of which no task knows.
         if shim.is_there().await {
             strays::kill_shims_in(bundle.folder()).await;
         }
+    } else {
+        // The start was interrupted: the shim may run without an address, or only its socket exist.
+        strays::kill_shims_in(bundle.folder()).await;
+        last_words(helper).await;
     }
     if let Err(error) = bundle.remove() {
         tracing::warn!(

@@ -1,4 +1,4 @@
-//! Removing a task: after its end by a client's wish, or because its shim died.
+//! Removal of a task, by a client or after its shim's death.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,11 +16,11 @@ use crate::shim::helper::Helper;
 use crate::task::process::{Exit, Phase};
 use crate::task::{self, Task};
 
-/// How long a shim may take to go after its task was removed.
+/// How long a shim may take to exit after its task was removed.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 impl Tasks {
-    /// Removes a task that has ended, or was never started.
+    /// Removes a task that has ended or was not started.
     pub async fn delete(
         self: &Arc<Self>,
         namespace: &Namespace,
@@ -41,7 +41,7 @@ impl Tasks {
                 let exit = self.bury_locked(&key, &task).await;
                 return Ok(answer(&task, &exit));
             }
-            // Removed by an earlier call whose answer did not come.
+            // An earlier call removed the process, and its answer was lost.
             Err(Error::Shim { status }) if status.code() == Code::NotFound => {
                 let (pid, exit) = last_words(task.helper()).await;
                 api::DeleteResponse { pid, exit_status: exit.status, exited_at: exit.at }
@@ -54,11 +54,11 @@ impl Tasks {
         self.live.write().remove(&key);
         task.tell_deleted(&exit);
         failpoint!("tasks.delete.told", infallible);
-        // The lock goes with the shim.
+        // The task's lock is released when the shim is gone.
         let shared = self.shares_shim(&task);
         self.tracker.spawn(async move {
             if shared {
-                // It stays for the others; an error means that it is gone.
+                // A shim with other containers stays. An error means that the shim is gone.
                 let _ = task.client().shutdown().await;
             } else {
                 farewell(&task).await;
@@ -68,7 +68,7 @@ impl Tasks {
         Ok(answer)
     }
 
-    /// Whether the shim is another task's too, or a sandbox's.
+    /// Whether the shim belongs to another task or to a sandbox too.
     pub(super) fn shares_shim(&self, task: &Task) -> bool {
         let socket = task.client().socket();
         let is_sandboxs = || {
@@ -112,7 +112,7 @@ fn answer(task: &Task, exit: &Exit) -> api::DeleteResponse {
     api::DeleteResponse { pid: task.init().pid(), exit_status: exit.status, exited_at: exit.at }
 }
 
-/// Runs `shim delete`, and says which pid init had and how it ended, as far as anybody knows.
+/// Runs `shim delete`. Returns init's pid and exit, as far as they are known.
 pub async fn last_words(helper: &Helper) -> (u32, Exit) {
     match helper.delete().await {
         Ok(answer) => {
@@ -127,11 +127,11 @@ pub async fn last_words(helper: &Helper) -> (u32, Exit) {
     }
 }
 
-/// Tells the shim to go and waits until nobody listens any more.
+/// Tells the shim to exit, and waits until nothing listens on its socket.
 async fn farewell(task: &Task) {
     let client = task.client();
     let gone = async {
-        // An error means that it is gone already.
+        // An error means that the shim is gone.
         let _ = client.shutdown().await;
         let mut pause = Duration::from_millis(1);
         while client.is_there().await {

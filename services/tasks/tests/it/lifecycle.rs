@@ -1,4 +1,4 @@
-//! A task's life, by the book and against it.
+//! The life of a task, with clients and shims that behave and that do not.
 
 use gantry_proto::containerd::services::tasks::v1 as pb;
 use gantry_proto::containerd::v1::types::Status as State;
@@ -26,7 +26,7 @@ async fn events_come_once_and_in_order() {
     world.exec("c", "e").await.unwrap();
     assert_eq!(world.exec("c", "e").await.unwrap_err().code(), Code::AlreadyExists);
     world.start("c", "e").await.unwrap();
-    // Ends at once: its exit must not come before its start.
+    // The exec ends at once: its exit event must not come before its start event.
     world.exec("c", "short").await.unwrap();
     world.start("c", "short").await.unwrap();
 
@@ -82,7 +82,7 @@ async fn a_failed_creation_leaves_nothing() {
     let world = World::new().await;
     assert_eq!(world.create("none").await.unwrap_err().code(), Code::NotFound);
     world.container("c").await;
-    // No shim behind the address that the helper gives.
+    // The helper prints an address on which no shim listens.
     assert_eq!(world.create("c").await.unwrap_err().code(), Code::Unavailable);
     assert!(!world.bundle("c").exists());
     let _shim = FakeShim::start(&world.shims(), "c");
@@ -93,6 +93,20 @@ async fn a_failed_creation_leaves_nothing() {
     assert!(refused.message().contains("no such file"), "{refused}");
     assert!(!world.bundle("c").exists());
     assert_eq!(world.events(1).await, ["/containers/create"]);
+}
+
+#[tokio::test]
+async fn a_start_of_a_shim_that_is_cut_short_is_cleaned_up_after() {
+    let world = World::new().await;
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in\n*delete) echo gone >> {}/deleted;;\n*) kill -9 $$;;\nesac\n",
+        world.shims().display()
+    );
+    world.shim_script("gantry", &script);
+    world.container("c").await;
+    assert_eq!(world.create("c").await.unwrap_err().code(), Code::Internal);
+    assert_eq!(std::fs::read_to_string(world.shims().join("deleted")).unwrap(), "gone\n");
+    assert!(!world.bundle("c").exists());
 }
 
 #[tokio::test]
@@ -165,4 +179,17 @@ async fn listing_and_metrics_see_what_runs() {
     assert_eq!(metrics.iter().map(|metric| metric.id.as_str()).collect::<Vec<_>>(), ["b"]);
     let request = world.request(pb::CheckpointTaskRequest::default());
     assert_eq!(tasks.checkpoint(request).await.unwrap_err().code(), Code::Unimplemented);
+}
+
+#[tokio::test]
+async fn an_event_that_control_never_takes_does_not_hold_up_the_others() {
+    let world = World::new().await;
+    world.container("c").await;
+    let _shim = FakeShim::start(&world.shims(), "c");
+    let options = vec!["x".repeat(100_000)];
+    let rootfs = vec![gantry_proto::containerd::types::Mount { options, ..Default::default() }];
+    let create = pb::CreateTaskRequest { container_id: "c".into(), rootfs, ..Default::default() };
+    world.peers.tasks().create(world.request(create)).await.unwrap();
+    world.start("c", "").await.unwrap();
+    assert_eq!(world.events(2).await, ["/containers/create", "/tasks/start"]);
 }

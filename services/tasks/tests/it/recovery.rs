@@ -1,10 +1,11 @@
 //! What a restart of the service finds.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
 use gantry_proto::containerd::services::tasks::v1 as pb;
 use gantry_proto::gantry::gc::v1::FsckRequest;
+use gantry_tasks::bundle::Bundle;
 use tonic::Code;
 
 use crate::shim::FakeShim;
@@ -15,18 +16,39 @@ struct Lookalike(Child);
 
 impl Lookalike {
     fn start(world: &World, id: &str, socket: &Path) -> Lookalike {
+        let command = Command::new(Self::binary(world));
+        Self::run(command, "sleep 1000 & wait", world, id, socket)
+    }
+
+    /// Starts one without a child in a PID namespace of its own, like a process in a container.
+    async fn start_in_a_container(world: &World, id: &str, socket: &Path) -> Lookalike {
+        let mut command = Command::new("unshare");
+        command.args(["--pid", "--fork", "--kill-child"]).arg(Self::binary(world));
+        command.stdin(std::process::Stdio::piped());
+        let container = Self::run(command, "read line", world, id, socket);
+        let exe = format!("/proc/{}/exe", container.child().await);
+        let binary = Self::binary(world);
+        let runs = || std::fs::read_link(&exe).is_ok_and(|exe| exe == binary).then_some(());
+        eventually("it runs", runs).await;
+        container
+    }
+
+    fn binary(world: &World) -> PathBuf {
         let folder = world.shims().join("lookalike");
         let binary = folder.join("containerd-shim-gantry-v2");
         if !binary.exists() {
             std::fs::create_dir_all(folder).unwrap();
             std::fs::copy("/bin/sh", &binary).unwrap();
         }
-        let mut command = Command::new(binary);
-        command.args(["-c", "sleep 1000 & wait", "-id", id, "-namespace", "test", "-socket"]).arg(socket);
+        binary
+    }
+
+    fn run(mut command: Command, script: &str, world: &World, id: &str, socket: &Path) -> Lookalike {
+        command.args(["-c", script, "-id", id, "-namespace", "test", "-socket"]).arg(socket);
         Lookalike(command.current_dir(world.bundle(id)).spawn().unwrap())
     }
 
-    /// The pid of its child.
+    /// The pid of the child.
     async fn child(&self) -> String {
         let pid = self.0.id();
         let children = || std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
@@ -41,7 +63,7 @@ impl Lookalike {
 
 impl Drop for Lookalike {
     fn drop(&mut self) {
-        // The child first: then it waits for nobody, and ends.
+        // Kills the child first: then the lookalike has no process to wait for, and ends.
         let pid = self.0.id();
         let children =
             std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
@@ -75,6 +97,30 @@ async fn what_happened_meanwhile_is_told_once() {
     assert_eq!(world.events(11).await[10..], ["/tasks/exit stays 0"]);
     let request = world.request(pb::DeleteTaskRequest { container_id: "ends".into() });
     assert_eq!(world.peers.tasks().delete(request).await.unwrap().into_inner().exit_status, 3);
+}
+
+#[tokio::test]
+async fn an_exec_that_failed_to_start_has_an_end_and_no_event_of_it() {
+    let mut world = World::new().await;
+    let shim = world.running("c").await;
+    world.exec("c", "missing").await.unwrap();
+    world.start("c", "missing").await.unwrap_err();
+    assert_eq!(world.events(4).await.len(), 4);
+    let wait = || pb::WaitRequest { container_id: "c".into(), exec_id: "missing".into() };
+    for restarted in [false, true] {
+        if restarted {
+            world.stop_service().await;
+            world.start_service().await;
+        }
+        let mut tasks = world.peers.tasks();
+        let waiting = tasks.wait(world.request(wait()));
+        let ended = tokio::time::timeout(std::time::Duration::from_secs(10), waiting).await;
+        assert_eq!(ended.expect("it ends").unwrap().into_inner().exit_status, 127, "{restarted}");
+    }
+    let delete = pb::DeleteProcessRequest { container_id: "c".into(), exec_id: "missing".into() };
+    world.peers.tasks().delete_process(world.request(delete)).await.unwrap();
+    shim.end("", 0);
+    assert_eq!(world.events(5).await[3..], ["/tasks/exec-added", "/tasks/exit c 0"]);
 }
 
 #[tokio::test]
@@ -114,7 +160,7 @@ async fn events_wait_for_control() {
     world.stop_control();
     world.create("c").await.unwrap();
     world.start("c", "").await.unwrap();
-    // One that died before it could tell.
+    // A shim that died before it reported the exit.
     world.stop_service().await;
     world.start_service().await;
     assert_eq!(world.topics().len(), 1);
@@ -155,6 +201,23 @@ async fn a_shim_without_a_bundle_is_killed_unless_a_container_runs_in_it() {
 }
 
 #[tokio::test]
+async fn a_container_that_looks_like_a_shim_has_nothing_removed() {
+    let mut world = World::new().await;
+    world.stop_service().await;
+    std::fs::create_dir_all(world.bundle("gone")).unwrap();
+    let named = world.shims().join("somebodys.sock");
+    drop(std::os::unix::net::UnixListener::bind(&named).unwrap());
+    let container = Lookalike::start_in_a_container(&world, "gone", &named).await;
+    let process = format!("/proc/{}", container.child().await);
+    std::fs::remove_dir(world.bundle("gone")).unwrap();
+    world.start_service().await;
+    let request = world.request(FsckRequest { repair: true, ..Default::default() });
+    let strays = world.peers.fsck("tasks").check(request).await.unwrap().into_inner().strays;
+    assert!(strays.is_empty(), "{strays:?}");
+    assert!(Path::new(&process).exists() && named.exists());
+}
+
+#[tokio::test]
 async fn a_container_runs_on_whatever_its_bundle_has_lost() {
     let mut world = World::new().await;
     let fake = world.running("c").await;
@@ -190,7 +253,7 @@ async fn a_shim_whose_bundle_cannot_be_read_is_left_alone() {
         world.stop_service().await;
         let socket = world.shims().join("c.sock");
         let mut shim = Lookalike::start(&world, "c", &socket);
-        // The first of the group that the other one is of, too.
+        // The shim of a group: "first" is its first container, whose bundle is removed before that of "c".
         std::fs::create_dir_all(world.bundle("first")).unwrap();
         let mut group = Lookalike::start(&world, "first", &socket);
         std::fs::remove_dir(world.bundle("first")).unwrap();
@@ -200,7 +263,7 @@ async fn a_shim_whose_bundle_cannot_be_read_is_left_alone() {
         world.start_service().await;
         assert!(shim.lives() && group.lives(), "{unreadable}");
 
-        // When the reason has passed, its task is there again.
+        // When the reason is gone, the next recovery finds the task.
         std::fs::remove_dir(&path).unwrap();
         std::fs::rename(&kept, &path).unwrap();
         let request = world.request(FsckRequest { repair: true, ..Default::default() });
@@ -210,4 +273,24 @@ async fn a_shim_whose_bundle_cannot_be_read_is_left_alone() {
         fake.end("", 4);
         assert_eq!(world.events(4).await[3..], ["/tasks/exit c 4"]);
     }
+}
+
+#[test]
+fn what_is_still_mounted_in_a_bundle_outlives_it() {
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let root = folder.path().join("root");
+    std::fs::create_dir(&root).unwrap();
+    std::fs::write(root.join("file"), "a container's").unwrap();
+    let bundles = folder.path().join("bundles");
+    let bundle = Bundle::create(&bundles, "test", "c", b"{}", Path::new("/bin/true")).unwrap();
+    let place = bundle.folder().join("rootfs");
+    let mounted = Command::new("mount").arg("--bind").arg(&root).arg(place).status().unwrap();
+    assert!(mounted.success());
+    let aside = bundle.set_aside().unwrap();
+    let removed = aside.remove();
+    // In case the mount is left.
+    let _ = Command::new("umount").arg("-l").arg(aside.folder().join("rootfs")).output();
+    removed.unwrap();
+    assert!(!aside.folder().exists());
+    assert_eq!(std::fs::read_to_string(root.join("file")).unwrap(), "a container's");
 }

@@ -1,4 +1,4 @@
-//! Sandboxes: their records, and those that run by a shim.
+//! Sandboxes: their records, and running ones.
 
 use gantry_proto::containerd::services::containers::v1 as containers;
 use gantry_proto::containerd::services::sandbox::v1 as pb;
@@ -81,7 +81,7 @@ async fn a_sandbox_lives_from_create_to_shutdown_and_has_containers() {
     assert!(started.pid > 0 && started.address.ends_with("s.sock") && started.version == 3);
     assert_eq!(status(&world, "s").await, Ok("SANDBOX_READY".into()));
 
-    // A container of the sandbox is made in its shim, and leaves it there.
+    // A container of the sandbox is created in the sandbox's shim, and its removal leaves the shim running.
     let mut member = container("member");
     member.sandbox = "s".into();
     let create = containers::CreateContainerRequest { container: Some(member.clone()) };
@@ -96,7 +96,7 @@ async fn a_sandbox_lives_from_create_to_shutdown_and_has_containers() {
     let delete = tasks::DeleteTaskRequest { container_id: "member".into() };
     world.peers.tasks().delete(world.request(delete)).await.unwrap();
 
-    // The service that comes next finds it as it was.
+    // The next service finds the sandbox as it was.
     world.stop_service().await;
     world.start_service().await;
     assert_eq!(status(&world, "s").await, Ok("SANDBOX_READY".into()));
@@ -114,9 +114,36 @@ async fn a_sandbox_lives_from_create_to_shutdown_and_has_containers() {
     let bundle = world.bundle("s").parent().unwrap().parent().unwrap().with_file_name("sandboxes/test/s");
     assert!(bundle.exists());
 
-    // A shim that died is cleaned up after at the next start.
+    // The next start cleans up after a shim that died.
     world.stop_service().await;
     world.start_service().await;
     eventually("the bundle goes", || (!bundle.exists()).then_some(())).await;
     assert_eq!(status(&world, "s").await, Ok(String::new()), "it has ended");
+}
+
+#[tokio::test]
+async fn a_sandbox_whose_shim_hangs_is_shut_down_with_it() {
+    let world = World::new().await;
+    record(&world, "hung").await;
+    let _answers = FakeShim::start(&world.shims(), "hung");
+    let mut controller = world.peers.sandbox_controller();
+    let create = pb::ControllerCreateRequest {
+        sandbox_id: "hung".into(),
+        sandboxer: "shim".into(),
+        ..Default::default()
+    };
+    controller.create(world.request(create)).await.unwrap();
+    let bundle =
+        world.bundle("hung").parent().unwrap().parent().unwrap().with_file_name("sandboxes/test/hung");
+    let binary = world.shims().join("containerd-shim-gantry-v2");
+    std::fs::copy("/bin/sh", &binary).unwrap();
+    let mut shim = std::process::Command::new(&binary);
+    shim.args(["-c", "read line"]).current_dir(&bundle).stdin(std::process::Stdio::piped());
+    let mut shim = shim.spawn().unwrap();
+
+    let shutdown = pb::ControllerShutdownRequest { sandbox_id: "hung".into(), ..Default::default() };
+    controller.shutdown(world.request(shutdown)).await.unwrap();
+    eventually("the shim is gone", || shim.try_wait().unwrap().map(drop)).await;
+    assert!(!bundle.exists());
+    assert_eq!(status(&world, "hung").await, Ok(String::new()));
 }

@@ -1,10 +1,11 @@
-//! A shim that behaves: it keeps states as the contract says, and runs nothing.
+//! A fake shim: it keeps states as the contract says, and runs nothing.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use gantry_fakes::Island;
 use gantry_proto::containerd::runtime::sandbox::v1 as sandbox;
 use gantry_proto::containerd::runtime::sandbox::v1::sandbox_server::{Sandbox, SandboxServer};
 use gantry_proto::containerd::task::v3 as pb;
@@ -28,13 +29,13 @@ struct Process {
     life: watch::Sender<Life>,
 }
 
-/// In place of an exec's id.
+/// An entry of the model under this name, in place of an exec id, makes the shim unwell.
 const UNWELL: &str = "unwell";
 
 #[derive(Debug, Default, Clone)]
 struct Model(Arc<Mutex<BTreeMap<String, Process>>>, watch::Sender<Shared>);
 
-/// Whether the shim is a sandbox's, and how that does.
+/// Whether the shim is a sandbox's, and the sandbox's health.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Shared {
     #[default]
@@ -44,61 +45,37 @@ enum Shared {
     Stopped,
 }
 
-/// A running fake shim. Dead when dropped.
+/// A running fake shim. Dropping it kills it.
 pub struct FakeShim {
     model: Model,
     socket: PathBuf,
     _server: Island,
 }
 
-/// A runtime of its own, which ends with all its connections when dropped: what a killed process looks like.
-pub struct Island(Option<tokio::runtime::Runtime>);
-
-impl Island {
-    /// Runs `work` apart from the test's own runtime.
-    pub fn run(work: impl Future<Output = ()> + Send + 'static) -> Island {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        runtime.spawn(work);
-        Island(Some(runtime))
-    }
-}
-
-impl Drop for Island {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
 impl FakeShim {
-    /// Starts the shim of container `id` where the start helper will say it is.
+    /// Starts the shim of container `id` on the socket that the start helper prints.
     pub fn start(folder: &Path, id: &str) -> FakeShim {
         let socket = folder.join(format!("{id}.sock"));
         let model = Model::default();
         FakeShim { _server: serve(&socket, model.clone()), model, socket }
     }
 
-    /// Ends a process, as if it had.
+    /// Ends a process with a status.
     pub fn end(&self, exec: &str, status: u32) {
         self.model.process(exec).expect("the process").life.send_replace(Life::Stopped(status));
     }
 
-    /// Forgets a process, as if it had been removed and nobody had been told.
+    /// Forgets a process, as after a removal whose answer was lost.
     pub fn forget(&self, exec: &str) {
         self.model.0.lock().remove(exec);
     }
 
-    /// Whether it has a container.
+    /// Whether the shim has a container.
     pub fn has_container(&self) -> bool {
         self.model.0.lock().contains_key("")
     }
 
-    /// Answers questions for states with an error of its own, or no longer.
+    /// Makes the shim answer State with an error, or normally again.
     pub fn set_unwell(&self, unwell: bool) {
         let sign = Process { pid: 0, life: watch::Sender::new(Life::Created) };
         let mut model = self.model.0.lock();
@@ -115,7 +92,7 @@ impl FakeShim {
 
 impl Drop for FakeShim {
     fn drop(&mut self) {
-        // The island goes after this: nobody can connect any more by then.
+        // The island is dropped after this; by then no client can connect.
         let _ = std::fs::remove_file(&self.socket);
     }
 }
@@ -207,6 +184,10 @@ impl Task for Model {
         if *process.life.borrow() != Life::Created {
             return Err(Status::unknown("cannot start a process that is not created"));
         }
+        if exec == "missing" {
+            process.life.send_replace(Life::Stopped(127));
+            return Err(Status::unknown("exec failed: no such file or directory"));
+        }
         process.life.send_replace(if exec == "short" { Life::Stopped(0) } else { Life::Running });
         Ok(Response::new(pb::StartResponse { pid: process.pid }))
     }
@@ -254,7 +235,7 @@ impl Task for Model {
         }
         process.life.send_replace(Life::Stopped(128 + request.signal));
         if request.exec_id.is_empty() {
-            // The kernel takes the execs along.
+            // The kernel kills the execs with init.
             for process in self.0.lock().values() {
                 process.life.send_if_modified(|life| {
                     let running = *life == Life::Running;
@@ -271,7 +252,9 @@ impl Task for Model {
     async fn exec(&self, request: Request<pb::ExecProcessRequest>) -> Answer<()> {
         let exec = request.into_inner().exec_id;
         let life = watch::Sender::new(Life::Created);
-        self.0.lock().insert(exec.clone(), Process { pid: pid_of(&exec), life });
+        // An exec that never starts has no process id.
+        let pid = if exec == "missing" { 0 } else { pid_of(&exec) };
+        self.0.lock().insert(exec, Process { pid, life });
         Ok(Response::new(()))
     }
 
@@ -341,8 +324,12 @@ impl Sandbox for Model {
 
     async fn stop_sandbox(
         &self,
-        _: Request<sandbox::StopSandboxRequest>,
+        request: Request<sandbox::StopSandboxRequest>,
     ) -> Result<Response<sandbox::StopSandboxResponse>, Status> {
+        // What a caller hears of a shim that does not answer.
+        if request.get_ref().sandbox_id == "hung" {
+            return Err(Status::unavailable("no answer"));
+        }
         self.1.send_replace(Shared::Stopped);
         Ok(Response::new(Default::default()))
     }

@@ -1,4 +1,4 @@
-//! A tasks service in a temporary root, with a `control` that notes events.
+//! A tasks service in a temporary root, with a fake `control` that records events.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use gantry_api::Peers;
 use gantry_daemon::{Context, Roots};
+use gantry_fakes::Island;
 use gantry_proto::containerd::services::containers::v1::{Container, CreateContainerRequest, container};
 use gantry_proto::containerd::services::events::v1::events_server::{Events, EventsServer};
 use gantry_proto::containerd::services::events::v1::{ForwardRequest, PublishRequest, SubscribeRequest};
@@ -18,13 +19,18 @@ use gantry_rpc::context::with_namespace;
 use gantry_tasks::shim::binary::SearchPath;
 use gantry_types::Namespace;
 use parking_lot::Mutex;
+use prost::Message;
 use prost_types::Any;
+use rustix::fs::{FlockOperation, flock};
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::{Request, Response, Status};
 
-use crate::shim::{FakeShim, Island};
+use crate::shim::FakeShim;
 
-/// What the fake `control` has been told.
+/// The largest event that the fake `control` takes, bytes.
+const LARGEST: usize = 64 << 10;
+
+/// The events that the fake `control` has received.
 #[derive(Debug, Default, Clone)]
 struct Control(Arc<Mutex<Vec<Envelope>>>);
 
@@ -37,7 +43,11 @@ impl Events for Control {
     }
 
     async fn forward(&self, request: Request<ForwardRequest>) -> Result<Response<()>, Status> {
-        self.0.lock().push(request.into_inner().envelope.expect("an envelope"));
+        let envelope = request.into_inner().envelope.expect("an envelope");
+        if envelope.encoded_len() > LARGEST {
+            return Err(Status::out_of_range("the message is too large"));
+        }
+        self.0.lock().push(envelope);
         Ok(Response::new(()))
     }
 
@@ -102,7 +112,7 @@ impl World {
         self.folder.path().join("shims")
     }
 
-    /// Installs a shim that is a script.
+    /// Installs a shell script as a shim.
     pub fn shim_script(&self, name: &str, script: &str) {
         let binary = self.folder.path().join(format!("bin/containerd-shim-{name}-v2"));
         std::fs::write(&binary, script).expect("a script");
@@ -147,12 +157,19 @@ impl World {
         eventually("the service's socket", || socket.exists().then_some(())).await;
     }
 
-    /// Ends the service as a kill would, as far as its shims can see.
+    /// Ends the service. To its shims this looks like a kill.
     pub async fn stop_service(&mut self) {
         let (context, service) = self.service.take().expect("a running service");
         context.shutdown().cancel();
         drop(context);
         service.await.expect("the service ends");
+        // A child that another test is just starting holds a copy of the lock until it executes its program.
+        let state = self.folder.path().join("state/tasks/db");
+        let free = || {
+            let state = std::fs::File::open(&state).expect("it is there");
+            flock(&state, FlockOperation::NonBlockingLockExclusive).ok()
+        };
+        eventually("the state is free", free).await;
     }
 
     pub fn request<T>(&self, message: T) -> Request<T> {
@@ -177,7 +194,7 @@ impl World {
         self.peers.tasks().start(request).await.map(|answer| answer.into_inner().pid)
     }
 
-    /// Makes a container and a task of it that runs: what its shim is.
+    /// Creates a container and a running task. Returns its shim.
     pub async fn running(&self, id: &str) -> FakeShim {
         self.container(id).await;
         let shim = FakeShim::start(&self.shims(), id);
@@ -196,7 +213,7 @@ impl World {
         self.peers.tasks().exec(request).await.map(|_| ())
     }
 
-    /// The topics of the events so far, with the exec that an exit was of.
+    /// The topics of the events so far; exits with their exec.
     pub fn topics(&self) -> Vec<String> {
         let events = self.control.0.lock();
         events
@@ -214,7 +231,7 @@ impl World {
             .collect()
     }
 
-    /// Waits until as many events have come, and gives them a chance to be too many.
+    /// Waits for this many events, and a moment longer for more than that.
     pub async fn events(&self, count: usize) -> Vec<String> {
         eventually("events", || {
             let topics = self.topics();
@@ -243,7 +260,7 @@ pub fn container(id: &str) -> Container {
     }
 }
 
-/// The outcome of a look.
+/// The result of a condition.
 pub trait Look {
     fn seen(self) -> Result<(), String>;
 }

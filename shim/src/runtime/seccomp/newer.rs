@@ -1,22 +1,23 @@
-//! Calls that are newer than a profile: it cannot have meant to refuse what it did not know, and programs try
-//! a new call first and an older one when the kernel has no such call (ENOSYS), not when they may not (EPERM).
+//! System calls that are newer than a profile. The profile's author cannot have meant to refuse them. Programs try a
+//! new call first, and an older one when the kernel answers that it does not have the new one (ENOSYS), but not when
+//! they may not call it (EPERM).
 //!
-//! So before the filter proper, for each of its architectures, numbers above the newest that the profile names
-//! (and libseccomp knows) are answered like a kernel that has not got them. Nothing is allowed by that.
+//! So the filter begins, for each of its architectures, with a check for numbers above the newest call that the
+//! profile names (and libseccomp knows): those calls fail with ENOSYS. The check allows no call.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use libseccomp::{ScmpAction, ScmpArch, ScmpSyscall};
 use oci_spec::runtime::LinuxSeccomp;
 
-/// Where `struct seccomp_data` has a call's number, and its architecture.
+/// The offset of a call's number in `struct seccomp_data`, and of its architecture.
 const NUMBER: u32 = 0;
 const ARCHITECTURE: u32 = 4;
 
-/// x32 is x86-64 by its architecture, with this bit in its numbers.
+/// x32 has x86-64's architecture value, and this bit in its numbers.
 const X32: u32 = 0x4000_0000;
 
-/// The instructions to put before the filter of a profile. None when it lets pass what it does not name.
+/// The instructions to put before the filter of a profile. Empty when the profile allows calls that it does not name.
 pub fn prelude(profile: &LinuxSeccomp, default: ScmpAction) -> Vec<u8> {
     if matches!(default, ScmpAction::Allow | ScmpAction::Log | ScmpAction::Trace(_) | ScmpAction::Notify) {
         return Vec::new();
@@ -30,7 +31,7 @@ pub fn prelude(profile: &LinuxSeccomp, default: ScmpAction) -> Vec<u8> {
             ranges.entry(token).or_default().insert((newest + 1, end));
         }
     }
-    // From the last to the first: each must know how much there is to jump over.
+    // From the last to the first, because each jump needs the length of what follows.
     let mut program = Vec::new();
     for (token, ranges) in ranges.iter().rev() {
         let mut block = instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, NUMBER);
@@ -54,8 +55,8 @@ pub fn prelude(profile: &LinuxSeccomp, default: ScmpAction) -> Vec<u8> {
     program
 }
 
-/// How the kernel names an architecture (`AUDIT_ARCH_*`), and where its numbers of calls end: above are private
-/// ones, another architecture's, and the -1 of a call that a tracer has cancelled.
+/// The kernel's value for an architecture (`AUDIT_ARCH_*`), and where its numbers end: above are private numbers,
+/// those of another architecture, and the -1 of a call that a tracer has cancelled.
 fn numbering(arch: ScmpArch) -> Option<(u32, u32)> {
     match arch {
         ScmpArch::X86 => Some((0x4000_0003, X32)),
@@ -67,15 +68,15 @@ fn numbering(arch: ScmpArch) -> Option<(u32, u32)> {
         ScmpArch::Ppc64Le => Some((0xC000_0015, X32)),
         ScmpArch::S390 => Some((0x0000_0016, X32)),
         ScmpArch::S390X => Some((0x8000_0016, X32)),
-        // Its machine is known under its own name.
+        // The architecture's machine is known under its own name.
         _ => None,
     }
 }
 
-/// The number of a call, if it is one of the architecture's ordinary ones.
+/// The number of a call, if it is an ordinary one of the architecture.
 fn number(name: &str, arch: ScmpArch, end: u32) -> Option<u32> {
     let call = ScmpSyscall::from_name_by_arch(name, arch).ok()?;
-    // libseccomp's own numbers, for calls that the architecture has not got, are negative.
+    // Numbers of calls that the architecture does not have are negative in libseccomp.
     let number = u32::try_from(i32::from(call)).ok()?;
     let number = if arch == ScmpArch::X32 { number | X32 } else { number };
     (number < end).then_some(number)
@@ -99,7 +100,7 @@ mod tests {
     use super::super::Filter;
     use serde_json::{Value, json};
 
-    /// How calls of these numbers end in a thread under a profile's filter.
+    /// The errors of calls with these numbers in a thread with the profile's filter.
     fn answers(profile: Value, numbers: Vec<i64>) -> Vec<i32> {
         let filter = Filter::of(&profile, Path::new("/")).expect("compiled").expect("a filter");
         let calls = std::thread::spawn(move || {
@@ -114,7 +115,7 @@ mod tests {
         calls.join().expect("the thread lives")
     }
 
-    /// Lets a thread end.
+    /// The calls that a thread needs to end.
     const NEEDED: [&str; 14] = [
         "brk",
         "close",
@@ -137,12 +138,12 @@ mod tests {
         let mut profile = json!({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 1,
             "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32", "SCMP_ARCH_AARCH64"],
             "syscalls": [{"names": NEEDED, "action": "SCMP_ACT_ALLOW"},
-                // pidfd_getfd is the newest that it names; the other is newer than libseccomp.
+                // pidfd_getfd is the newest call that the profile names; libseccomp does not know the other one.
                 {"names": ["pidfd_getfd", "no_such_call"], "action": "SCMP_ACT_ERRNO", "errnoRet": 7}]});
         let calls = vec![libc::SYS_pidfd_getfd, libc::SYS_mkdirat, 439, 452, 4000, -1];
         let (refused, none) = (libc::EPERM, libc::ENOSYS);
         assert_eq!(answers(profile.clone(), calls.clone()), [7, refused, none, none, none, refused]);
-        // Where what is not named passes, the kernel answers.
+        // A profile that allows what it does not name: the kernel answers.
         profile["defaultAction"] = json!("SCMP_ACT_ALLOW");
         assert_eq!(answers(profile, vec![439, 4000]), [libc::EFAULT, none]);
     }

@@ -1,4 +1,4 @@
-//! Sentences on blobs.
+//! Blobs.
 
 use std::time::SystemTime;
 
@@ -8,7 +8,7 @@ use gantry_types::{Digest, Labels, Relabel};
 
 use super::{filters, moby, name, other, pattern, put, put_in, read, refused};
 
-/// A commit's blob has its bytes, its size and its labels.
+/// A committed blob has its bytes, its size and its labels.
 pub async fn what_was_written_is_read<S: Store>(store: &S) {
     let bytes = pattern(300_000);
     let labels = Labels::from([("a", "1"), ("empty", "")]);
@@ -24,7 +24,7 @@ pub async fn what_was_written_is_read<S: Store>(store: &S) {
     assert!(read(store, &moby(), &empty, Range::ALL).await.expect("read").is_empty());
 }
 
-/// A range that reaches behind the end is cut; one that begins there is refused.
+/// A range that exceeds the blob is cut; one that begins behind its end is refused.
 pub async fn ranges_are_read_as_far_as_they_go<S: Store>(store: &S) {
     let bytes = pattern(100_000);
     let digest = put(store, &bytes).await;
@@ -43,7 +43,7 @@ pub async fn ranges_are_read_as_far_as_they_go<S: Store>(store: &S) {
     refused(read(store, &moby(), &digest, behind).await, Code::OutOfRange);
 }
 
-/// No call makes anything of a blob or an ingest that is not there.
+/// No call succeeds for a missing blob or ingest.
 pub async fn what_is_not_there_is_not_found<S: Store>(store: &S) {
     let digest = Digest::sha256(b"nowhere");
     let owner = Owner::of(&moby());
@@ -56,7 +56,7 @@ pub async fn what_is_not_there_is_not_found<S: Store>(store: &S) {
     assert!(store.walk(&moby(), &filters(&[])).await.expect("listed").is_empty());
 }
 
-/// A change touches the labels that it names, and no others.
+/// An update changes the labels that it names, and no others.
 pub async fn labels_are_changed_one_by_one_or_all<S: Store>(store: &S) {
     let labels = Labels::from([("a", "1"), ("b.c/d", "2")]);
     let digest = put_in(store, &moby(), b"labelled", labels).await.expect("committed").digest;
@@ -82,7 +82,7 @@ pub async fn a_label_has_its_limit<S: Store>(store: &S) {
     refused(store.info(&moby(), &Digest::sha256(b"y")).await, Code::NotFound);
 }
 
-/// Filters choose by digest and labels; what comes is in the order of digests.
+/// Filters match digests and labels; a walk is sorted by digest.
 pub async fn a_walk_passes_what_the_filters_do<S: Store>(store: &S) {
     let mut digests = Vec::new();
     for n in 0..250 {
@@ -105,7 +105,7 @@ pub async fn a_walk_passes_what_the_filters_do<S: Store>(store: &S) {
     assert_eq!(walk(&[]).await, digests);
 }
 
-/// A delete is for good, until somebody writes the blob again.
+/// A deleted blob is gone until a client writes it again.
 pub async fn a_deleted_blob_is_gone_and_can_come_again<S: Store>(store: &S) {
     let labels = Labels::from([("a", "1")]);
     let digest = put_in(store, &moby(), b"here today", labels).await.expect("committed").digest;
@@ -117,7 +117,7 @@ pub async fn a_deleted_blob_is_gone_and_can_come_again<S: Store>(store: &S) {
     assert!(store.info(&moby(), &digest).await.expect("there").labels.is_empty());
 }
 
-/// Namespaces do not see each other's blobs and labels, and need not write each other's bytes.
+/// A namespace does not see another's blobs and labels, and need not write bytes that another has.
 pub async fn namespaces_see_their_own_and_share_the_bytes<S: Store>(store: &S) {
     let bytes = pattern(10_000);
     let labels = Labels::from([("whose", "moby's")]);

@@ -1,4 +1,4 @@
-//! Sentences on files that are lent.
+//! Files of blobs and ingests.
 
 use std::fs::File;
 use std::io::Read;
@@ -22,15 +22,15 @@ fn contents(file: &File, size: u64) -> Vec<u8> {
     bytes
 }
 
-/// Becomes the writer of an ingest, whose last one may still be on its way out.
+/// Opens an ingest; its last writer may not be dropped completely yet.
 async fn fill<S: Files>(store: &S, reference: &str, expected: Expected) -> (S::Filler, File) {
     let (owner, reference) = (owner(), name(reference));
     let attempt = async || store.fill(&owner, &reference, expected.clone()).await;
     wait::until(attempt, |error| error.code() == Code::Unavailable).await.expect("opened")
 }
 
-/// Waits until a follower has been told that `offset` bytes are there: what its writer says of them is not answered, and
-/// may come later than the follower.
+/// Waits until a follower is told that `offset` bytes are written. The writer's reports have no response, and may
+/// arrive after the follower has begun.
 async fn told<F: Follower>(follower: &mut F, offset: u64) {
     loop {
         match follower.next().await.expect("told") {
@@ -41,7 +41,7 @@ async fn told<F: Follower>(follower: &mut F, offset: u64) {
     }
 }
 
-/// What was written into the file is the blob, and the blob's file has it.
+/// The bytes that were written to the file are the blob, and the blob's file has them.
 pub async fn a_file_is_filled_and_lent<S: Store + Files>(store: &S) {
     let bytes = pattern(100_000);
     let expected = Expected { total: Some(100_000), digest: Some(Digest::sha256(&bytes)) };
@@ -64,7 +64,7 @@ pub async fn a_file_is_filled_and_lent<S: Store + Files>(store: &S) {
     refused(store.open_blob(&moby(), &Digest::sha256(b"nowhere")).await, Code::NotFound);
 }
 
-/// What was written is proved by the commit, whether it was told of or not.
+/// The commit verifies all written bytes, whether or not their progress was reported.
 pub async fn a_commit_takes_all_of_the_file<S: Store + Files>(store: &S) {
     let (mut filler, file) = fill(store, "r", Expected::default()).await;
     file.write_all_at(b"never told", 0).expect("written");
@@ -73,7 +73,7 @@ pub async fn a_commit_takes_all_of_the_file<S: Store + Files>(store: &S) {
     assert_eq!(blob, Committed { digest: Digest::sha256(b"never told"), size: 10 });
 }
 
-/// The next writer begins where the progress ended.
+/// The next writer begins at the last reported offset.
 pub async fn what_is_written_behind_the_progress_does_not_count<S: Store + Files>(store: &S) {
     let (mut filler, file) = fill(store, "r", Expected::default()).await;
     file.write_all_at(b"told, and not", 0).expect("written");
@@ -86,7 +86,7 @@ pub async fn what_is_written_behind_the_progress_does_not_count<S: Store + Files
     assert_eq!(blob, Committed { digest: Digest::sha256(b"told"), size: 4 });
 }
 
-/// A follower is told of progress, from whatever writer, and of the end.
+/// A follower is told of the progress of each writer, and of the end.
 pub async fn a_follower_reads_what_arrives<S: Store + Files>(store: &S) {
     let (mut filler, file) = fill(store, "r", Expected::default()).await;
     file.write_all_at(b"first", 0).expect("written");
@@ -112,7 +112,7 @@ pub async fn a_follower_reads_what_arrives<S: Store + Files>(store: &S) {
     assert_eq!(contents(&read, 11), b"firstsecond");
 }
 
-/// Who comes first waits; not for longer than it said.
+/// A follower that comes first waits, but not longer than it said.
 pub async fn a_follower_waits_for_what_is_to_come<S: Store + Files>(store: &S) {
     let wanted = Wanted::Either(name("r"), Digest::sha256(b"to come"));
     refused(store.follow(&moby(), &wanted, NOW).await, Code::NotFound);
@@ -132,7 +132,7 @@ pub async fn a_follower_waits_for_what_is_to_come<S: Store + Files>(store: &S) {
     assert_eq!(put, digest);
 }
 
-/// Bytes that are thrown away, or whose ingest is, are not to be kept.
+/// A follower is told when its bytes were truncated or their ingest aborted.
 pub async fn a_follower_learns_that_its_bytes_are_worthless<S: Store + Files>(store: &S) {
     for reference in ["truncated", "aborted"] {
         let (mut filler, file) = fill(store, reference, Expected::default()).await;
@@ -150,7 +150,7 @@ pub async fn a_follower_learns_that_its_bytes_are_worthless<S: Store + Files>(st
     }
 }
 
-/// The ingest stays, and what is written after a truncation counts.
+/// After a failed commit the ingest stays, and can be truncated and filled again.
 pub async fn a_commit_that_failed_may_be_filled_anew<S: Store + Files>(store: &S) {
     let right = digest_is(&Digest::sha256(b"right"));
     let (mut filler, file) = fill(store, "r", right.clone()).await;

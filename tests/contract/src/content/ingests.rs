@@ -1,4 +1,4 @@
-//! Sentences on ingests.
+//! Ingests.
 
 use bytes::Bytes;
 use gantry_api::content::{Expected, Owner, Range, Store, Writer};
@@ -32,7 +32,7 @@ pub async fn an_ingest_is_resumed_by_its_ref<S: Store>(store: &S) {
     refused(store.status(&moby(), &name("r")).await, Code::NotFound);
 }
 
-/// Who comes second is told so; other refs, and the same one of another namespace, are free.
+/// A second writer is refused. Other refs, and the same ref in another namespace, are free.
 pub async fn an_ingest_has_one_writer<S: Store>(store: &S) {
     let first = store.open(&owner(), &name("r"), Expected::default()).await.expect("begun");
     refused(store.open(&owner(), &name("r"), Expected::default()).await, Code::Unavailable);
@@ -43,7 +43,7 @@ pub async fn an_ingest_has_one_writer<S: Store>(store: &S) {
     open(store, "r", Expected::default()).await.expect("free again");
 }
 
-/// Bytes of another digest make no blob, and are still there.
+/// Bytes with another digest do not become a blob, and stay.
 pub async fn a_wrong_digest_leaves_the_ingest<S: Store>(store: &S) {
     let wrong = Digest::sha256(b"something else");
     let mut writer = open(store, "r", Expected::default()).await.expect("begun");
@@ -53,7 +53,7 @@ pub async fn a_wrong_digest_leaves_the_ingest<S: Store>(store: &S) {
     refused(store.info(&moby(), &wrong).await, Code::NotFound);
     refused(store.info(&moby(), &Digest::sha256(b"12345")).await, Code::NotFound);
 
-    // By another algorithm, too, the bytes are those that the digest names.
+    // The digest is checked in its own algorithm.
     let mut hasher = Algorithm::Sha512.hasher();
     hasher.update(b"12345");
     let right = hasher.finish();
@@ -64,7 +64,7 @@ pub async fn a_wrong_digest_leaves_the_ingest<S: Store>(store: &S) {
     assert_eq!(store.status(&moby(), &name("r")).await.expect("it stayed").offset, 5);
 }
 
-/// So do bytes of another size.
+/// Bytes of another size do not become a blob, and stay.
 pub async fn a_wrong_size_leaves_the_ingest<S: Store>(store: &S) {
     for total in [4, 6] {
         let mut writer = open(store, "r", Expected::default()).await.expect("begun");
@@ -80,7 +80,7 @@ pub async fn a_wrong_size_leaves_the_ingest<S: Store>(store: &S) {
     writer.commit(commit_as(right)).await.expect("committed");
 }
 
-/// Who begins an ingest for a blob that is there, or learns in the middle that it is, need not go on.
+/// An ingest for a blob that exists, from its beginning or since, need not be finished.
 pub async fn a_blob_that_is_there_ends_the_ingest<S: Store>(store: &S) {
     let digest = put(store, b"there").await;
     refused(put_in(store, &moby(), b"there", Default::default()).await, Code::AlreadyExists);
@@ -92,7 +92,7 @@ pub async fn a_blob_that_is_there_ends_the_ingest<S: Store>(store: &S) {
     assert!(store.statuses(&moby(), &filters(&[])).await.expect("listed").is_empty());
 }
 
-/// The bytes are there once, whoever was first.
+/// The bytes are stored once, whichever commit is first.
 pub async fn of_two_commits_one_wins<S: Store>(store: &S) {
     let bytes = pattern(50_000);
     let expected = digest_is(&Digest::sha256(&bytes));
@@ -111,7 +111,7 @@ pub async fn of_two_commits_one_wins<S: Store>(store: &S) {
     assert!(store.statuses(&moby(), &filters(&[])).await.expect("listed").is_empty());
 }
 
-/// An abort needs no writer, and a writer learns of it.
+/// An abort needs no writer; a writer learns of it.
 pub async fn an_abort_ends_an_ingest_under_its_writer<S: Store>(store: &S) {
     let mut writer = open(store, "r", Expected::default()).await.expect("begun");
     writer.write(Bytes::from_static(b"abc")).await.expect("written");
@@ -122,7 +122,7 @@ pub async fn an_abort_ends_an_ingest_under_its_writer<S: Store>(store: &S) {
     assert_eq!(anew.status().offset, 0);
 }
 
-/// Filters choose by ref.
+/// Filters match refs.
 pub async fn ingests_are_listed_by_ref<S: Store>(store: &S) {
     for reference in ["b", "a", "c"] {
         drop(open(store, reference, Expected::default()).await.expect("begun"));
@@ -136,7 +136,7 @@ pub async fn ingests_are_listed_by_ref<S: Store>(store: &S) {
     assert!(store.statuses(&other(), &filters(&[])).await.expect("listed").is_empty());
 }
 
-/// What was thrown away is not part of the blob.
+/// Truncated bytes are not part of the blob.
 pub async fn truncated_bytes_are_written_anew<S: Store>(store: &S) {
     let mut writer = open(store, "r", Expected::default()).await.expect("begun");
     writer.write(Bytes::from_static(b"a long mistake")).await.expect("written");
@@ -147,7 +147,7 @@ pub async fn truncated_bytes_are_written_anew<S: Store>(store: &S) {
     assert_eq!((blob.digest, blob.size), (Digest::sha256(b"right"), 5));
 }
 
-/// At any moment it is that of the bytes so far.
+/// The digest is always that of the bytes written so far.
 pub async fn the_digest_is_told_while_bytes_come<S: Store>(store: &S) {
     let mut writer = open(store, "r", Expected::default()).await.expect("begun");
     assert_eq!(writer.digest().await.expect("told"), Digest::sha256(b""));

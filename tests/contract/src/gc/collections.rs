@@ -1,4 +1,4 @@
-//! Whoever collects, with leases and a store that is collected.
+//! Collections with leases and a store.
 
 use futures::future::{join, join_all};
 use gantry_api::gc::{Collect, Hold, Resource};
@@ -8,14 +8,14 @@ use gantry_types::{Labels, gc};
 
 use super::{PAST, Stock, garbage, keeps, moby, other, refused, rooted, there};
 
-/// A collector, the leases that it heeds, and the one store that it collects.
+/// A collector, its leases, and its only store.
 #[derive(Debug)]
 pub struct Collected<G, L, K> {
-    /// Who collects.
+    /// The collector.
     pub collector: G,
     /// The leases.
     pub leases: L,
-    /// What is collected.
+    /// The store.
     pub stock: K,
 }
 
@@ -23,7 +23,7 @@ fn leased(resource: &Resource) -> leases::Resource {
     leases::Resource::parse(&resource.kind, &resource.key).expect("a lease can keep it")
 }
 
-/// However long the way from a root is.
+/// A resource stays, however long its chain of references from a root is.
 pub async fn what_nothing_keeps_goes_and_what_is_referred_to_stays<G, L, K>(world: &Collected<G, L, K>)
 where
     G: Collect + Hold,
@@ -43,7 +43,7 @@ where
     assert!(world.collector.collect(Some(&moby)).await.expect("collected").removed.is_empty());
 }
 
-/// With all that is below, or without; until it ends.
+/// A lease keeps its resources with or without what they refer to, until it ends.
 pub async fn leases_keep_deeply_or_flatly<G, L, K>(world: &Collected<G, L, K>)
 where
     G: Collect + Hold,
@@ -66,7 +66,7 @@ where
     assert!(there(stock.collector(), &moby).await.is_empty());
 }
 
-/// It is gone with the next collection.
+/// The next collection deletes what an expired lease kept.
 pub async fn a_lease_that_has_expired_keeps_nothing<G, L, K>(world: &Collected<G, L, K>)
 where
     G: Collect + Hold,
@@ -81,7 +81,7 @@ where
     refused(leases.resources(&moby, "over").await, Code::NotFound);
 }
 
-/// What is gone is not, and what no store has cannot be held.
+/// A missing resource cannot be held, nor one of a type that no store has.
 pub async fn what_is_held_is_there<G, L, K>(world: &Collected<G, L, K>)
 where
     G: Collect + Hold,
@@ -99,7 +99,7 @@ where
     collector.hold(&moby, Vec::new()).await.expect("nothing is easily held");
 }
 
-/// What was there when its addition was answered stays, whichever collection was under way.
+/// A resource stays from the moment at which its addition to a lease has returned, whichever collection is under way.
 pub async fn a_lease_that_is_made_while_collecting_keeps<G, L, K>(world: &Collected<G, L, K>)
 where
     G: Collect + Hold,
@@ -114,7 +114,7 @@ where
         let leasing = async {
             leases.create(&moby, Some(&id), Labels::new()).await.expect("made");
             leases.add(&moby, &id, &leased(&thing)).await.expect("added");
-            // It may have gone before.
+            // The resource may have been collected before.
             collector.hold(&moby, vec![thing.clone()]).await.is_ok()
         };
         let (collected, there) = join(collector.collect(Some(&moby)), leasing).await;
@@ -128,7 +128,7 @@ where
     assert_eq!(there(stock.collector(), &moby).await, kept);
 }
 
-/// Who makes a record holds what it refers to before it says so; then that stays.
+/// A service that writes a record holds what the record refers to before it acknowledges; then the resource stays.
 pub async fn no_acknowledged_reference_dangles<G, L, K>(world: &Collected<G, L, K>)
 where
     G: Collect + Hold,
@@ -166,7 +166,7 @@ where
     }
 }
 
-/// Of one namespace, or of all.
+/// A collection is of one namespace or of all.
 pub async fn namespaces_are_collected_apart<G, L, K>(world: &Collected<G, L, K>)
 where
     G: Collect + Hold,

@@ -1,4 +1,4 @@
-//! How things come into a store under test.
+//! Resources for the tests of a store.
 
 use bytes::Bytes;
 use gantry_api::content::{self, Commit, Expected, Owner, Writer};
@@ -7,15 +7,15 @@ use gantry_types::{Digest, Labels, Namespace};
 
 use super::rooted;
 
-/// A store that is collected.
+/// A store under test.
 pub trait Stock: Sync {
-    /// How it is collected.
+    /// The store's collector trait.
     type Collector: Collector;
 
-    /// The store, as its collector sees it.
+    /// The collector trait of the store.
     fn collector(&self) -> &Self::Collector;
 
-    /// Makes a thing of that name, with these labels, that nothing keeps.
+    /// Makes a resource with this name and these labels that nothing keeps.
     fn garbage(
         &self,
         namespace: &Namespace,
@@ -23,7 +23,7 @@ pub trait Stock: Sync {
         labels: Labels,
     ) -> impl Future<Output = Resource> + Send;
 
-    /// Makes a thing that is kept for its own sake.
+    /// Makes a root.
     fn root(
         &self,
         namespace: &Namespace,
@@ -32,12 +32,12 @@ pub trait Stock: Sync {
     ) -> impl Future<Output = Resource> + Send;
 }
 
-/// Blobs, whose bytes are their names.
+/// Blobs whose bytes are their names.
 #[derive(Debug)]
 pub struct Blobs<S, C> {
-    /// Where they are written.
+    /// The store to write to.
     pub store: S,
-    /// The same store, as its collector sees it.
+    /// The collector trait of the same store.
     pub collector: C,
 }
 

@@ -1,4 +1,4 @@
-//! One store that is collected.
+//! The collection of one store.
 
 use gantry_api::gc::{Collector, Mark, Resource};
 use gantry_types::Labels;
@@ -6,7 +6,7 @@ use tokio::task::yield_now;
 
 use super::{Stock, garbage, keeps, moby, other, there};
 
-/// Every thing once; who is a root, and what labels of either direction say.
+/// A scan has every resource once, with its references in both directions and whether it is a root.
 pub async fn a_scan_tells_what_there_is_and_what_it_keeps<S: Stock>(stock: &S) {
     let moby = moby();
     let child = stock.garbage(&moby, "child", Labels::new()).await;
@@ -34,7 +34,7 @@ pub async fn a_scan_tells_what_there_is_and_what_it_keeps<S: Stock>(stock: &S) {
     assert_eq!(stock.collector().namespaces().await.expect("told"), [moby].into());
 }
 
-/// It is told what went; what has gone is no error.
+/// A sweep returns what it has deleted; a resource that is gone is no error.
 pub async fn what_is_unreached_goes_once<S: Stock>(stock: &S) {
     let (moby, collector) = (moby(), stock.collector());
     let doomed = garbage(stock, &moby, 3).await;
@@ -52,7 +52,7 @@ pub async fn what_is_unreached_goes_once<S: Stock>(stock: &S) {
     assert_eq!(missing, doomed);
 }
 
-/// Whatever the collector believes of it.
+/// A sweep spares resources that are newer than the mark, whatever the collector has found.
 pub async fn what_is_made_or_touched_since_the_mark_stays<S: Stock>(stock: &S) {
     let (moby, collector) = (moby(), stock.collector());
     let before = garbage(stock, &moby, 2).await;
@@ -62,7 +62,7 @@ pub async fn what_is_made_or_touched_since_the_mark_stays<S: Stock>(stock: &S) {
     let all = there(collector, &moby).await;
     let swept = collector.sweep(&moby, mark, all.clone()).await.expect("swept");
     assert_eq!(swept.removed, before[..1]);
-    // The next collection's mark is a newer one.
+    // The mark of the next collection is newer.
     let mark = collector.begin(&moby).await.expect("begun");
     let swept = collector.sweep(&moby, mark, all).await.expect("swept");
     let mut removed = swept.removed;
@@ -72,7 +72,7 @@ pub async fn what_is_made_or_touched_since_the_mark_stays<S: Stock>(stock: &S) {
     assert_eq!(removed, rest);
 }
 
-/// Who is told that a thing is there finds it there afterwards.
+/// A resource that a touch has found exists afterwards.
 pub async fn what_is_touched_while_the_sweep_runs_stays<S: Stock>(stock: &S) {
     const THINGS: usize = 24;
     let (moby, collector) = (moby(), stock.collector());
@@ -80,7 +80,7 @@ pub async fn what_is_touched_while_the_sweep_runs_stays<S: Stock>(stock: &S) {
     let mark = collector.begin(&moby).await.expect("begun");
     let touching = async {
         let mut used = Vec::new();
-        // From the end on, which the sweep comes to last.
+        // From the end, to which the sweep comes last.
         for resource in all.iter().rev() {
             let missing = collector.touch(&moby, vec![resource.clone()]).await.expect("told");
             if missing.is_empty() {
@@ -98,7 +98,7 @@ pub async fn what_is_touched_while_the_sweep_runs_stays<S: Stock>(stock: &S) {
     assert_eq!(swept.removed.len() + used.len(), THINGS, "each is used or removed");
 }
 
-/// Of what was used before this process nothing is known.
+/// The store does not know what was used before its process started.
 pub async fn an_older_mark_sweeps_nothing<S: Stock>(stock: &S) {
     let (moby, collector) = (moby(), stock.collector());
     let all = garbage(stock, &moby, 1).await;
@@ -107,7 +107,7 @@ pub async fn an_older_mark_sweeps_nothing<S: Stock>(stock: &S) {
     assert_eq!(there(collector, &moby).await, all);
 }
 
-/// Stores are asked for their own things; of others none is there.
+/// A resource of a type that the store does not have is missing for a touch, and ignored by a sweep.
 pub async fn what_is_of_no_kind_is_left_alone<S: Stock>(stock: &S) {
     let (moby, collector) = (moby(), stock.collector());
     let root = stock.root(&moby, "root", Labels::new()).await;
@@ -120,7 +120,7 @@ pub async fn what_is_of_no_kind_is_left_alone<S: Stock>(stock: &S) {
     assert_eq!(there(collector, &moby).await, [root]);
 }
 
-/// What is called the same elsewhere is another thing.
+/// A resource of the same name in another namespace is another resource.
 pub async fn namespaces_are_swept_apart<S: Stock>(stock: &S) {
     let (moby, other, collector) = (moby(), other(), stock.collector());
     let here = garbage(stock, &moby, 1).await;
@@ -133,7 +133,7 @@ pub async fn namespaces_are_swept_apart<S: Stock>(stock: &S) {
     assert_eq!(collector.namespaces().await.expect("told"), [other].into());
 }
 
-/// Of stores that are asked only for what they keep.
+/// A sweep of a store with roots only deletes nothing.
 pub async fn roots_are_scanned_and_never_swept<S: Stock>(stock: &S) {
     let (moby, collector) = (moby(), stock.collector());
     let kept = Resource::snapshot("overlayfs", "far");

@@ -5,7 +5,7 @@ use gantry_rpc::Code;
 
 use super::{addresses, at, attach, container, create, id, named, on, refused, tcp, with_subnet};
 
-/// With the same endpoints and addresses; other networks are another request.
+/// With the same networks and addresses; a request with other networks is refused.
 pub async fn attaching_again_answers_with_what_there_is<S: Service>(service: &S) {
     create(service, named("one")).await;
     let spec = container('a', &[on("one"), on("bridge")]);
@@ -21,7 +21,7 @@ pub async fn attaching_again_answers_with_what_there_is<S: Service>(service: &S)
     assert_eq!(service.all_netns().await.expect("listed"), [first]);
 }
 
-/// Nor is detaching what never was attached.
+/// Detaching a netns that was never attached is no error either.
 pub async fn detaching_again_is_no_error<S: Service>(service: &S) {
     attach(service, container('a', &[])).await;
     for _ in 0..2 {
@@ -31,7 +31,7 @@ pub async fn detaching_again_is_no_error<S: Service>(service: &S) {
     assert!(service.all_netns().await.expect("listed").is_empty());
 }
 
-/// Not to two at a time; it comes back when the first is detached.
+/// An address is allocated to one netns at a time, and free when that is detached.
 pub async fn no_address_is_given_twice<S: Service>(service: &S) {
     create(service, with_subnet("one", "10.7.0.0/29")).await;
     let mut given = Vec::new();
@@ -48,7 +48,7 @@ pub async fn no_address_is_given_twice<S: Service>(service: &S) {
     assert_eq!(addresses(&attach(service, container('d', &[again])).await), given[1..2]);
 }
 
-/// The gateway's, another's and the subnet's own are refused; so is one of no subnet.
+/// The addresses of the gateway, of another endpoint and of the subnet itself are refused, and one of no subnet.
 pub async fn a_requested_address_is_given_or_refused<S: Service>(service: &S) {
     create(service, with_subnet("one", "10.7.0.0/24")).await;
     let nine = attach(service, container('a', &[at("one", "10.7.0.9")])).await;
@@ -63,7 +63,7 @@ pub async fn a_requested_address_is_given_or_refused<S: Service>(service: &S) {
     attach(service, container('b', &[at("one", "10.7.0.9")])).await;
 }
 
-/// Until one is free again.
+/// Until an address is free again.
 pub async fn a_full_subnet_gives_no_address<S: Service>(service: &S) {
     create(service, with_subnet("one", "10.7.0.0/30")).await;
     attach(service, container('a', &[on("one")])).await;
@@ -72,7 +72,7 @@ pub async fn a_full_subnet_gives_no_address<S: Service>(service: &S) {
     attach(service, container('b', &[on("one")])).await;
 }
 
-/// One endpoint comes, the other stays as it is; it goes again.
+/// One endpoint is added and removed; the other one stays as it is.
 pub async fn a_live_netns_is_connected_and_disconnected<S: Service>(service: &S) {
     create(service, named("one")).await;
     create(service, named("two")).await;
@@ -92,7 +92,7 @@ pub async fn a_live_netns_is_connected_and_disconnected<S: Service>(service: &S)
     service.remove("two").await.expect("removed");
 }
 
-/// On one address of the host; another container gets it when the first is detached.
+/// On one address of the host. Another container gets the port when the first one is detached.
 pub async fn a_port_is_one_containers<S: Service>(service: &S) {
     let with = |digit, ports: &[u16]| {
         let mut spec = container(digit, &[on("bridge")]);
@@ -107,7 +107,7 @@ pub async fn a_port_is_one_containers<S: Service>(service: &S) {
     attach(service, with('c', &[18080])).await;
 }
 
-/// Neither a netns nor an address.
+/// It leaves neither a netns nor an allocated address.
 pub async fn a_failed_attachment_leaves_nothing<S: Service>(service: &S) {
     create(service, with_subnet("one", "10.7.0.0/30")).await;
     refused(service.attach(container('a', &[on("one"), on("nowhere")])).await, Code::NotFound);
@@ -119,7 +119,7 @@ pub async fn a_failed_attachment_leaves_nothing<S: Service>(service: &S) {
     assert_eq!(addresses(&attach(service, container('b', &[on("one")])).await).len(), 1);
 }
 
-/// In what is answered, and where names are.
+/// In the response and in the DNS names.
 pub async fn a_new_name_is_told_of<S: Service>(service: &S) {
     create(service, named("one")).await;
     attach(service, container('a', &[on("one")])).await;
@@ -130,7 +130,7 @@ pub async fn a_new_name_is_told_of<S: Service>(service: &S) {
     assert_eq!(service.netns(&id('a')).await.expect("attached"), renamed);
 }
 
-/// By no call that needs it.
+/// By every call that needs it.
 pub async fn what_is_not_attached_is_not_found<S: Service>(service: &S) {
     create(service, named("one")).await;
     refused(service.netns(&id('a')).await, Code::NotFound);

@@ -1,11 +1,11 @@
-//! Networks: made, found, removed.
+//! Networks: created, found, removed.
 
 use gantry_api::network::Service;
 use gantry_rpc::Code;
 
 use super::{attach, container, create, id, named, on, refused, with_subnet};
 
-/// Nobody makes or removes one of them.
+/// Creating or removing a predefined network is refused.
 pub async fn predefined_networks_are_there_and_stay<S: Service>(service: &S) {
     for (name, driver) in [("bridge", "bridge"), ("host", "host"), ("none", "null")] {
         assert_eq!(service.network(name).await.expect("there").driver, driver);
@@ -15,6 +15,7 @@ pub async fn predefined_networks_are_there_and_stay<S: Service>(service: &S) {
     let names: Vec<String> =
         service.networks().await.expect("listed").into_iter().map(|network| network.name).collect();
     assert_eq!(names, ["bridge", "host", "none"]);
+    assert_eq!(service.drivers().await.expect("listed"), ["bridge", "host", "null"]);
     for name in ["host", "none"] {
         refused(service.attach(container('a', &[on(name)])).await, Code::PermissionDenied);
     }
@@ -35,14 +36,14 @@ pub async fn networks_are_found_by_id_name_and_beginning<S: Service>(service: &S
     assert_eq!(service.network(&other.id).await.expect("there").name, made.id);
 }
 
-/// Whatever else is asked of the second.
+/// Whatever the other parameters of the second network are.
 pub async fn a_name_is_one_networks<S: Service>(service: &S) {
     create(service, named("one")).await;
     refused(service.create(with_subnet("one", "10.7.0.0/24")).await, Code::AlreadyExists);
     create(service, with_subnet("two", "10.7.0.0/24")).await;
 }
 
-/// Neither named nor chosen subnets.
+/// Neither requested nor chosen subnets overlap.
 pub async fn no_two_networks_overlap<S: Service>(service: &S) {
     create(service, with_subnet("one", "10.7.0.0/16")).await;
     for clash in ["10.7.3.0/24", "10.0.0.0/8"] {
@@ -55,7 +56,7 @@ pub async fn no_two_networks_overlap<S: Service>(service: &S) {
     refused(service.create(with_subnet("five", "10.8.0.0/99")).await, Code::InvalidArgument);
 }
 
-/// For the next one, under the same name.
+/// The next network may have its name and its subnet.
 pub async fn a_removed_network_is_gone_and_its_subnet_free<S: Service>(service: &S) {
     let first = create(service, with_subnet("one", "10.7.0.0/24")).await;
     assert_eq!(service.remove("one").await.expect("removed").id, first.id);
@@ -65,7 +66,7 @@ pub async fn a_removed_network_is_gone_and_its_subnet_free<S: Service>(service: 
     assert_ne!(second.id, first.id);
 }
 
-/// And is told who uses it.
+/// The error names the container that uses it.
 pub async fn a_network_in_use_stays<S: Service>(service: &S) {
     create(service, named("one")).await;
     attach(service, container('a', &[on("one")])).await;
@@ -76,7 +77,7 @@ pub async fn a_network_in_use_stays<S: Service>(service: &S) {
     service.remove("one").await.expect("removed");
 }
 
-/// Once is as good as twice.
+/// A second call is no error.
 pub async fn networks_are_withdrawn_when_nothing_is_attached<S: Service>(service: &S) {
     attach(service, container('a', &[on("bridge")])).await;
     refused(service.withdraw().await, Code::FailedPrecondition);

@@ -1,4 +1,4 @@
-//! Sentences on what is told of snapshots.
+//! Facts about snapshots, and lists of them.
 
 use std::time::SystemTime;
 
@@ -8,7 +8,7 @@ use gantry_types::{Labels, Relabel};
 
 use super::{committed, either, filters, key, moby, name, other, owner, prepare, refused};
 
-/// A snapshot has its kind, its parent, its times and its labels; those of a key go with the key.
+/// A snapshot has its kind, parent, times and labels. The labels of an active one end with its key.
 pub async fn a_snapshot_says_what_it_is<S: Snapshotter>(store: &S) {
     let before = SystemTime::now();
     let labels = Labels::from([("a", "1"), ("empty", "")]);
@@ -29,7 +29,7 @@ pub async fn a_snapshot_says_what_it_is<S: Snapshotter>(store: &S) {
     assert_eq!((info.name, info.kind, info.parent), (either("look"), Kind::View, Some(name("base"))));
 }
 
-/// A change touches the labels that it names, and no others.
+/// An update changes the labels that it names, and no others.
 pub async fn labels_are_changed_one_by_one_or_all<S: Snapshotter>(store: &S) {
     let labels = Labels::from([("a", "1"), ("b.c/d", "2")]);
     store.prepare(&owner(), &key("active"), None, labels).await.expect("prepared");
@@ -59,7 +59,7 @@ pub async fn a_label_has_its_limit<S: Snapshotter>(store: &S) {
     assert_eq!((info.kind, info.labels), (Kind::Active, Labels::new()));
 }
 
-/// Filters choose by kind, name, parent and labels; what comes is in the order of keys and names.
+/// Filters match kind, name, parent and labels; a list is sorted by key and name.
 pub async fn a_list_passes_what_the_filters_do<S: Snapshotter>(store: &S) {
     committed(store, "base", None).await;
     let mut keys: Vec<String> = (0..120).rev().map(|n| format!("key-{n:03}")).collect();
@@ -84,7 +84,7 @@ pub async fn a_list_passes_what_the_filters_do<S: Snapshotter>(store: &S) {
     assert_eq!(list(&[]).await, keys);
 }
 
-/// Namespaces do not see each other's snapshots, build upon them or remove them.
+/// A namespace does not see another's snapshots, use them as parents, or remove them.
 pub async fn namespaces_see_their_own<S: Snapshotter>(store: &S) {
     committed(store, "base", None).await;
     let theirs = Owner::of(&other());

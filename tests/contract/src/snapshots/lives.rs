@@ -1,4 +1,4 @@
-//! Sentences on what becomes of a snapshot.
+//! The life of a snapshot.
 
 use gantry_api::snapshots::{Kind, Snapshotter, Usage};
 use gantry_rpc::Code;
@@ -6,7 +6,7 @@ use gantry_types::{Labels, Relabel};
 
 use super::{commit, committed, either, filters, key, moby, name, owner, prepare, refused};
 
-/// A key is prepared, committed under a name, built upon, viewed and removed.
+/// A snapshot is prepared, committed, used as a parent, viewed and removed.
 pub async fn a_snapshot_lives_from_prepare_to_remove<S: Snapshotter>(store: &S) {
     assert!(!prepare(store, "extract-1 sha256:a", None).await.is_empty(), "it is mounted somehow");
     commit(store, "sha256:a", "extract-1 sha256:a").await;
@@ -24,7 +24,7 @@ pub async fn a_snapshot_lives_from_prepare_to_remove<S: Snapshotter>(store: &S) 
     assert!(store.list(&moby(), &filters(&[])).await.expect("listed").is_empty());
 }
 
-/// An active snapshot and a view have mounts, the same whenever they are asked for; a committed one has none.
+/// The mounts of an active snapshot and of a view are the same each time; a committed snapshot has none.
 pub async fn mounts_are_the_same_each_time<S: Snapshotter>(store: &S) {
     let first = prepare(store, "one", None).await;
     assert_eq!(store.mounts(&moby(), &key("one")).await.expect("told"), first);
@@ -40,7 +40,7 @@ pub async fn mounts_are_the_same_each_time<S: Snapshotter>(store: &S) {
     refused(store.mounts(&moby(), &key("nothing")).await, Code::NotFound);
 }
 
-/// Of a key and a name of one text the second to come is refused, and changes nothing.
+/// A key or name that exists is refused, and nothing changes.
 pub async fn keys_and_names_are_one_space<S: Snapshotter>(store: &S) {
     committed(store, "base", None).await;
     prepare(store, "active", None).await;
@@ -54,7 +54,7 @@ pub async fn keys_and_names_are_one_space<S: Snapshotter>(store: &S) {
     commit(store, "another", "active").await;
 }
 
-/// Nothing is on top of what may still change, or of nothing known.
+/// An active snapshot, a view or an unknown one cannot be a parent.
 pub async fn a_parent_is_a_committed_one<S: Snapshotter>(store: &S) {
     prepare(store, "active", None).await;
     for (parent, code) in [("active", Code::InvalidArgument), ("nothing", Code::NotFound)] {
@@ -65,7 +65,7 @@ pub async fn a_parent_is_a_committed_one<S: Snapshotter>(store: &S) {
     refused(store.stat(&moby(), &either("a")).await, Code::NotFound);
 }
 
-/// Views and committed ones are not.
+/// Committing a view or a committed snapshot is refused.
 pub async fn only_an_active_one_is_committed<S: Snapshotter>(store: &S) {
     committed(store, "base", None).await;
     store.view(&owner(), &key("look"), Some(&name("base")), Labels::new()).await.expect("viewed");
@@ -78,7 +78,7 @@ pub async fn only_an_active_one_is_committed<S: Snapshotter>(store: &S) {
     refused(store.stat(&moby(), &either("n")).await, Code::NotFound);
 }
 
-/// A parent goes after its last child.
+/// A parent can be removed after its last child.
 pub async fn what_others_are_on_top_of_stays<S: Snapshotter>(store: &S) {
     committed(store, "base", None).await;
     committed(store, "middle", Some("base")).await;
@@ -91,7 +91,8 @@ pub async fn what_others_are_on_top_of_stays<S: Snapshotter>(store: &S) {
     }
 }
 
-/// Where the snapshot is there that a label names, nothing is prepared for it; on another parent it is another one.
+/// Preparing is refused when the snapshot of the label exists on the same parent; on another parent it is another
+/// snapshot.
 pub async fn what_an_unpacker_would_commit_is_told_to_be_there<S: Snapshotter>(store: &S) {
     let target = |text: &str| Labels::from([("containerd.io/snapshot.ref", text)]);
     committed(store, "base", None).await;
@@ -103,7 +104,7 @@ pub async fn what_an_unpacker_would_commit_is_told_to_be_there<S: Snapshotter>(s
     store.prepare(&owner(), &key("new"), Some(&name("base")), target("new layer")).await.expect("prepared");
 }
 
-/// No call makes anything of a snapshot that is not there.
+/// No call succeeds for a missing snapshot.
 pub async fn what_is_not_there_is_not_found<S: Snapshotter>(store: &S) {
     let nothing = either("nothing");
     refused(store.stat(&moby(), &nothing).await, Code::NotFound);
@@ -113,7 +114,7 @@ pub async fn what_is_not_there_is_not_found<S: Snapshotter>(store: &S) {
     assert!(store.list(&moby(), &filters(&[])).await.expect("listed").is_empty());
 }
 
-/// A key and a name are free when what had them is gone.
+/// A key or name is free when its snapshot is removed.
 pub async fn what_is_removed_may_be_made_again<S: Snapshotter>(store: &S) {
     for _ in 0..3 {
         committed(store, "base", None).await;
@@ -124,7 +125,7 @@ pub async fn what_is_removed_may_be_made_again<S: Snapshotter>(store: &S) {
     }
 }
 
-/// What a snapshot takes can be asked of all; a view on another takes no bytes.
+/// Every kind has a usage; a view of a parent takes no bytes.
 pub async fn usage_is_told_of_every_kind<S: Snapshotter>(store: &S) {
     committed(store, "base", None).await;
     prepare(store, "box", Some("base")).await;

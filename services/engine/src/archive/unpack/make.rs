@@ -1,4 +1,4 @@
-//! One entry of a tar in an open directory: what it is, and its attributes.
+//! Makes one entry of a tar in an open directory and sets its attributes.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -8,7 +8,7 @@ use gantry_archive::tar::{Entry, Kind};
 use gantry_host::Result;
 use gantry_rooted::{self as root, Dir, EntryKind, Time};
 
-/// Makes what is no file and no hard link. Nobody else may use it before it has its attributes.
+/// Makes an entry that is neither a file nor a hard link. Only root may use it until its attributes are set.
 pub fn make(directory: &Dir, name: &OsStr, entry: &Entry) -> Result<()> {
     match entry.kind {
         Kind::Directory => directory.make_dir(name, 0o700),
@@ -20,29 +20,29 @@ pub fn make(directory: &Dir, name: &OsStr, entry: &Entry) -> Result<()> {
     }
 }
 
-/// What an entry is given once it is made.
+/// The attributes of an entry, set after it is made.
 pub struct Attributes<'e> {
     owner: (u32, u32),
     mode: u32,
     extended: Vec<(&'e OsStr, &'e [u8])>,
-    /// When it was changed last.
+    /// Modification time.
     pub modified: Time,
 }
 
 impl<'e> Attributes<'e> {
-    /// Those of an entry, with another owner if there is one.
+    /// The attributes of an entry; `owner` replaces the tar's owner and group.
     pub fn of(entry: &'e Entry, owner: Option<(u32, u32)>) -> Self {
         let extended = entry.xattrs.iter().map(|(key, value)| (OsStr::from_bytes(key), value.as_slice()));
         Self {
             owner: owner.unwrap_or((entry.uid, entry.gid)),
             mode: entry.mode,
-            // Overlay's own marks are not part of what a container sees.
+            // Overlay's own attributes are left out: a container does not see them.
             extended: extended.filter(|(key, _)| !key.as_bytes().starts_with(b"trusted.overlay.")).collect(),
             modified: entry.mtime,
         }
     }
 
-    /// Gives them to a file, by its descriptor: the container may have put something else in its place by now.
+    /// Sets the attributes of a file through its descriptor, because the container may have replaced the name by now.
     pub fn give_file(&self, file: &File) -> Result<()> {
         root::set_file_owner(file, self.owner.0, self.owner.1)?;
         root::set_file_mode(file, self.mode)?;
@@ -52,7 +52,7 @@ impl<'e> Attributes<'e> {
         root::set_file_times(file, self.modified)
     }
 
-    /// Gives them to what a directory has under a name. A symlink has no mode.
+    /// Sets the attributes of a name in a directory. A symlink has no mode.
     pub fn give(&self, directory: &Dir, name: &OsStr, kind: Kind) -> Result<()> {
         directory.set_owner(name, self.owner.0, self.owner.1)?;
         if kind != Kind::Symlink {

@@ -1,4 +1,4 @@
-//! Tars into directories of containers, with volumes over them.
+//! Tests that unpack tars into directories of containers with volumes.
 
 use ::tar::{Builder, EntryType, Header};
 use gantry_rooted::{self as root, Last, Root, View};
@@ -28,7 +28,7 @@ fn tar_of(entries: &[(&str, EntryType, &str)]) -> Vec<u8> {
     builder.into_inner().expect("finished")
 }
 
-/// Also names that the library itself would refuse.
+/// Sets the name in the header directly, so that names which the library refuses can be tested.
 fn set_name(header: &mut Header, name: &str) {
     header.as_gnu_mut().expect("a GNU header").name[..name.len()].copy_from_slice(name.as_bytes());
     header.set_cksum();
@@ -136,7 +136,7 @@ fn root_kinds_are_kept_when_asked() {
 fn root_blank_fields_are_zero() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let mut tar = tar_of(&[("x", EntryType::Regular, "blank")]);
-    // Mode, owner, group, time and device; the sum counts itself as blanks.
+    // Blanks out mode, owner, group, time and device. The checksum counts its own field as spaces.
     for range in [100..124, 136..156, 329..345] {
         tar[range].fill(b' ');
     }

@@ -1,4 +1,4 @@
-//! What a container can be doing, and what it has only while it does that.
+//! The phases of a container, and the values that exist in one phase only.
 
 use std::sync::Arc;
 
@@ -7,34 +7,34 @@ use gantry_api::network::Netns;
 /// What a container does now.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Phase {
-    /// It has never run.
+    /// The container has never run.
     #[default]
     Created,
-    /// Its task is made, which can be attached to; until its process runs, it is told as what it was.
+    /// The task is made and takes attachments. Until its process runs, clients see the phase from before the start.
     Starting {
-        /// What it was.
+        /// The phase from before the start.
         from: Rest,
     },
-    /// It has a process, which runs or is frozen.
+    /// The container has a process, running or frozen.
     Running(Running),
-    /// It has run.
+    /// The container has run and is at rest.
     Exited,
-    /// It has run, and waits to be started by its policy.
+    /// The container has run and waits for its restart policy to start it.
     Restarting {
-        /// Not before the engine comes up anew.
+        /// Whether the restart waits until the engine starts anew.
         held: bool,
     },
-    /// It has run, and was ended in order to be removed.
+    /// The container has run, and the run was ended in order to remove the container.
     Ended,
-    /// It is being unmade.
+    /// The container is being removed.
     Removing,
-    /// It could not be unmade.
+    /// The removal failed.
     Dead,
-    /// It is no more.
+    /// The container is removed.
     Removed,
 }
 
-/// Where a start begins.
+/// The phase from which a start begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rest {
     /// See [`Phase::Created`].
@@ -45,43 +45,44 @@ pub enum Rest {
     Restarting,
 }
 
-/// What only a container has that runs.
+/// What only a running container has.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Running {
-    /// Of its first process.
+    /// Process id of the container's first process.
     pub pid: u32,
-    /// Its network; `None` where it has none of its own, and before recovery has asked.
+    /// The network namespace; `None` for a container without one of its own, and until recovery has asked for it.
     pub netns: Option<Arc<Netns>>,
-    /// Whether it is frozen.
+    /// Whether the processes are frozen.
     pub pause: Pause,
-    /// It is being stopped by hand: its end is told as that.
+    /// Whether a stop is in progress: the end of the run is reported as a stop.
     pub stopping: bool,
-    /// What its end is for.
+    /// What happens after the run's end.
     pub then: Then,
 }
 
 /// Whether a container's processes are frozen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pause {
-    /// They run.
+    /// The processes run.
     #[default]
     No,
-    /// A user has frozen them.
+    /// A user has frozen the processes.
     ByHand,
-    /// An image is being made of it: it is recorded as running, so that an engine which starts meanwhile thaws it.
+    /// A commit has frozen the processes. The record says that they run, so that an engine which starts meanwhile
+    /// thaws them.
     ForImage,
 }
 
-/// What is to come after the end of a run; of two wishes the later one in this list counts.
+/// What happens after the end of a run. Of two wishes the later one in this list is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Then {
-    /// What the policy says.
+    /// The restart policy decides.
     #[default]
     Policy,
-    /// Nothing now, for Gantry goes down: the policy waits for the next boot.
+    /// Nothing now, because Gantry shuts down: the restart policy acts at the next boot.
     Boot,
-    /// It is started again by whoever ended it.
+    /// The caller that ended the run starts the container again.
     Start,
-    /// It is removed by whoever ended it.
+    /// The caller that ended the run removes the container.
     Remove,
 }

@@ -1,10 +1,10 @@
-//! What is written down of a life, and a life as it was written down.
+//! Converts between a life and its record.
 
 use super::{Life, Memory, Past, Pause, Phase, Rest, Running};
 use crate::record::stored::{PhaseRecord, RunningRecord, StateRecord, Unreadable};
 
 impl Life {
-    /// A life that begins where it was written down.
+    /// Restores a life from its record.
     pub fn restore(record: StateRecord) -> Result<Life, Unreadable> {
         let phase = record.phase.as_ref().map(phase_of).ok_or(Unreadable::NoPhase)?;
         let past = Past {
@@ -21,7 +21,7 @@ impl Life {
         Ok(Life { phase, past, ..Life::default() })
     }
 
-    /// What is written down of it.
+    /// What the record says of this life.
     pub fn recorded(&self) -> StateRecord {
         let past = &self.past;
         StateRecord {
@@ -31,7 +31,7 @@ impl Life {
                     pid: running.pid,
                     paused: running.pause == Pause::ByHand,
                 }),
-                // Whether the removal goes on is in the container's record.
+                // The container's own record says whether a removal continues.
                 Phase::Exited | Phase::Ended | Phase::Starting { from: Rest::Exited } => {
                     PhaseRecord::Exited(())
                 }

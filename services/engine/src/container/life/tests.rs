@@ -1,4 +1,4 @@
-//! Which transitions there are, and what they leave behind.
+//! Tests of the transitions and their effects.
 
 use super::*;
 
@@ -14,7 +14,7 @@ fn start(at: i64) -> Started {
     Started { pid: 7, at, by: By::Hand, netns: None }
 }
 
-/// A transition with the phases that it may be made from; from all others it is refused.
+/// A transition with the phases in which it is allowed; all other phases must refuse it.
 type Move = (&'static str, fn(&mut Life) -> Result<(), Illegal>, &'static [&'static str]);
 
 const MOVES: &[Move] = &[
@@ -123,7 +123,7 @@ fn want_of_memory_belongs_to_the_run_in_which_it_was() {
     for (phase, started_at, at, killed, told) in [
         (running(), 101, 99, false, false),
         (running(), 105, 107, true, true),
-        // Reported before the start is taken in.
+        // The shortage was reported before the start was taken in.
         (Phase::Starting { from: Rest::Created }, 0, 103, true, false),
         (Phase::Starting { from: Rest::Exited }, 50, 103, true, false),
         (Phase::Exited, 105, 103, true, true),

@@ -1,18 +1,18 @@
-//! The columns that arguments of ps(1) ask for.
+//! The columns that arguments of ps(1) select.
 //!
-//! Which processes are shown is settled: all of the container. Options that say so (`-e`, `ax`, …) are taken, those that
-//! choose others, or draw what is not drawn here, are refused.
+//! The processes are always all of the container's. Options that select these (`-e`, `ax`, …) are accepted. Options
+//! that select others, or a display that is not built here, are refused.
 
 use crate::error::{Error, Result};
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Column {
-    /// What it shows, by the first of its names.
+    /// What the column shows, by the first of its names.
     pub(super) key: &'static str,
     pub(super) title: String,
 }
 
-/// Names of `-o`: all that mean the same begin with the one that it goes by here, each with its title.
+/// Names for `-o`. Names with the same meaning form one list that begins with the column's key; each has its title.
 const NAMES: &[&[(&str, &str)]] = &[
     &[("pid", "PID"), ("tgid", "TGID")],
     &[("ppid", "PPID")],
@@ -52,7 +52,7 @@ const NAMES: &[&[(&str, &str)]] = &[
     &[("args", "COMMAND"), ("command", "COMMAND"), ("cmd", "CMD")],
 ];
 
-/// Columns of `-f` and its like: names, with other titles behind `=`.
+/// Columns of `-f` and its variants: names, with other titles after `=`.
 const FULL: &str = "user=UID pid ppid c stime tname time cmd";
 const EXTRA: &str = "user=UID pid ppid c sz rss psr stime tname time cmd";
 const LONG: &str = "f s uid pid ppid c opri ni addr sz wchan tname time ucmd";
@@ -64,7 +64,7 @@ const BSD: &str = "pid tname stat bsdtime args";
 const BSD_USER: &str = "user pid %cpu %mem vsz rss tname stat bsdstart bsdtime args";
 const BSD_JOBS: &str = "ppid pid pgid sid tname tpgid stat uid bsdtime args";
 
-/// Reads the arguments of ps(1); none are `-ef`.
+/// Reads the arguments of ps(1); the default is `-ef`.
 pub(super) fn columns(arguments: &str) -> Result<Vec<Column>> {
     let mut words = arguments.split_whitespace();
     let (mut asked, mut letters, mut bsd) = (Vec::new(), String::new(), false);
@@ -78,7 +78,7 @@ pub(super) fn columns(arguments: &str) -> Result<Vec<Column>> {
         let format = group
             .strip_prefix("-format")
             .and_then(|rest| rest.strip_prefix('=').or(rest.is_empty().then_some("")));
-        // `o` may end a group of letters (`-eo`, `axo`), and its list may follow at once.
+        // `o` may end a group of letters (`-eo`, `axo`), and its list may follow without a space.
         let (flags, list) = match (format, group.split_once('o')) {
             (Some(list), _) if dashed => ("", Some(list)),
             (_, Some((flags, list))) => (flags, Some(list)),
@@ -122,7 +122,7 @@ pub(super) fn columns(arguments: &str) -> Result<Vec<Column>> {
     Ok(asked)
 }
 
-/// Adds the columns of a list of `-o`. What follows an `=` is the title, whatever is in it.
+/// Adds the columns of a list for `-o`. Everything after an `=` is the title.
 fn add(columns: &mut Vec<Column>, list: &str) -> Result<()> {
     if list.is_empty() {
         return Err(refused("format specification must follow -o"));
@@ -198,7 +198,7 @@ mod tests {
     fn what_cannot_be_shown_is_refused() {
         for (arguments, words) in [
             ("-o comm", "Couldn't find PID field in ps output"),
-            // Its title is `P,args`, and PID is none.
+            // The title is `P,args`, and no column is named PID.
             ("-o pid=P,args", "Couldn't find PID field in ps output"),
             ("-o pid,magic", "ps: error: unknown user-defined format specifier \"magic\""),
             ("-o", "ps: error: format specification must follow -o"),

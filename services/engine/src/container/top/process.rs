@@ -1,23 +1,23 @@
-//! A process as the kernel tells of it in proc(5), and how ps(1) shows that.
+//! A process as proc(5) describes it, and its columns as ps(1) shows them.
 
 use std::collections::HashMap;
 
-/// The kernel's clock ticks in a second, as it shows them to programs.
+/// Clock ticks per second in the kernel's interface.
 const TICKS: u64 = 100;
-/// KiB of a page.
+/// KiB per page.
 const PAGE: u64 = 4;
-/// What the kernel's file of wait channels is cut to in the columns of `-l`.
+/// Width to which the columns of `-l` cut the wait channel.
 const WCHAN_WIDTH: usize = 6;
 const DAY: i64 = 24 * 3600;
 
-/// What columns are reckoned with.
+/// Facts of the machine that columns are computed from.
 pub(super) struct System {
     /// Seconds since the machine started.
     uptime: f64,
-    /// KiB.
+    /// Memory of the machine, KiB.
     memory: u64,
     users: HashMap<u32, String>,
-    /// Unix seconds.
+    /// Present time, seconds since 1970.
     now: i64,
 }
 
@@ -58,20 +58,20 @@ pub(super) struct Process {
     args: String,
     /// The fields of `/proc/<pid>/stat` from the state (field 3) on.
     stat: Vec<String>,
-    /// Real and effective.
+    /// Real and effective user id.
     uids: [String; 2],
     gids: [String; 2],
-    /// Some of its memory may not leave.
+    /// Whether some of its memory is locked.
     locked: bool,
     wchan: String,
 }
 
 impl Process {
-    /// `None` for one that has ended meanwhile.
+    /// Reads a process; `None` for one that has ended meanwhile.
     pub(super) fn read(pid: u32) -> Option<Process> {
         let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).ok();
         let stat = read("stat")?;
-        // The name stands in brackets and may contain any byte, brackets too.
+        // The name is in brackets and may contain any byte, also brackets.
         let (head, tail) = stat.rsplit_once(')')?;
         let comm = head.split_once('(')?.1.to_owned();
         let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -98,7 +98,7 @@ impl Process {
         })
     }
 
-    /// A field of proc(5)'s numbering.
+    /// A field by its number in proc(5).
     fn text(&self, field: usize) -> &str {
         self.stat.get(field - 3).map_or("", String::as_str)
     }
@@ -111,7 +111,7 @@ impl Process {
         u64::try_from(self.number(14) + self.number(15)).unwrap_or(0)
     }
 
-    /// Seconds since it was started.
+    /// Seconds since the start of the process.
     fn age(&self, system: &System) -> f64 {
         (system.uptime - self.number(22) as f64 / TICKS as f64).max(0.0)
     }
@@ -121,17 +121,17 @@ impl Process {
         if age > 0.0 { self.ticks() as f64 / TICKS as f64 * 100.0 / age } else { 0.0 }
     }
 
-    /// KiB in memory.
+    /// Resident memory, KiB.
     fn rss(&self) -> u64 {
         u64::try_from(self.number(24)).unwrap_or(0) * PAGE
     }
 
-    /// KiB of addresses.
+    /// Address space, KiB.
     fn vsz(&self) -> u64 {
         u64::try_from(self.number(23)).unwrap_or(0) / 1024
     }
 
-    /// The state, with what is remarkable about it.
+    /// The state with the flags of ps(1).
     fn stat(&self) -> String {
         let nice = self.number(19);
         [
@@ -152,7 +152,7 @@ impl Process {
         if matches!(self.wchan.as_str(), "" | "0") { "-" } else { &self.wchan }
     }
 
-    /// What a column shows, by its key.
+    /// The text of a column, by its key.
     pub(super) fn column(&self, key: &str, system: &System) -> String {
         let started = system.now - self.age(system) as i64;
         match key {
@@ -215,17 +215,17 @@ fn clock(seconds: u64) -> String {
     }
 }
 
-/// As [`clock`], without hours that are none.
+/// As [`clock`], without hours if they are 0.
 fn elapsed(seconds: u64) -> String {
     if seconds < 3600 { format!("{:02}:{:02}", seconds / 60, seconds % 60) } else { clock(seconds) }
 }
 
-/// The minute within the last day, else the day.
+/// Start time: hours and minutes within the last day, else the day.
 fn start(at: i64, now: i64) -> String {
     local(at, if now - at < DAY { "%H:%M" } else { "%b%d" })
 }
 
-/// The second within the last day, else the day.
+/// Start time: hours, minutes and seconds within the last day, else the day.
 fn start_to_the_second(at: i64, now: i64) -> String {
     local(at, if now - at < DAY { "%H:%M:%S" } else { "%b %d" })
 }

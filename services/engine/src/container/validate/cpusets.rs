@@ -1,4 +1,4 @@
-//! Processors and memory nodes that a container asks for by number: the machine must have them.
+//! Checks that the machine has the processors and memory nodes that a container asks for by number.
 
 use std::collections::BTreeSet;
 
@@ -7,9 +7,9 @@ use gantry_api::engine::Resources;
 use super::invalid;
 use crate::error::Result;
 
-/// The largest number in a list, as Docker reads it.
+/// The largest number that Docker accepts in a list.
 const MOST: u32 = 8191;
-/// Where the kernel says what there is, the most exact first; both cgroup hierarchies, then the machine itself.
+/// Files in which the kernel lists the processors, most exact first: both cgroup hierarchies, then the machine.
 const CPUS: [&str; 3] = [
     "/sys/fs/cgroup/cpuset.cpus.effective",
     "/sys/fs/cgroup/cpuset/cpuset.cpus",
@@ -33,7 +33,7 @@ pub(super) fn check(resources: &Resources) -> Result<()> {
         let Some(wanted) = numbers(asked) else {
             return Err(invalid(format!("Invalid value {asked} for cpuset {kind}: invalid format: {asked}")));
         };
-        // Where nobody says what there is, the start will tell.
+        // If no file lists them, the start reports a number that is missing.
         let available = files.iter().find_map(|file| {
             let text = std::fs::read_to_string(file).ok()?.trim().to_owned();
             numbers(&text).filter(|there| !there.is_empty()).map(|there| (text, there))
@@ -49,7 +49,7 @@ pub(super) fn check(resources: &Resources) -> Result<()> {
     Ok(())
 }
 
-/// Reads `0-2,7`; `None` for what is no such list.
+/// Reads `0-2,7`; `None` for any other form.
 fn numbers(list: &str) -> Option<BTreeSet<u32>> {
     let mut numbers = BTreeSet::new();
     if list.is_empty() {

@@ -1,4 +1,4 @@
-//! `json-file`: Docker's format, which its users read too.
+//! `json-file`: Docker's format, which users read too.
 
 use super::{ATTRIBUTES, Driver, Options, known};
 use crate::error::Result;
@@ -10,6 +10,7 @@ pub(super) const NAME: &str = "json-file";
 #[derive(Debug)]
 pub struct JsonFile;
 
+#[tonic::async_trait]
 impl Driver for JsonFile {
     fn name(&self) -> &str {
         NAME

@@ -1,4 +1,5 @@
-//! `local`, whose format Docker keeps to itself: here the file of `json-file`, with the rotation that Docker gives it.
+//! `local`: Docker's format for it is private, so Gantry writes the file of `json-file` with the rotation of Docker's
+//! `local`.
 
 use super::{Driver, Options, known};
 use crate::error::Result;
@@ -8,6 +9,7 @@ use crate::logs::kept::{CACHE, Log, ROTATION};
 #[derive(Debug)]
 pub struct Local;
 
+#[tonic::async_trait]
 impl Driver for Local {
     fn name(&self) -> &str {
         "local"

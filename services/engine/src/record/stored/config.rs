@@ -1,10 +1,10 @@
-//! What a container is.
+//! The stored form of a container's configuration.
 
 use std::collections::BTreeMap;
 
-use gantry_api::engine as domain;
+use gantry_api::{alike, engine as domain};
 
-use super::{Words, words};
+use super::{Words, values, words};
 
 /// See [`domain::ContainerConfig`].
 #[derive(Clone, PartialEq, prost::Message)]
@@ -59,67 +59,35 @@ pub struct ContainerConfig {
     on_build: Vec<String>,
 }
 
-impl From<domain::ContainerConfig> for ContainerConfig {
-    fn from(config: domain::ContainerConfig) -> Self {
-        ContainerConfig {
-            hostname: config.hostname,
-            domainname: config.domainname,
-            user: config.user,
-            attach_stdin: config.attach_stdin,
-            attach_stdout: config.attach_stdout,
-            attach_stderr: config.attach_stderr,
-            exposed_ports: config.exposed_ports,
-            tty: config.tty,
-            open_stdin: config.open_stdin,
-            stdin_once: config.stdin_once,
-            env: config.env,
-            cmd: config.cmd.map(words),
-            entrypoint: config.entrypoint.map(words),
-            healthcheck: config.healthcheck.map(Into::into),
-            image: config.image,
-            volumes: config.volumes,
-            working_dir: config.working_dir,
-            network_disabled: config.network_disabled,
-            mac_address: config.mac_address,
-            labels: config.labels.into_iter().collect(),
-            stop_signal: config.stop_signal,
-            stop_timeout: config.stop_timeout,
-            shell: config.shell,
-            on_build: config.on_build,
-        }
+alike!(
+    domain::ContainerConfig,
+    ContainerConfig {
+        hostname,
+        domainname,
+        user,
+        attach_stdin,
+        attach_stdout,
+        attach_stderr,
+        exposed_ports,
+        tty,
+        open_stdin,
+        stdin_once,
+        env,
+        cmd: maybe(words, values),
+        entrypoint: maybe(words, values),
+        healthcheck: maybe,
+        image,
+        volumes,
+        working_dir,
+        network_disabled,
+        mac_address,
+        labels: collected,
+        stop_signal,
+        stop_timeout,
+        shell,
+        on_build,
     }
-}
-
-impl From<ContainerConfig> for domain::ContainerConfig {
-    fn from(config: ContainerConfig) -> Self {
-        domain::ContainerConfig {
-            hostname: config.hostname,
-            domainname: config.domainname,
-            user: config.user,
-            attach_stdin: config.attach_stdin,
-            attach_stdout: config.attach_stdout,
-            attach_stderr: config.attach_stderr,
-            exposed_ports: config.exposed_ports,
-            tty: config.tty,
-            open_stdin: config.open_stdin,
-            stdin_once: config.stdin_once,
-            env: config.env,
-            cmd: config.cmd.map(|words| words.values),
-            entrypoint: config.entrypoint.map(|words| words.values),
-            healthcheck: config.healthcheck.map(Into::into),
-            image: config.image,
-            volumes: config.volumes,
-            working_dir: config.working_dir,
-            network_disabled: config.network_disabled,
-            mac_address: config.mac_address,
-            labels: config.labels.into_iter().collect(),
-            stop_signal: config.stop_signal,
-            stop_timeout: config.stop_timeout,
-            shell: config.shell,
-            on_build: config.on_build,
-        }
-    }
-}
+);
 
 /// See [`domain::HealthConfig`].
 #[derive(Clone, PartialEq, prost::Message)]
@@ -138,28 +106,4 @@ pub struct HealthConfig {
     retries: i64,
 }
 
-impl From<domain::HealthConfig> for HealthConfig {
-    fn from(health: domain::HealthConfig) -> Self {
-        HealthConfig {
-            test: health.test,
-            interval: health.interval,
-            timeout: health.timeout,
-            start_period: health.start_period,
-            start_interval: health.start_interval,
-            retries: health.retries,
-        }
-    }
-}
-
-impl From<HealthConfig> for domain::HealthConfig {
-    fn from(health: HealthConfig) -> Self {
-        domain::HealthConfig {
-            test: health.test,
-            interval: health.interval,
-            timeout: health.timeout,
-            start_period: health.start_period,
-            start_interval: health.start_interval,
-            retries: health.retries,
-        }
-    }
-}
+alike!(domain::HealthConfig, HealthConfig { test, interval, timeout, start_period, start_interval, retries });

@@ -1,8 +1,8 @@
-//! Endpoints.
+//! The stored form of endpoint settings.
 
 use std::collections::BTreeMap;
 
-use gantry_api::engine as domain;
+use gantry_api::{alike, engine as domain};
 
 /// See [`domain::EndpointSettings`].
 #[derive(Clone, PartialEq, prost::Message)]
@@ -45,52 +45,26 @@ pub struct EndpointSettings {
     dns_names: Vec<String>,
 }
 
-impl From<domain::EndpointSettings> for EndpointSettings {
-    fn from(settings: domain::EndpointSettings) -> Self {
-        EndpointSettings {
-            ipam_ipv4_address: settings.ipam_ipv4_address,
-            ipam_ipv6_address: settings.ipam_ipv6_address,
-            link_local_ips: settings.link_local_ips,
-            has_ipam_config: settings.has_ipam_config,
-            links: settings.links,
-            aliases: settings.aliases,
-            mac_address: settings.mac_address,
-            driver_opts: settings.driver_opts.into_iter().collect(),
-            gw_priority: settings.gw_priority,
-            network_id: settings.network_id,
-            endpoint_id: settings.endpoint_id,
-            gateway: settings.gateway,
-            ip_address: settings.ip_address,
-            ip_prefix_len: settings.ip_prefix_len,
-            ipv6_gateway: settings.ipv6_gateway,
-            global_ipv6_address: settings.global_ipv6_address,
-            global_ipv6_prefix_len: settings.global_ipv6_prefix_len,
-            dns_names: settings.dns_names,
-        }
+alike!(
+    domain::EndpointSettings,
+    EndpointSettings {
+        ipam_ipv4_address,
+        ipam_ipv6_address,
+        link_local_ips,
+        has_ipam_config,
+        links,
+        aliases,
+        mac_address,
+        driver_opts: collected,
+        gw_priority,
+        network_id,
+        endpoint_id,
+        gateway,
+        ip_address,
+        ip_prefix_len,
+        ipv6_gateway,
+        global_ipv6_address,
+        global_ipv6_prefix_len,
+        dns_names,
     }
-}
-
-impl From<EndpointSettings> for domain::EndpointSettings {
-    fn from(settings: EndpointSettings) -> Self {
-        domain::EndpointSettings {
-            ipam_ipv4_address: settings.ipam_ipv4_address,
-            ipam_ipv6_address: settings.ipam_ipv6_address,
-            link_local_ips: settings.link_local_ips,
-            has_ipam_config: settings.has_ipam_config,
-            links: settings.links,
-            aliases: settings.aliases,
-            mac_address: settings.mac_address,
-            driver_opts: settings.driver_opts.into_iter().collect(),
-            gw_priority: settings.gw_priority,
-            network_id: settings.network_id,
-            endpoint_id: settings.endpoint_id,
-            gateway: settings.gateway,
-            ip_address: settings.ip_address,
-            ip_prefix_len: settings.ip_prefix_len,
-            ipv6_gateway: settings.ipv6_gateway,
-            global_ipv6_address: settings.global_ipv6_address,
-            global_ipv6_prefix_len: settings.global_ipv6_prefix_len,
-            dns_names: settings.dns_names,
-        }
-    }
-}
+);

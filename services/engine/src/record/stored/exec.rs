@@ -1,6 +1,6 @@
-//! Further processes.
+//! The stored form of an exec's request.
 
-use gantry_api::engine as domain;
+use gantry_api::{alike, engine as domain};
 
 /// See [`domain::ExecSpec`].
 #[derive(Clone, PartialEq, prost::Message)]
@@ -33,42 +33,21 @@ pub struct ExecSpec {
     console_width: u32,
 }
 
-impl From<domain::ExecSpec> for ExecSpec {
-    fn from(spec: domain::ExecSpec) -> Self {
-        ExecSpec {
-            container: spec.container,
-            attach_stdin: spec.attach_stdin,
-            attach_stdout: spec.attach_stdout,
-            attach_stderr: spec.attach_stderr,
-            detach_keys: spec.detach_keys,
-            tty: spec.tty,
-            env: spec.env,
-            cmd: spec.cmd,
-            privileged: spec.privileged,
-            user: spec.user,
-            working_dir: spec.working_dir,
-            console_height: spec.console_height,
-            console_width: spec.console_width,
-        }
+alike!(
+    domain::ExecSpec,
+    ExecSpec {
+        container,
+        attach_stdin,
+        attach_stdout,
+        attach_stderr,
+        detach_keys,
+        tty,
+        env,
+        cmd,
+        privileged,
+        user,
+        working_dir,
+        console_height,
+        console_width,
     }
-}
-
-impl From<ExecSpec> for domain::ExecSpec {
-    fn from(spec: ExecSpec) -> Self {
-        domain::ExecSpec {
-            container: spec.container,
-            attach_stdin: spec.attach_stdin,
-            attach_stdout: spec.attach_stdout,
-            attach_stderr: spec.attach_stderr,
-            detach_keys: spec.detach_keys,
-            tty: spec.tty,
-            env: spec.env,
-            cmd: spec.cmd,
-            privileged: spec.privileged,
-            user: spec.user,
-            working_dir: spec.working_dir,
-            console_height: spec.console_height,
-            console_width: spec.console_width,
-        }
-    }
-}
+);

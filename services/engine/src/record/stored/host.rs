@@ -1,10 +1,10 @@
-//! What a container is given of its host.
+//! The stored form of a container's host configuration.
 
 use std::collections::BTreeMap;
 
-use gantry_api::engine as domain;
+use gantry_api::{alike, engine as domain};
 
-use super::{Mount, Resources, Words, words};
+use super::{Mount, Resources, Words, values, words};
 
 /// See [`domain::HostConfig`].
 #[derive(Clone, PartialEq, prost::Message)]
@@ -95,107 +95,53 @@ pub struct HostConfig {
     init: Option<bool>,
 }
 
-impl From<domain::HostConfig> for HostConfig {
-    fn from(host: domain::HostConfig) -> Self {
-        HostConfig {
-            binds: host.binds,
-            container_id_file: host.container_id_file,
-            log_config: host.log_config.map(Into::into),
-            network_mode: host.network_mode,
-            port_bindings: host.port_bindings.into_iter().map(|(port, of)| (port, bindings(of))).collect(),
-            restart_policy: host.restart_policy.map(Into::into),
-            auto_remove: host.auto_remove,
-            volume_driver: host.volume_driver,
-            volumes_from: host.volumes_from,
-            console_height: host.console_height,
-            console_width: host.console_width,
-            annotations: host.annotations.into_iter().collect(),
-            cap_add: host.cap_add,
-            cap_drop: host.cap_drop,
-            cgroupns_mode: host.cgroupns_mode,
-            dns: host.dns,
-            dns_options: host.dns_options,
-            dns_search: host.dns_search,
-            extra_hosts: host.extra_hosts,
-            group_add: host.group_add,
-            ipc_mode: host.ipc_mode,
-            cgroup: host.cgroup,
-            links: host.links,
-            oom_score_adj: host.oom_score_adj,
-            pid_mode: host.pid_mode,
-            privileged: host.privileged,
-            publish_all_ports: host.publish_all_ports,
-            readonly_rootfs: host.readonly_rootfs,
-            security_opt: host.security_opt,
-            storage_opt: host.storage_opt.into_iter().collect(),
-            tmpfs: host.tmpfs.into_iter().collect(),
-            uts_mode: host.uts_mode,
-            userns_mode: host.userns_mode,
-            shm_size: host.shm_size,
-            sysctls: host.sysctls.into_iter().collect(),
-            runtime: host.runtime,
-            isolation: host.isolation,
-            resources: host.resources.map(Into::into),
-            mounts: host.mounts.into_iter().map(Into::into).collect(),
-            masked_paths: host.masked_paths.map(words),
-            readonly_paths: host.readonly_paths.map(words),
-            init: host.init,
-        }
+alike!(
+    domain::HostConfig,
+    HostConfig {
+        binds,
+        container_id_file,
+        log_config: maybe,
+        network_mode,
+        port_bindings: entries(bindings, unbound),
+        restart_policy: maybe,
+        auto_remove,
+        volume_driver,
+        volumes_from,
+        console_height,
+        console_width,
+        annotations: collected,
+        cap_add,
+        cap_drop,
+        cgroupns_mode,
+        dns,
+        dns_options,
+        dns_search,
+        extra_hosts,
+        group_add,
+        ipc_mode,
+        cgroup,
+        links,
+        oom_score_adj,
+        pid_mode,
+        privileged,
+        publish_all_ports,
+        readonly_rootfs,
+        security_opt,
+        storage_opt: collected,
+        tmpfs: collected,
+        uts_mode,
+        userns_mode,
+        shm_size,
+        sysctls: collected,
+        runtime,
+        isolation,
+        resources: maybe,
+        mounts: each,
+        masked_paths: maybe(words, values),
+        readonly_paths: maybe(words, values),
+        init,
     }
-}
-
-impl From<HostConfig> for domain::HostConfig {
-    fn from(host: HostConfig) -> Self {
-        domain::HostConfig {
-            binds: host.binds,
-            container_id_file: host.container_id_file,
-            log_config: host.log_config.map(Into::into),
-            network_mode: host.network_mode,
-            port_bindings: host
-                .port_bindings
-                .into_iter()
-                .map(|(port, of)| (port, of.bindings.into_iter().map(Into::into).collect()))
-                .collect(),
-            restart_policy: host.restart_policy.map(Into::into),
-            auto_remove: host.auto_remove,
-            volume_driver: host.volume_driver,
-            volumes_from: host.volumes_from,
-            console_height: host.console_height,
-            console_width: host.console_width,
-            annotations: host.annotations.into_iter().collect(),
-            cap_add: host.cap_add,
-            cap_drop: host.cap_drop,
-            cgroupns_mode: host.cgroupns_mode,
-            dns: host.dns,
-            dns_options: host.dns_options,
-            dns_search: host.dns_search,
-            extra_hosts: host.extra_hosts,
-            group_add: host.group_add,
-            ipc_mode: host.ipc_mode,
-            cgroup: host.cgroup,
-            links: host.links,
-            oom_score_adj: host.oom_score_adj,
-            pid_mode: host.pid_mode,
-            privileged: host.privileged,
-            publish_all_ports: host.publish_all_ports,
-            readonly_rootfs: host.readonly_rootfs,
-            security_opt: host.security_opt,
-            storage_opt: host.storage_opt.into_iter().collect(),
-            tmpfs: host.tmpfs.into_iter().collect(),
-            uts_mode: host.uts_mode,
-            userns_mode: host.userns_mode,
-            shm_size: host.shm_size,
-            sysctls: host.sysctls.into_iter().collect(),
-            runtime: host.runtime,
-            isolation: host.isolation,
-            resources: host.resources.map(Into::into),
-            mounts: host.mounts.into_iter().map(Into::into).collect(),
-            masked_paths: host.masked_paths.map(|words| words.values),
-            readonly_paths: host.readonly_paths.map(|words| words.values),
-            init: host.init,
-        }
-    }
-}
+);
 
 /// See [`domain::PortBinding`].
 #[derive(Clone, PartialEq, prost::Message)]
@@ -206,19 +152,9 @@ pub struct PortBinding {
     host_port: String,
 }
 
-impl From<domain::PortBinding> for PortBinding {
-    fn from(binding: domain::PortBinding) -> Self {
-        PortBinding { host_ip: binding.host_ip, host_port: binding.host_port }
-    }
-}
+alike!(domain::PortBinding, PortBinding { host_ip, host_port });
 
-impl From<PortBinding> for domain::PortBinding {
-    fn from(binding: PortBinding) -> Self {
-        domain::PortBinding { host_ip: binding.host_ip, host_port: binding.host_port }
-    }
-}
-
-/// Where one port is published.
+/// A host address and port at which a port is published.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct PortBindings {
     #[prost(message, repeated, tag = "1")]
@@ -227,6 +163,10 @@ pub struct PortBindings {
 
 fn bindings(of: Vec<domain::PortBinding>) -> PortBindings {
     PortBindings { bindings: of.into_iter().map(Into::into).collect() }
+}
+
+fn unbound(of: PortBindings) -> Vec<domain::PortBinding> {
+    of.bindings.into_iter().map(Into::into).collect()
 }
 
 /// See [`domain::RestartPolicy`].
@@ -238,17 +178,7 @@ pub struct RestartPolicy {
     maximum_retry_count: i64,
 }
 
-impl From<domain::RestartPolicy> for RestartPolicy {
-    fn from(policy: domain::RestartPolicy) -> Self {
-        RestartPolicy { name: policy.name, maximum_retry_count: policy.maximum_retry_count }
-    }
-}
-
-impl From<RestartPolicy> for domain::RestartPolicy {
-    fn from(policy: RestartPolicy) -> Self {
-        domain::RestartPolicy { name: policy.name, maximum_retry_count: policy.maximum_retry_count }
-    }
-}
+alike!(domain::RestartPolicy, RestartPolicy { name, maximum_retry_count });
 
 /// See [`domain::LogConfig`].
 #[derive(Clone, PartialEq, prost::Message)]
@@ -259,14 +189,4 @@ pub struct LogConfig {
     config: BTreeMap<String, String>,
 }
 
-impl From<domain::LogConfig> for LogConfig {
-    fn from(log: domain::LogConfig) -> Self {
-        LogConfig { r#type: log.r#type, config: log.config.into_iter().collect() }
-    }
-}
-
-impl From<LogConfig> for domain::LogConfig {
-    fn from(log: LogConfig) -> Self {
-        domain::LogConfig { r#type: log.r#type, config: log.config.into_iter().collect() }
-    }
-}
+alike!(domain::LogConfig, LogConfig { r#type, config: collected });

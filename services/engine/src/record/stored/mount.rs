@@ -1,10 +1,10 @@
-//! Mounts.
+//! The stored form of mounts.
 
 use std::collections::BTreeMap;
 
-use gantry_api::engine as domain;
+use gantry_api::{alike, engine as domain};
 
-use super::{Words, words};
+use super::{Words, values, words};
 
 /// See [`domain::Mount`].
 #[derive(Clone, PartialEq, prost::Message)]
@@ -29,37 +29,20 @@ pub struct Mount {
     image_subpath: String,
 }
 
-impl From<domain::Mount> for Mount {
-    fn from(mount: domain::Mount) -> Self {
-        Mount {
-            r#type: mount.r#type,
-            source: mount.source,
-            target: mount.target,
-            read_only: mount.read_only,
-            consistency: mount.consistency,
-            bind_options: mount.bind_options.map(Into::into),
-            volume_options: mount.volume_options.map(Into::into),
-            tmpfs_options: mount.tmpfs_options.map(Into::into),
-            image_subpath: mount.image_subpath,
-        }
+alike!(
+    domain::Mount,
+    Mount {
+        r#type,
+        source,
+        target,
+        read_only,
+        consistency,
+        bind_options: maybe,
+        volume_options: maybe,
+        tmpfs_options: maybe,
+        image_subpath,
     }
-}
-
-impl From<Mount> for domain::Mount {
-    fn from(mount: Mount) -> Self {
-        domain::Mount {
-            r#type: mount.r#type,
-            source: mount.source,
-            target: mount.target,
-            read_only: mount.read_only,
-            consistency: mount.consistency,
-            bind_options: mount.bind_options.map(Into::into),
-            volume_options: mount.volume_options.map(Into::into),
-            tmpfs_options: mount.tmpfs_options.map(Into::into),
-            image_subpath: mount.image_subpath,
-        }
-    }
-}
+);
 
 /// See [`domain::BindOptions`].
 #[derive(Clone, PartialEq, prost::Message)]
@@ -76,29 +59,16 @@ pub struct BindOptions {
     read_only_force_recursive: bool,
 }
 
-impl From<domain::BindOptions> for BindOptions {
-    fn from(options: domain::BindOptions) -> Self {
-        BindOptions {
-            propagation: options.propagation,
-            non_recursive: options.non_recursive,
-            create_mountpoint: options.create_mountpoint,
-            read_only_non_recursive: options.read_only_non_recursive,
-            read_only_force_recursive: options.read_only_force_recursive,
-        }
+alike!(
+    domain::BindOptions,
+    BindOptions {
+        propagation,
+        non_recursive,
+        create_mountpoint,
+        read_only_non_recursive,
+        read_only_force_recursive,
     }
-}
-
-impl From<BindOptions> for domain::BindOptions {
-    fn from(options: BindOptions) -> Self {
-        domain::BindOptions {
-            propagation: options.propagation,
-            non_recursive: options.non_recursive,
-            create_mountpoint: options.create_mountpoint,
-            read_only_non_recursive: options.read_only_non_recursive,
-            read_only_force_recursive: options.read_only_force_recursive,
-        }
-    }
-}
+);
 
 /// See [`domain::VolumeOptions`].
 #[derive(Clone, PartialEq, prost::Message)]
@@ -115,29 +85,10 @@ pub struct VolumeOptions {
     driver_options: BTreeMap<String, String>,
 }
 
-impl From<domain::VolumeOptions> for VolumeOptions {
-    fn from(options: domain::VolumeOptions) -> Self {
-        VolumeOptions {
-            no_copy: options.no_copy,
-            labels: options.labels.into_iter().collect(),
-            subpath: options.subpath,
-            driver: options.driver,
-            driver_options: options.driver_options.into_iter().collect(),
-        }
-    }
-}
-
-impl From<VolumeOptions> for domain::VolumeOptions {
-    fn from(options: VolumeOptions) -> Self {
-        domain::VolumeOptions {
-            no_copy: options.no_copy,
-            labels: options.labels.into_iter().collect(),
-            subpath: options.subpath,
-            driver: options.driver,
-            driver_options: options.driver_options.into_iter().collect(),
-        }
-    }
-}
+alike!(
+    domain::VolumeOptions,
+    VolumeOptions { no_copy, labels: collected, subpath, driver, driver_options: collected }
+);
 
 /// See [`domain::TmpfsOptions`].
 #[derive(Clone, PartialEq, prost::Message)]
@@ -150,25 +101,7 @@ pub struct TmpfsOptions {
     options: Vec<Words>,
 }
 
-impl From<domain::TmpfsOptions> for TmpfsOptions {
-    fn from(options: domain::TmpfsOptions) -> Self {
-        TmpfsOptions {
-            size_bytes: options.size_bytes,
-            mode: options.mode,
-            options: options.options.into_iter().map(words).collect(),
-        }
-    }
-}
-
-impl From<TmpfsOptions> for domain::TmpfsOptions {
-    fn from(options: TmpfsOptions) -> Self {
-        domain::TmpfsOptions {
-            size_bytes: options.size_bytes,
-            mode: options.mode,
-            options: options.options.into_iter().map(|words| words.values).collect(),
-        }
-    }
-}
+alike!(domain::TmpfsOptions, TmpfsOptions { size_bytes, mode, options: each(words, values) });
 
 /// See [`domain::MountPoint`].
 #[derive(Clone, PartialEq, prost::Message)]
@@ -191,32 +124,4 @@ pub struct MountPoint {
     propagation: String,
 }
 
-impl From<domain::MountPoint> for MountPoint {
-    fn from(point: domain::MountPoint) -> Self {
-        MountPoint {
-            r#type: point.r#type,
-            name: point.name,
-            source: point.source,
-            destination: point.destination,
-            driver: point.driver,
-            mode: point.mode,
-            rw: point.rw,
-            propagation: point.propagation,
-        }
-    }
-}
-
-impl From<MountPoint> for domain::MountPoint {
-    fn from(point: MountPoint) -> Self {
-        domain::MountPoint {
-            r#type: point.r#type,
-            name: point.name,
-            source: point.source,
-            destination: point.destination,
-            driver: point.driver,
-            mode: point.mode,
-            rw: point.rw,
-            propagation: point.propagation,
-        }
-    }
-}
+alike!(domain::MountPoint, MountPoint { r#type, name, source, destination, driver, mode, rw, propagation });

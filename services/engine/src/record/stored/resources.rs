@@ -1,10 +1,10 @@
-//! Limits.
+//! The stored form of resource limits.
 
 use std::collections::BTreeMap;
 
-use gantry_api::engine as domain;
+use gantry_api::{alike, engine as domain};
 
-use super::{Words, words};
+use super::{Words, values, words};
 
 /// See [`domain::Resources`].
 #[derive(Clone, PartialEq, prost::Message)]
@@ -63,71 +63,37 @@ pub struct Resources {
     ulimits: Vec<Ulimit>,
 }
 
-impl From<domain::Resources> for Resources {
-    fn from(resources: domain::Resources) -> Self {
-        Resources {
-            cpu_shares: resources.cpu_shares,
-            memory: resources.memory,
-            nano_cpus: resources.nano_cpus,
-            cgroup_parent: resources.cgroup_parent,
-            blkio_weight: resources.blkio_weight,
-            blkio_weight_device: resources.blkio_weight_device.into_iter().map(Into::into).collect(),
-            blkio_device_read_bps: resources.blkio_device_read_bps.into_iter().map(Into::into).collect(),
-            blkio_device_write_bps: resources.blkio_device_write_bps.into_iter().map(Into::into).collect(),
-            blkio_device_read_iops: resources.blkio_device_read_iops.into_iter().map(Into::into).collect(),
-            blkio_device_write_iops: resources.blkio_device_write_iops.into_iter().map(Into::into).collect(),
-            cpu_period: resources.cpu_period,
-            cpu_quota: resources.cpu_quota,
-            cpu_realtime_period: resources.cpu_realtime_period,
-            cpu_realtime_runtime: resources.cpu_realtime_runtime,
-            cpuset_cpus: resources.cpuset_cpus,
-            cpuset_mems: resources.cpuset_mems,
-            devices: resources.devices.into_iter().map(Into::into).collect(),
-            device_cgroup_rules: resources.device_cgroup_rules,
-            device_requests: resources.device_requests.into_iter().map(Into::into).collect(),
-            kernel_memory_tcp: resources.kernel_memory_tcp,
-            memory_reservation: resources.memory_reservation,
-            memory_swap: resources.memory_swap,
-            memory_swappiness: resources.memory_swappiness,
-            oom_kill_disable: resources.oom_kill_disable,
-            pids_limit: resources.pids_limit,
-            ulimits: resources.ulimits.into_iter().map(Into::into).collect(),
-        }
+alike!(
+    domain::Resources,
+    Resources {
+        cpu_shares,
+        memory,
+        nano_cpus,
+        cgroup_parent,
+        blkio_weight,
+        blkio_weight_device: each,
+        blkio_device_read_bps: each,
+        blkio_device_write_bps: each,
+        blkio_device_read_iops: each,
+        blkio_device_write_iops: each,
+        cpu_period,
+        cpu_quota,
+        cpu_realtime_period,
+        cpu_realtime_runtime,
+        cpuset_cpus,
+        cpuset_mems,
+        devices: each,
+        device_cgroup_rules,
+        device_requests: each,
+        kernel_memory_tcp,
+        memory_reservation,
+        memory_swap,
+        memory_swappiness,
+        oom_kill_disable,
+        pids_limit,
+        ulimits: each,
     }
-}
-
-impl From<Resources> for domain::Resources {
-    fn from(resources: Resources) -> Self {
-        domain::Resources {
-            cpu_shares: resources.cpu_shares,
-            memory: resources.memory,
-            nano_cpus: resources.nano_cpus,
-            cgroup_parent: resources.cgroup_parent,
-            blkio_weight: resources.blkio_weight,
-            blkio_weight_device: resources.blkio_weight_device.into_iter().map(Into::into).collect(),
-            blkio_device_read_bps: resources.blkio_device_read_bps.into_iter().map(Into::into).collect(),
-            blkio_device_write_bps: resources.blkio_device_write_bps.into_iter().map(Into::into).collect(),
-            blkio_device_read_iops: resources.blkio_device_read_iops.into_iter().map(Into::into).collect(),
-            blkio_device_write_iops: resources.blkio_device_write_iops.into_iter().map(Into::into).collect(),
-            cpu_period: resources.cpu_period,
-            cpu_quota: resources.cpu_quota,
-            cpu_realtime_period: resources.cpu_realtime_period,
-            cpu_realtime_runtime: resources.cpu_realtime_runtime,
-            cpuset_cpus: resources.cpuset_cpus,
-            cpuset_mems: resources.cpuset_mems,
-            devices: resources.devices.into_iter().map(Into::into).collect(),
-            device_cgroup_rules: resources.device_cgroup_rules,
-            device_requests: resources.device_requests.into_iter().map(Into::into).collect(),
-            kernel_memory_tcp: resources.kernel_memory_tcp,
-            memory_reservation: resources.memory_reservation,
-            memory_swap: resources.memory_swap,
-            memory_swappiness: resources.memory_swappiness,
-            oom_kill_disable: resources.oom_kill_disable,
-            pids_limit: resources.pids_limit,
-            ulimits: resources.ulimits.into_iter().map(Into::into).collect(),
-        }
-    }
-}
+);
 
 /// See [`domain::WeightDevice`].
 #[derive(Clone, PartialEq, prost::Message)]
@@ -138,17 +104,7 @@ pub struct WeightDevice {
     weight: u32,
 }
 
-impl From<domain::WeightDevice> for WeightDevice {
-    fn from(device: domain::WeightDevice) -> Self {
-        WeightDevice { path: device.path, weight: device.weight }
-    }
-}
-
-impl From<WeightDevice> for domain::WeightDevice {
-    fn from(device: WeightDevice) -> Self {
-        domain::WeightDevice { path: device.path, weight: device.weight }
-    }
-}
+alike!(domain::WeightDevice, WeightDevice { path, weight });
 
 /// See [`domain::ThrottleDevice`].
 #[derive(Clone, PartialEq, prost::Message)]
@@ -159,17 +115,7 @@ pub struct ThrottleDevice {
     rate: u64,
 }
 
-impl From<domain::ThrottleDevice> for ThrottleDevice {
-    fn from(device: domain::ThrottleDevice) -> Self {
-        ThrottleDevice { path: device.path, rate: device.rate }
-    }
-}
-
-impl From<ThrottleDevice> for domain::ThrottleDevice {
-    fn from(device: ThrottleDevice) -> Self {
-        domain::ThrottleDevice { path: device.path, rate: device.rate }
-    }
-}
+alike!(domain::ThrottleDevice, ThrottleDevice { path, rate });
 
 /// See [`domain::DeviceMapping`].
 #[derive(Clone, PartialEq, prost::Message)]
@@ -182,25 +128,7 @@ pub struct DeviceMapping {
     cgroup_permissions: String,
 }
 
-impl From<domain::DeviceMapping> for DeviceMapping {
-    fn from(device: domain::DeviceMapping) -> Self {
-        DeviceMapping {
-            path_on_host: device.path_on_host,
-            path_in_container: device.path_in_container,
-            cgroup_permissions: device.cgroup_permissions,
-        }
-    }
-}
-
-impl From<DeviceMapping> for domain::DeviceMapping {
-    fn from(device: DeviceMapping) -> Self {
-        domain::DeviceMapping {
-            path_on_host: device.path_on_host,
-            path_in_container: device.path_in_container,
-            cgroup_permissions: device.cgroup_permissions,
-        }
-    }
-}
+alike!(domain::DeviceMapping, DeviceMapping { path_on_host, path_in_container, cgroup_permissions });
 
 /// See [`domain::DeviceRequest`].
 #[derive(Clone, PartialEq, prost::Message)]
@@ -217,29 +145,10 @@ pub struct DeviceRequest {
     options: BTreeMap<String, String>,
 }
 
-impl From<domain::DeviceRequest> for DeviceRequest {
-    fn from(request: domain::DeviceRequest) -> Self {
-        DeviceRequest {
-            driver: request.driver,
-            count: request.count,
-            device_ids: request.device_ids,
-            capabilities: request.capabilities.into_iter().map(words).collect(),
-            options: request.options.into_iter().collect(),
-        }
-    }
-}
-
-impl From<DeviceRequest> for domain::DeviceRequest {
-    fn from(request: DeviceRequest) -> Self {
-        domain::DeviceRequest {
-            driver: request.driver,
-            count: request.count,
-            device_ids: request.device_ids,
-            capabilities: request.capabilities.into_iter().map(|words| words.values).collect(),
-            options: request.options.into_iter().collect(),
-        }
-    }
-}
+alike!(
+    domain::DeviceRequest,
+    DeviceRequest { driver, count, device_ids, capabilities: each(words, values), options: collected }
+);
 
 /// See [`domain::Ulimit`].
 #[derive(Clone, PartialEq, prost::Message)]
@@ -252,14 +161,4 @@ pub struct Ulimit {
     hard: i64,
 }
 
-impl From<domain::Ulimit> for Ulimit {
-    fn from(limit: domain::Ulimit) -> Self {
-        Ulimit { name: limit.name, soft: limit.soft, hard: limit.hard }
-    }
-}
-
-impl From<Ulimit> for domain::Ulimit {
-    fn from(limit: Ulimit) -> Self {
-        domain::Ulimit { name: limit.name, soft: limit.soft, hard: limit.hard }
-    }
-}
+alike!(domain::Ulimit, Ulimit { name, soft, hard });

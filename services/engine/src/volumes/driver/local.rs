@@ -1,4 +1,5 @@
-//! The driver `local`: folders of the engine's own, and file systems that the kernel mounts there ([`options`](crate::volumes::options)).
+//! The driver `local`: folders of the engine, and file systems that the kernel mounts there
+//! ([`options`](crate::volumes::options)).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,7 +7,7 @@ use std::path::PathBuf;
 use gantry_mount::{detach_all, is_mount_point};
 
 use super::{Driver, Last, Seen};
-use crate::container::create::blocking;
+use crate::blocking::blocking;
 use crate::error::{Error, Result};
 use crate::names;
 use crate::record::VolumeRecord;
@@ -14,7 +15,7 @@ use crate::root::kernel;
 use crate::volumes::folders::{Condemned, Folders};
 use crate::volumes::options::{self, FileSystem};
 
-/// Its name.
+/// The driver's name.
 pub const NAME: &str = "local";
 
 /// The driver.
@@ -23,12 +24,12 @@ pub struct Local {
 }
 
 impl Local {
-    /// Keeps volumes in these folders.
+    /// A driver that keeps volumes in these folders.
     pub fn new(folders: Folders) -> Local {
         Local { folders }
     }
 
-    /// Where they are.
+    /// The folders.
     pub fn folders(&self) -> &Folders {
         &self.folders
     }
@@ -65,25 +66,25 @@ impl Driver for Local {
     }
 
     async fn make(&self, volume: &VolumeRecord) -> Result<()> {
-        // A folder that is there already is somebody's: its data are the volume's.
+        // A folder that exists keeps its data.
         let (folders, made) = (self.folders.clone(), volume.clone());
         blocking(move || folders.make(&made)).await
     }
 
     async fn condemn(&self, volume: &VolumeRecord) -> Result<Condemned> {
-        // What is mounted there is not the volume's to remove.
+        // A mounted file system is not part of the volume's folder, so it is unmounted before the folder is removed.
         self.detach(&volume.name).await?;
         let (folders, name) = (self.folders.clone(), volume.name.clone());
         blocking(move || folders.condemn(&name)).await
     }
 
-    /// Every name that is recorded has its folder, or is to have it.
+    /// Every recorded volume has its folder, or will get it.
     async fn look(&self, name: &str) -> Result<Option<Seen>> {
         let mountpoint = self.folders.data(name).display().to_string();
         Ok(Some(Seen { name: name.to_owned(), mountpoint, ..Seen::default() }))
     }
 
-    /// The records tell all that there are.
+    /// The records list all volumes, so there is nothing to add.
     async fn list(&self) -> Result<Vec<Seen>> {
         Ok(Vec::new())
     }
@@ -92,7 +93,7 @@ impl Driver for Local {
         let data = self.folders.data(&volume.name);
         let Some(source) = FileSystem::parse(&volume.options) else { return Ok(data) };
         let place = data.clone();
-        // A server that is away must not cost one of the few threads that all share.
+        // A thread of its own, because a server that does not answer would block one of the shared threads.
         on_a_thread(move || match is_mount_point(&place).map_err(kernel)? {
             true => Ok(()),
             false => source.mount(&place),

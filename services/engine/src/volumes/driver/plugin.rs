@@ -1,7 +1,7 @@
-//! A driver that is a plugin: Docker's protocol `VolumeDriver`.
+//! A volume driver that is a plugin: Docker's protocol `VolumeDriver`.
 //!
-//! A plugin knows its volumes itself, and they may come and go without the engine. What it says is told as it is; what it says
-//! about paths is believed, as the kernel's word would be: whoever may serve a plugin is root.
+//! A plugin keeps its own list of volumes, which may change without the engine. The engine reports the plugin's
+//! answers unchanged, and trusts the paths in them: only root can serve a plugin.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ pub struct Distant {
 }
 
 impl Distant {
-    /// A plugin that is asked for the first time. One that does not say whose its volumes are keeps them on this machine.
+    /// Contacts a plugin for the first time. A plugin that does not state its scope has scope `local`.
     pub async fn meet(plugin: Plugin) -> Distant {
         let asked =
             plugin.call::<CapabilitiesResponse>("VolumeDriver.Capabilities", &Nothing {}, SHORT).await;
@@ -54,7 +54,7 @@ impl Driver for Distant {
         true
     }
 
-    /// Names and options are the plugin's business.
+    /// The plugin checks names and options.
     fn check(&self, _name: &str, _options: &BTreeMap<String, String>) -> Result<()> {
         Ok(())
     }
@@ -77,7 +77,7 @@ impl Driver for Distant {
         let asked = Named { name: name.to_owned() };
         match self.plugin.call::<GetResponse>("VolumeDriver.Get", &asked, SHORT).await {
             Ok(told) => Ok(told.volume.map(|volume| Seen { name: name.to_owned(), ..seen(volume) })),
-            // It says no, for whatever reason: Docker takes that for "none".
+            // Docker takes any refusal for "no such volume".
             Err(PluginError::Refused(_) | PluginError::Status { .. }) => Ok(None),
             Err(error) => {
                 let doing = format!(

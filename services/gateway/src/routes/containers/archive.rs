@@ -1,11 +1,11 @@
-//! Files in and out of containers, spliced from and to the engine's data socket.
+//! Files into and out of containers, which the gateway splices with the engine's data socket.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures::StreamExt;
-use gantry_proto::gantry::engine::v1 as engine;
-use gantry_proto::gantry::engine::v1::data_request::{Action, ArchiveGet, ArchivePut, ArchiveStat, Export};
+use gantry_api::engine::{self, PutSpec};
+use gantry_api::time;
 use gantry_rpc::data::{self, WireStatus};
 use http::StatusCode;
 use http::header::{HeaderName, HeaderValue};
@@ -14,7 +14,7 @@ use tokio::io::AsyncWriteExt;
 use crate::call::Call;
 use crate::error::Error;
 use crate::moment;
-use crate::peers::ENGINE;
+use crate::peers::{ENGINE, failed};
 use crate::response::{self, Response};
 use crate::wire::container::PathStat;
 
@@ -32,7 +32,7 @@ fn stat_header(stat: engine::PathStat) -> Result<HeaderValue, Error> {
         name: stat.name,
         size: stat.size,
         mode: stat.mode,
-        mtime: moment::rfc3339_nano(stat.mtime.as_ref()),
+        mtime: moment::rfc3339_nano(time::timestamp(stat.mtime).as_ref()),
         link_target: stat.link_target,
     };
     let json = serde_json::to_vec(&stat)
@@ -43,8 +43,7 @@ fn stat_header(stat: engine::PathStat) -> Result<HeaderValue, Error> {
 
 /// `HEAD /containers/{id}/archive`
 pub async fn archive_stat(call: &Call, id: &str) -> Result<Response, Error> {
-    let request = ArchiveStat { container: id.to_owned(), path: path(call)? };
-    let (_, stat) = call.peers().engine_data::<engine::PathStat>(Action::ArchiveStat(request)).await?;
+    let stat = call.peers().containers().stat_path(id, &path(call)?).await.map_err(failed)?;
     let mut response = response::empty(StatusCode::OK);
     response.headers_mut().insert(STAT, stat_header(stat)?);
     Ok(response)
@@ -52,8 +51,7 @@ pub async fn archive_stat(call: &Call, id: &str) -> Result<Response, Error> {
 
 /// `GET /containers/{id}/archive`
 pub async fn archive_get(call: &Call, id: &str) -> Result<Response, Error> {
-    let request = ArchiveGet { container: id.to_owned(), path: path(call)? };
-    let (archive, stat) = call.peers().engine_data::<engine::PathStat>(Action::ArchiveGet(request)).await?;
+    let (archive, stat) = call.peers().containers().take_path(id, &path(call)?).await.map_err(failed)?;
     let mut response = response::archive(response::TAR, archive);
     response.headers_mut().insert(STAT, stat_header(stat)?);
     Ok(response)
@@ -61,13 +59,13 @@ pub async fn archive_get(call: &Call, id: &str) -> Result<Response, Error> {
 
 /// `PUT /containers/{id}/archive`
 pub async fn archive_put(call: Call, id: &str) -> Result<Response, Error> {
-    let request = ArchivePut {
+    let spec = PutSpec {
         container: id.to_owned(),
         path: path(&call)?,
         no_overwrite_dir_non_dir: call.query.flag("noOverwriteDirNonDir"),
         copy_uid_gid: call.query.flag("copyUIDGID"),
     };
-    let (engine, ()) = call.peers().engine_data::<()>(Action::ArchivePut(request)).await?;
+    let engine = call.peers().containers().put_path(spec).await.map_err(failed)?;
     let (mut answer, mut archive) = engine.into_split();
     let mut body = std::pin::pin!(call.stream());
     let send = async {
@@ -75,14 +73,14 @@ pub async fn archive_put(call: Call, id: &str) -> Result<Response, Error> {
             let chunk: Bytes =
                 chunk.map_err(|error| Error::bad(format!("request body ended early: {error}")))?;
             if archive.write_all(&chunk).await.is_err() {
-                // The engine has refused: its answer says why.
+                // The engine has refused, and its answer gives the reason.
                 return Ok(());
             }
         }
         archive.shutdown().await.map_err(|error| Error::from_io(ENGINE, &error))
     };
     let mut receive = std::pin::pin!(data::receive::<WireStatus>(&mut answer));
-    // The engine may have seen enough before the client has sent all. A client that leaves in the middle ends both: the
+    // The engine may answer before the client has sent all. A client that leaves in the middle ends both directions: the
     // engine would wait for the rest of the archive for ever.
     let received = tokio::select! {
         received = &mut receive => received,
@@ -100,7 +98,6 @@ pub async fn archive_put(call: Call, id: &str) -> Result<Response, Error> {
 
 /// `GET /containers/{id}/export`
 pub async fn export(call: &Call, id: &str) -> Result<Response, Error> {
-    let (archive, ()) =
-        call.peers().engine_data::<()>(Action::Export(Export { container: id.to_owned() })).await?;
+    let archive = call.peers().containers().export(id).await.map_err(failed)?;
     Ok(response::archive(HeaderValue::from_static("application/octet-stream"), archive))
 }

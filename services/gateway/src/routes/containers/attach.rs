@@ -1,24 +1,17 @@
-//! Attaching to a container: the log so far, the running process, or both.
+//! Attach to a container: to its log so far, to its running process, or both.
 //!
-//! A client attaches before it starts the container, and waits for our `101` first. So the response leaves as soon as the
-//! engine knows the container, and the shim is connected to when it is there; the engine holds the start back until then.
+//! A client attaches before it starts the container, and first waits for the `101`. So the gateway responds as soon as the engine has
+//! found the container, and connects to the shim once that runs; the engine delays the process's start until then.
 
-use futures::{StreamExt, stream};
+use gantry_api::engine::containers::{Attach as _, Attachment as _, client};
+use gantry_api::engine::{AttachSpec, LogQuery, Opened, Streams};
 use gantry_http::upgrade::Client;
-use gantry_proto::gantry::engine::v1 as engine;
-use gantry_proto::gantry::engine::v1::attach_request::{Message as Ask, Open};
-use gantry_proto::gantry::engine::v1::attach_response::{Message as Answer, Opened};
-use gantry_proto::gantry::engine::v1::data_request::Logs;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
 
-use crate::attach_point::{self, Streams};
 use crate::call::Call;
 use crate::detach::{self, Keys};
 use crate::error::Error;
 use crate::hijack::{self, Ended, InputEnd, Terminal};
-use crate::peers::{ENGINE, Peers, of};
+use crate::peers::{Peers, failed};
 use crate::response::{self, Response};
 use crate::websocket;
 
@@ -53,10 +46,10 @@ async fn open(call: &mut Call, id: &str) -> Result<Response, Error> {
     hijack::take_over(call, terminal, move |client| attachment.run(client))
 }
 
-/// What a client wants to be attached to.
-fn wish(call: &Call, id: &str) -> Open {
+/// What a client wants to attach to.
+fn wish(call: &Call, id: &str) -> AttachSpec {
     let query = &call.query;
-    Open {
+    AttachSpec {
         container: id.to_owned(),
         stdin: query.flag("stdin"),
         stdout: query.flag("stdout"),
@@ -66,30 +59,21 @@ fn wish(call: &Call, id: &str) -> Open {
     }
 }
 
-/// A client that is or will be attached.
+/// A client that is attached or waits for it.
 struct Attachment {
     peers: Peers,
-    wish: Open,
+    wish: AttachSpec,
     opened: Opened,
     keys: Keys,
-    /// Open as long as we are attached.
-    asks: mpsc::Sender<engine::AttachRequest>,
-    answers: Streaming<engine::AttachResponse>,
+    /// The engine counts the client as attached as long as this is open.
+    attached: client::Attachment,
 }
 
 impl Attachment {
-    async fn open(call: &Call, wish: Open) -> Result<Self, Error> {
+    async fn open(call: &Call, wish: AttachSpec) -> Result<Self, Error> {
         let keys = Keys::parse(call.query.text("detachKeys"))?;
-        let (asks, receiver) = mpsc::channel(2);
-        let first = engine::AttachRequest { message: Some(Ask::Open(wish.clone())) };
-        let requests = stream::iter([first]).chain(ReceiverStream::new(receiver));
-        let mut answers = call.peers().containers().attach(requests).await.map_err(of(ENGINE))?.into_inner();
-        let Some(Answer::Opened(opened)) =
-            answers.message().await.map_err(of(ENGINE))?.and_then(|answer| answer.message)
-        else {
-            return Err(Error::internal("the engine did not open the attachment"));
-        };
-        Ok(Self { peers: call.peers().clone(), wish, opened, keys, asks, answers })
+        let (opened, attached) = call.peers().containers().attach(wish.clone()).await.map_err(failed)?;
+        Ok(Self { peers: call.peers().clone(), wish, opened, keys, attached })
     }
 
     async fn run(mut self, mut client: Client) {
@@ -99,7 +83,7 @@ impl Attachment {
             Ok(_) => {}
             Err(error) => {
                 tracing::warn!(container = self.opened.id, %error, "attachment failed");
-                // The client may be gone as well.
+                // The client may be gone, too.
                 let _ = hijack::tell(&mut client, terminal, &error.to_string()).await;
             }
         }
@@ -114,54 +98,39 @@ impl Attachment {
             return Ok(None);
         }
         let point = tokio::select! {
-            point = next_point(&mut self.answers) => point?,
+            point = self.attached.point() => point.map_err(failed)?,
             () = client.output.gone() => return Ok(None),
         };
         let Some(point) = point else { return Ok(None) };
-        let streams = Streams {
-            stdin: self.wish.stdin && self.opened.open_stdin,
-            stdout: self.wish.stdout,
-            stderr: self.wish.stderr,
-        };
-        let input_end = match (streams.stdin, self.opened.stdin_once && !self.opened.tty) {
+        let stdin = self.wish.stdin && self.opened.open_stdin;
+        let input_end = match (stdin, self.opened.stdin_once && !self.opened.tty) {
             (false, _) => InputEnd::Ignored,
             (true, true) => InputEnd::EndsInput,
             (true, false) => InputEnd::EndsAttachment,
         };
-        let shim = attach_point::connect(&point, streams, input_end == InputEnd::EndsInput).await?;
-        // A start waits for this word; an engine that is gone by now needs none.
-        let _ = self.asks.send(engine::AttachRequest { message: Some(Ask::Connected(true)) }).await;
+        let (stdout, stderr) = (self.wish.stdout, self.wish.stderr);
+        let streams = Streams { stdin, stdout, stderr, stdin_once: input_end == InputEnd::EndsInput };
+        let shim = point.connect(streams).await.map_err(failed)?;
+        // The engine waits for this message before it starts the process; if the engine is gone, the error does not
+        // matter.
+        self.attached.connected().await;
         let keys = (self.opened.tty && streams.stdin).then(|| self.keys.clone());
         Ok(Some(hijack::splice(client, shim, input_end, keys).await))
     }
 
     async fn send_log(&self, client: &mut Client) -> Result<(), Error> {
-        let request = Logs {
+        let request = LogQuery {
             container: self.opened.id.clone(),
             stdout: self.wish.stdout,
             stderr: self.wish.stderr,
             tail: -1,
-            ..Logs::default()
+            ..LogQuery::default()
         };
-        let (mut log, _, ending) = self.peers.log(request).await?;
+        let mut log = self.peers.containers().log(request).await.map_err(failed)?;
         client
-            .copy_from(&mut log)
+            .copy_from(&mut log.stream)
             .await
-            .and_then(|()| ending.check())
+            .and_then(|()| log.ending.check())
             .map_err(|error| Error::internal(format!("cannot send the log: {error}")))
     }
-}
-
-/// Waits until there is a process to attach to; `None` when there will be none.
-async fn next_point(
-    answers: &mut Streaming<engine::AttachResponse>,
-) -> Result<Option<engine::AttachPoint>, Error> {
-    while let Some(answer) = answers.message().await.map_err(of(ENGINE))? {
-        match answer.message {
-            Some(Answer::Point(point)) => return Ok(Some(point)),
-            Some(Answer::Closed(_)) => return Ok(None),
-            Some(Answer::Opened(_)) | None => {}
-        }
-    }
-    Ok(None)
 }

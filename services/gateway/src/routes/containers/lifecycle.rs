@@ -1,18 +1,19 @@
-//! Starting and ending containers, and changing what they are.
+//! Containers: start, stop, restart, kill, pause, rename, update, remove.
 
-use gantry_proto::gantry::engine::v1 as engine;
+use gantry_api::engine::containers::{Before, Manage as _, Run as _};
+use gantry_api::engine::{RemoveSpec, StopSpec, Update};
 use http::StatusCode;
 
 use crate::call::Call;
-use crate::convert::host_config;
+use crate::convert::resources;
 use crate::error::Error;
-use crate::peers::{ENGINE, of};
+use crate::peers::failed;
 use crate::response::{self, Response};
 use crate::routes::no_content;
 use crate::wire::container::UpdateResponse;
 use crate::wire::host_config::UpdateRequest;
 
-/// Some clients send `{}` or `null` with a start.
+/// The body of a start, which may be `{}` or `null`.
 const TOLERATED_BODY: u64 = 7;
 
 /// `POST /containers/{id}/start`
@@ -27,13 +28,19 @@ pub async fn start(call: &Call, id: &str) -> Result<Response, Error> {
     if !call.query.text("checkpoint").is_empty() {
         return Err(Error::not_implemented("checkpoints are not supported"));
     }
-    let request = engine::StartRequest { container: id.to_owned() };
-    let started = call.peers().containers().start(request).await.map_err(of(ENGINE))?.into_inner();
-    Ok(if started.already_started { response::empty(StatusCode::NOT_MODIFIED) } else { no_content() })
+    Ok(answer(call.peers().containers().start_container(id).await.map_err(failed)?))
 }
 
-fn stop_request(call: &Call, id: &str) -> Result<engine::StopRequest, Error> {
-    Ok(engine::StopRequest {
+/// What was so already is not modified.
+fn answer(before: Before) -> Response {
+    match before {
+        Before::Already => response::empty(StatusCode::NOT_MODIFIED),
+        Before::Otherwise => no_content(),
+    }
+}
+
+fn stop_spec(call: &Call, id: &str) -> Result<StopSpec, Error> {
+    Ok(StopSpec {
         container: id.to_owned(),
         signal: call.query.text("signal").to_owned(),
         timeout: call.query.number("t")?,
@@ -43,42 +50,30 @@ fn stop_request(call: &Call, id: &str) -> Result<engine::StopRequest, Error> {
 
 /// `POST /containers/{id}/stop`
 pub async fn stop(call: &Call, id: &str) -> Result<Response, Error> {
-    let stopped =
-        call.peers().containers().stop(stop_request(call, id)?).await.map_err(of(ENGINE))?.into_inner();
-    Ok(if stopped.already_stopped { response::empty(StatusCode::NOT_MODIFIED) } else { no_content() })
+    Ok(answer(call.peers().containers().stop_container(stop_spec(call, id)?).await.map_err(failed)?))
 }
 
 /// `POST /containers/{id}/restart`
 pub async fn restart(call: &Call, id: &str) -> Result<Response, Error> {
-    call.peers().containers().restart(stop_request(call, id)?).await.map_err(of(ENGINE))?;
+    call.peers().containers().restart_container(stop_spec(call, id)?).await.map_err(failed)?;
     Ok(no_content())
 }
 
 /// `POST /containers/{id}/kill`
 pub async fn kill(call: &Call, id: &str) -> Result<Response, Error> {
-    let request =
-        engine::KillRequest { container: id.to_owned(), signal: call.query.text("signal").to_owned() };
-    call.peers().containers().kill(request).await.map_err(of(ENGINE))?;
+    call.peers().containers().kill_container(id, call.query.text("signal")).await.map_err(failed)?;
     Ok(no_content())
 }
 
 /// `POST /containers/{id}/pause`
 pub async fn pause(call: &Call, id: &str) -> Result<Response, Error> {
-    call.peers()
-        .containers()
-        .pause(engine::ContainerRequest { container: id.to_owned() })
-        .await
-        .map_err(of(ENGINE))?;
+    call.peers().containers().pause_container(id).await.map_err(failed)?;
     Ok(no_content())
 }
 
 /// `POST /containers/{id}/unpause`
 pub async fn unpause(call: &Call, id: &str) -> Result<Response, Error> {
-    call.peers()
-        .containers()
-        .unpause(engine::ContainerRequest { container: id.to_owned() })
-        .await
-        .map_err(of(ENGINE))?;
+    call.peers().containers().unpause_container(id).await.map_err(failed)?;
     Ok(no_content())
 }
 
@@ -88,31 +83,29 @@ pub async fn rename(call: &Call, id: &str) -> Result<Response, Error> {
     if name.is_empty() {
         return Err(Error::bad("Neither old nor new names may be empty"));
     }
-    let request = engine::RenameRequest { container: id.to_owned(), name: name.to_owned() };
-    call.peers().containers().rename(request).await.map_err(of(ENGINE))?;
+    call.peers().containers().rename_container(id, name).await.map_err(failed)?;
     Ok(no_content())
 }
 
 /// `POST /containers/{id}/update`
 pub async fn update(mut call: Call, id: &str) -> Result<Response, Error> {
     let update: UpdateRequest = call.json_or_default().await?;
-    let request = engine::UpdateRequest {
-        container: id.to_owned(),
-        resources: Some(host_config::resources_to_engine(update.resources)),
-        restart_policy: Some(host_config::restart_to_engine(update.restart_policy)),
+    let update = Update {
+        resources: Some(resources::to_engine(update.resources)),
+        restart_policy: Some(update.restart_policy.into()),
     };
-    let updated = call.peers().containers().update(request).await.map_err(of(ENGINE))?.into_inner();
-    response::ok(&UpdateResponse { warnings: (!updated.warnings.is_empty()).then_some(updated.warnings) })
+    let warnings = call.peers().containers().update_container(id, update).await.map_err(failed)?;
+    response::ok(&UpdateResponse { warnings: (!warnings.is_empty()).then_some(warnings) })
 }
 
 /// `DELETE /containers/{id}`
 pub async fn remove(call: &Call, id: &str) -> Result<Response, Error> {
-    let request = engine::RemoveRequest {
+    let spec = RemoveSpec {
         container: id.to_owned(),
         force: call.query.flag("force"),
         volumes: call.query.flag("v"),
         link: call.query.flag("link"),
     };
-    call.peers().containers().remove(request).await.map_err(of(ENGINE))?;
+    call.peers().containers().remove_container(spec).await.map_err(failed)?;
     Ok(no_content())
 }

@@ -1,27 +1,27 @@
-//! The log of a container, spliced from the engine's data socket.
+//! A container's log, which the gateway splices from the engine's data socket.
 //!
-//! A log outlives its engine where the same request gives the same bytes again: what the client has is left out then. That
-//! is not so for the last lines of a log, nor for one that is rotated: these are cut short, so that the client sees that
-//! there is more.
+//! When the engine dies, the gateway asks the next engine for the same log and leaves out what the client already has. That is possible only
+//! if the same request gives the same bytes again: not for the last lines of a log, nor for a log that is rotated. The gateway breaks off
+//! the responses to those, so that the client sees that there is more.
 
 use std::io;
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures::{Stream, stream};
-use gantry_proto::gantry::engine::v1 as engine;
-use gantry_proto::gantry::engine::v1::data_request::Logs;
+use gantry_api::engine::containers::{Inspect as _, Log, Sizes};
+use gantry_api::engine::{Container, LogQuery};
+use gantry_api::{Failure, time};
 use gantry_rpc::ending::Ending;
 use http::StatusCode;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::time::Instant;
-use tonic::Status;
 
 use super::watch::{ENGINE_CHECK, ENGINE_PATIENCE, is_loss};
 use crate::call::Call;
 use crate::error::Error;
 use crate::moment;
-use crate::peers::Peers;
+use crate::peers::{Peers, failed};
 use crate::response::{self, BodyError, Response};
 
 const CHUNK: usize = 64 << 10;
@@ -29,43 +29,39 @@ const CHUNK: usize = 64 << 10;
 /// `GET /containers/{id}/logs`
 pub async fn logs(call: &Call, id: &str) -> Result<Response, Error> {
     let query = &call.query;
-    let request = Logs {
+    let wanted = LogQuery {
         container: id.to_owned(),
         follow: query.flag("follow"),
         stdout: query.flag("stdout"),
         stderr: query.flag("stderr"),
-        since: moment::parse(query.text("since"), &moment::now())
-            .map_err(Error::bad)?
-            .filter(|at| at.seconds != 0 || at.nanos != 0),
-        until: moment::parse(query.text("until"), &moment::now())
-            .map_err(Error::bad)?
-            .filter(|at| at.seconds != 0 || at.nanos != 0),
+        since: time::nanoseconds(moment::parse(query.text("since"), &moment::now()).map_err(Error::bad)?),
+        until: time::nanoseconds(moment::parse(query.text("until"), &moment::now()).map_err(Error::bad)?),
         timestamps: query.flag("timestamps"),
         details: query.flag("details"),
         tail: tail(query.text("tail")),
     };
-    if !request.stdout && !request.stderr {
+    if !wanted.stdout && !wanted.stderr {
         return Err(Error::bad("Bad parameters: you must choose at least one stream"));
     }
-    let (log, answer, ending) = call.peers().log(request.clone()).await?;
-    let content_type =
-        if answer.tty || !call.version.at_least(42) { response::RAW } else { response::MULTIPLEXED };
+    let Log { stream: log, tty, ending } =
+        call.peers().containers().log(wanted.clone()).await.map_err(failed)?;
+    let content_type = if tty || !call.version.at_least(42) { response::RAW } else { response::MULTIPLEXED };
     let reading =
-        Reading { peers: call.peers().clone(), request, log, ending, sent: 0, skip: 0, reopened_at: None };
+        Reading { peers: call.peers().clone(), wanted, log, ending, sent: 0, skip: 0, reopened_at: None };
     Ok(response::streamed(content_type, reading.chunks()))
 }
 
-/// A log that is read over restarts of the engine.
+/// A log whose reading goes on when the engine restarts.
 struct Reading {
     peers: Peers,
-    request: Logs,
+    wanted: LogQuery,
     log: UnixStream,
     ending: Ending,
-    /// What the client has, bytes.
+    /// How many bytes the client has.
     sent: u64,
-    /// What of it comes again.
+    /// How many of them come again.
     skip: u64,
-    /// What the client had when the log was last opened again.
+    /// How many bytes the client had when the gateway last opened the log again.
     reopened_at: Option<u64>,
 }
 
@@ -77,14 +73,14 @@ impl Reading {
     async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
         loop {
             let mut chunk = BytesMut::with_capacity(CHUNK);
-            // A connection that breaks is one whose engine has died, as one that ends without a word.
+            // A connection breaks, or ends without the end's mark, because its engine has died.
             let read = self.log.read_buf(&mut chunk).await.unwrap_or(0);
             if read == 0 {
                 let whole = self.ending.is_whole();
                 if whole && self.skip == 0 {
                     return Ok(None);
                 }
-                // One that ends at the same byte again would do so for ever.
+                // A log that ended twice at the same byte would do so again and again.
                 let stuck = whole || self.reopened_at == Some(self.sent);
                 if stuck || !self.comes_again(&self.container().await?) {
                     return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
@@ -102,34 +98,33 @@ impl Reading {
         }
     }
 
-    /// The container, from the next engine.
-    async fn container(&self) -> Result<engine::Container, Status> {
+    /// Gets the container from the next engine.
+    async fn container(&self) -> Result<Container, Failure> {
         let deadline = Instant::now() + ENGINE_PATIENCE;
         loop {
-            let request = engine::GetRequest { container: self.request.container.clone(), size: false };
-            match self.peers.containers().get(request).await {
-                Ok(container) => return Ok(container.into_inner()),
-                Err(status) if is_loss(&status) && Instant::now() < deadline => {}
-                Err(status) => return Err(status),
+            match self.peers.containers().container(&self.wanted.container, Sizes::Untold).await {
+                Ok(container) => return Ok(container),
+                Err(failure) if is_loss(&failure.status) && Instant::now() < deadline => {}
+                Err(failure) => return Err(failure),
             }
             tokio::time::sleep(ENGINE_CHECK).await;
         }
     }
 
-    /// Whether the same request gives what was sent, byte for byte, and then what was not.
-    fn comes_again(&self, container: &engine::Container) -> bool {
-        let log = container.host_config.as_ref().and_then(|host| host.log_config.as_ref());
+    /// Whether the same request gives the same bytes again, and then the rest.
+    fn comes_again(&self, container: &Container) -> bool {
+        let log = container.host.log_config.as_ref();
         let is_kept =
             log.is_some_and(|log| log.r#type == "json-file" && !log.config.contains_key("max-size"));
-        is_kept && self.request.tail < 0
+        is_kept && self.wanted.tail < 0
     }
 
     async fn reopen(&mut self) -> Result<(), BodyError> {
         let deadline = Instant::now() + ENGINE_PATIENCE;
         loop {
-            match self.peers.log(self.request.clone()).await {
-                Ok((log, _, ending)) => {
-                    (self.log, self.ending, self.skip) = (log, ending, self.sent);
+            match self.peers.containers().log(self.wanted.clone()).await.map_err(failed) {
+                Ok(log) => {
+                    (self.log, self.ending, self.skip) = (log.stream, log.ending, self.sent);
                     self.reopened_at = Some(self.sent);
                     return Ok(());
                 }
@@ -144,7 +139,7 @@ impl Reading {
     }
 }
 
-/// `all` and everything that is no number mean all.
+/// `all`, and everything else that is no number, means all lines.
 fn tail(text: &str) -> i64 {
     text.parse::<i64>().ok().filter(|lines| *lines >= 0).unwrap_or(-1)
 }

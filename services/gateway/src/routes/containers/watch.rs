@@ -1,22 +1,24 @@
-//! Waiting for containers and watching what they use.
+//! Containers: wait and stats.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, stream};
-use gantry_proto::gantry::engine::v1 as engine;
-use gantry_proto::gantry::engine::v1::wait_request::Condition;
-use gantry_proto::gantry::engine::v1::wait_response::{Event, Exit};
-use tonic::{Code, Status, Streaming};
+use futures::stream as streams;
+use gantry_api::Failure;
+use gantry_api::engine::containers::client;
+use gantry_api::engine::containers::{Samples as _, Sampling, Wait as _, Waiting as _, Watch as _};
+use gantry_api::engine::{Condition, Exit};
+use tonic::{Code, Status};
 
 use crate::call::Call;
 use crate::error::Error;
-use crate::peers::{ENGINE, Peers, of};
+use crate::peers::{Peers, failed};
 use crate::response::{self, Response};
 use crate::wire::container::{WaitError, WaitResponse};
 use crate::wire::stats::Stats;
 
-/// How long an engine may be away before a wait, or a followed log, fails, and how often it is asked for.
+/// How long the engine may be away before a wait or a followed log fails, and how often the gateway tries it again.
 pub(super) const ENGINE_PATIENCE: Duration = Duration::from_secs(60);
 pub(super) const ENGINE_CHECK: Duration = Duration::from_millis(100);
 
@@ -29,20 +31,20 @@ pub async fn wait(call: &Call, id: &str) -> Result<Response, Error> {
         other => return Err(Error::bad(format!("invalid condition: {other:?}"))),
     };
     let mut waiting =
-        Waiting { peers: call.peers().clone(), container: id.to_owned(), condition, events: None };
-    waiting.register().await.map_err(of(ENGINE))?;
-    // The headers leave now: a client starts the container only after it has seen them.
-    let result = stream::once(async move {
+        Waiting { peers: call.peers().clone(), container: id.to_owned(), condition, wait: None };
+    waiting.register().await.map_err(failed)?;
+    // Send the headers now: a client starts the container only after it has got them.
+    let result = streams::once(async move {
         let response = match waiting.exit().await {
             Ok(exit) => {
-                // A failed start is told by its own answer; here clients would take the words for a failed wait.
+                // The start's own answer says why it failed; clients would take a message here for a failure of the wait.
                 let failed_start = (126..=128).contains(&exit.status_code);
                 let error =
                     (!exit.error.is_empty() && !failed_start).then_some(WaitError { message: exit.error });
                 WaitResponse { error, status_code: exit.status_code }
             }
-            Err(status) => {
-                let message = Error::from_peer(ENGINE, &status).to_string();
+            Err(failure) => {
+                let message = failed(failure).to_string();
                 WaitResponse { error: Some(WaitError { message }), status_code: -1 }
             }
         };
@@ -53,51 +55,41 @@ pub async fn wait(call: &Call, id: &str) -> Result<Response, Error> {
     Ok(response::streamed(response::JSON, result))
 }
 
-/// A wait that outlives a restart of the engine.
+/// A wait that goes on when the engine restarts.
 struct Waiting {
     peers: Peers,
     container: String,
     condition: Condition,
-    events: Option<Streaming<engine::WaitResponse>>,
+    wait: Option<client::Waiting>,
 }
 
 impl Waiting {
-    async fn register(&mut self) -> Result<(), Status> {
-        let request =
-            engine::WaitRequest { container: self.container.clone(), condition: self.condition.into() };
-        let mut events = self.peers.containers().wait(request).await?.into_inner();
-        match events.message().await? {
-            Some(engine::WaitResponse { event: Some(Event::Registered(_)) }) => {}
-            _ => return Err(Status::internal("the engine did not register the wait")),
-        }
-        self.events = Some(events);
+    async fn register(&mut self) -> Result<(), Failure> {
+        self.wait = Some(self.peers.containers().wait_for(&self.container, self.condition).await?);
         Ok(())
     }
 
-    async fn exit(&mut self) -> Result<Exit, Status> {
+    async fn exit(&mut self) -> Result<Exit, Failure> {
         loop {
-            let lost = match self.next().await {
+            let ended = match self.wait.take() {
+                Some(wait) => wait.exit().await,
+                None => Ok(None),
+            };
+            let lost = match ended {
                 Ok(Some(exit)) => return Ok(exit),
-                Ok(None) => Status::unavailable("the engine ended the wait"),
-                Err(status) if is_loss(&status) => status,
-                Err(status) => return Err(status),
+                Ok(None) => {
+                    let status = Box::new(Status::unavailable("the engine ended the wait"));
+                    Failure { service: "engine", call: "wait for a container", status }
+                }
+                Err(failure) if is_loss(&failure.status) => failure,
+                Err(failure) => return Err(failure),
             };
             self.reconnect(lost).await?;
         }
     }
 
-    async fn next(&mut self) -> Result<Option<Exit>, Status> {
-        let Some(events) = &mut self.events else { return Ok(None) };
-        while let Some(message) = events.message().await? {
-            if let Some(Event::Exit(exit)) = message.event {
-                return Ok(Some(exit));
-            }
-        }
-        Ok(None)
-    }
-
-    async fn reconnect(&mut self, lost: Status) -> Result<(), Status> {
-        // The exit that was waited for may have come while the engine was away.
+    async fn reconnect(&mut self, lost: Failure) -> Result<(), Failure> {
+        // The container may have ended while the engine was away.
         if self.condition == Condition::NextExit {
             self.condition = Condition::NotRunning;
         }
@@ -106,15 +98,15 @@ impl Waiting {
             tokio::time::sleep(ENGINE_CHECK).await;
             match self.register().await {
                 Ok(()) => return Ok(()),
-                Err(status) if is_loss(&status) && tokio::time::Instant::now() < deadline => {}
-                Err(status) if is_loss(&status) => return Err(lost),
-                Err(status) => return Err(status),
+                Err(failure) if is_loss(&failure.status) && tokio::time::Instant::now() < deadline => {}
+                Err(failure) if is_loss(&failure.status) => return Err(lost),
+                Err(failure) => return Err(failure),
             }
         }
     }
 }
 
-/// Whether a peer went away, as opposed to having refused.
+/// Whether the service went away, rather than refused.
 pub(super) fn is_loss(status: &Status) -> bool {
     matches!(status.code(), Code::Unavailable | Code::Cancelled)
 }
@@ -126,13 +118,20 @@ pub async fn stats(call: &Call, id: &str) -> Result<Response, Error> {
     if stream && one_shot {
         return Err(Error::bad("cannot have stream=true and one-shot=true"));
     }
-    let request = engine::StatsRequest { container: id.to_owned(), stream, one_shot };
-    let mut samples = call.peers().containers().stats(request).await.map_err(of(ENGINE))?.into_inner();
+    let sampling = match (stream, one_shot) {
+        (true, _) => Sampling::Stream,
+        (false, false) => Sampling::Once,
+        (false, true) => Sampling::AtOnce,
+    };
+    let mut samples = call.peers().containers().stats(id, sampling).await.map_err(failed)?;
     if !stream {
-        let sample = samples.message().await.map_err(of(ENGINE))?.unwrap_or_default();
+        let sample = samples.next().await.map_err(failed)?.unwrap_or_default();
         return response::ok(&Stats::from(sample));
     }
-    // A sample that cannot be taken is that of a container that has gone: the end, for a client.
-    let samples = samples.take_while(|sample| std::future::ready(sample.is_ok()));
-    Ok(response::json_lines(samples.map_ok(Stats::from)))
+    // No sample can be taken once the container is gone, which ends the client's stream.
+    let samples = streams::unfold(samples, |mut samples| async move {
+        let sample = samples.next().await.ok()??;
+        Some((Ok::<_, Infallible>(Stats::from(sample)), samples))
+    });
+    Ok(response::json_lines(samples))
 }

@@ -1,27 +1,26 @@
-//! Images in and out as archives, spliced from and to the data socket of images.
+//! Images as archives, which the gateway splices with the data socket of `images`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
+use gantry_api::images::archives::{ArchiveEvent as Event, ImportSpec, News, SaveSpec};
+use gantry_api::images::{Inspect as _, Look};
 use gantry_docker::event;
 use gantry_http::Interrupted;
-use gantry_proto::gantry::images::v1 as images;
-use gantry_proto::gantry::images::v1::archive_progress::Event;
-use gantry_proto::gantry::images::v1::data_request::{Action, Import, Load, Save};
-use gantry_rpc::data;
-use gantry_types::Reference;
+use gantry_types::{Platform, Reference};
 use parking_lot::Mutex;
 use tokio::io::AsyncWriteExt;
-use tokio::net::UnixStream;
+use tokio::net::unix::OwnedWriteHalf;
 use tokio_util::sync::CancellationToken;
 
 use super::publish;
 use super::transfer::{layer_line, lines_response};
 use crate::call::Call;
+use crate::convert::image::signed;
 use crate::error::Error;
-use crate::peers::{IMAGES, Peers};
+use crate::peers::{Peers, failed};
 use crate::response::{self, Response};
 use crate::wire::progress::Line;
 
@@ -34,10 +33,10 @@ pub async fn load(call: Call) -> Result<Response, Error> {
     }
     let platform = super::platform(platforms.first().map_or("", String::as_str))?;
     let peers = call.peers().clone();
-    let store = peers.images_data(Action::Load(Load { platform })).await?;
-    // An image with several names is told of once.
+    let (archive, news) = peers.images().load(peers.namespace(), platform.as_ref()).await.map_err(failed)?;
+    // An image with several names has one event.
     let told = Arc::new(Mutex::new(BTreeSet::new()));
-    let lines = progress(store, call.stream()).then(move |event| {
+    let lines = progress(archive, news, call.stream()).then(move |event| {
         let (peers, told) = (peers.clone(), Arc::clone(&told));
         async move {
             match event {
@@ -50,12 +49,11 @@ pub async fn load(call: Call) -> Result<Response, Error> {
                     vec![Line::stream(format!("Loaded image: {name}\n"))]
                 }
                 Ok(Event::LoadedId(id)) => {
-                    publish(&peers, "load", &id).await;
+                    publish(&peers, "load", id.as_str()).await;
                     vec![Line::stream(format!("Loaded image ID: {id}\n"))]
                 }
                 Ok(Event::Layer(layer)) if !quiet => vec![layer_line(&layer)],
-                Ok(Event::Layer(_) | Event::Source(_) | Event::Importing(_)) => Vec::new(),
-                Ok(Event::Failed(failed)) => vec![Line::failed(failed.message)],
+                Ok(Event::Layer(_) | Event::Source(_) | Event::Importing { .. }) => Vec::new(),
                 Err(error) => vec![Line::failed(error.to_string())],
             }
         }
@@ -64,15 +62,15 @@ pub async fn load(call: Call) -> Result<Response, Error> {
 }
 
 /// `POST /images/create` with `fromSrc`
-pub async fn import(call: Call, platform: String) -> Result<Response, Error> {
+pub async fn import(call: Call, platform: Option<Platform>) -> Result<Response, Error> {
     let source = match call.query.text("fromSrc") {
-        "-" => String::new(),
+        "-" => None,
         "" => return Err(Error::bad("either fromImage or fromSrc is needed")),
-        source => source.to_owned(),
+        source => Some(source.to_owned()),
     };
     let (repository, tag) = (call.query.text("repo"), call.query.text("tag"));
     let reference = match repository {
-        "" => String::new(),
+        "" => None,
         repository => {
             let bad = |error: &dyn std::fmt::Display| Error::bad(error.to_string());
             let mut reference = Reference::parse_normalized(repository).map_err(|error| bad(&error))?;
@@ -82,10 +80,10 @@ pub async fn import(call: Call, platform: String) -> Result<Response, Error> {
             if !tag.is_empty() {
                 reference = reference.with_tag(tag).map_err(|error| bad(&error))?;
             }
-            reference.with_default_tag().to_string()
+            Some(reference.with_default_tag())
         }
     };
-    let request = Import {
+    let spec = ImportSpec {
         reference,
         message: call.query.text("message").to_owned(),
         changes: call.query.all("changes"),
@@ -93,10 +91,10 @@ pub async fn import(call: Call, platform: String) -> Result<Response, Error> {
         source,
     };
     let peers = call.peers().clone();
-    let store = peers.images_data(Action::Import(request)).await?;
+    let (archive, news) = peers.images().import(peers.namespace(), spec).await.map_err(failed)?;
     // The last line that a client prints is the image's id.
     let named = Arc::new(Mutex::new(None));
-    let lines = progress(store, call.stream()).then(move |event| {
+    let lines = progress(archive, news, call.stream()).then(move |event| {
         let (peers, named) = (peers.clone(), Arc::clone(&named));
         async move {
             match event {
@@ -107,19 +105,17 @@ pub async fn import(call: Call, platform: String) -> Result<Response, Error> {
                 Ok(Event::LoadedId(id)) => {
                     let name = named.lock().take();
                     if let Some(name) = name {
-                        peers.tell(event::tagged(&id, &name)).await;
+                        peers.tell(event::tagged(id.as_str(), &name)).await;
                     }
-                    publish(&peers, "import", &id).await;
-                    vec![Line::status(id)]
+                    publish(&peers, "import", id.as_str()).await;
+                    vec![Line::status(id.to_string())]
                 }
                 Ok(Event::Layer(_)) => Vec::new(),
-                Ok(Event::Source(source)) => {
-                    vec![Line::status(format!("Downloading from {}", source.address))]
+                Ok(Event::Source(address)) => vec![Line::status(format!("Downloading from {address}"))],
+                Ok(Event::Importing { current, total }) => {
+                    let (current, total) = (signed(current), signed(total.unwrap_or(0)));
+                    vec![Line { id: None, ..Line::measured("", "Importing", current, total) }]
                 }
-                Ok(Event::Importing(so_far)) => {
-                    vec![Line { id: None, ..Line::measured("", "Importing", so_far.current, so_far.total) }]
-                }
-                Ok(Event::Failed(failed)) => vec![Line::failed(failed.message)],
                 Err(error) => vec![Line::failed(error.to_string())],
             }
         }
@@ -127,44 +123,40 @@ pub async fn import(call: Call, platform: String) -> Result<Response, Error> {
     Ok(lines_response(lines))
 }
 
-/// The id of an image by its name; none when others have taken the name away meanwhile.
+/// The id of an image by its name; `None` if another client has removed the name meanwhile.
 async fn id_of(peers: &Peers, name: &str) -> Option<String> {
-    let reference = name.to_owned();
-    let request = images::ResolveRequest { reference, platform: String::new(), documents_only: true };
-    Some(peers.images().resolve(peers.within(request)).await.ok()?.into_inner().id)
+    let found = peers.images().image(peers.namespace(), name, None, Look::Documents).await.ok()?;
+    Some(found.id().to_string())
 }
 
-/// Sends an archive while progress comes back.
-fn progress<B>(store: UnixStream, body: B) -> impl Stream<Item = Result<Event, Error>> + Send
+/// Sends an archive to `images`, while its progress comes back.
+fn progress<B>(
+    mut archive: OwnedWriteHalf,
+    news: News,
+    body: B,
+) -> impl Stream<Item = Result<Event, Error>> + Send
 where
     B: Stream<Item = Result<Bytes, Interrupted>> + Send + 'static,
 {
-    let (answers, mut archive) = store.into_split();
     let send = async move {
         let mut body = std::pin::pin!(body);
         while let Some(chunk) = body.next().await {
-            // The store takes what came for all there is, and finds that it is no whole archive.
+            // `images` takes what it got for the whole, and refuses it as incomplete.
             let Ok(chunk) = chunk else { return };
             if archive.write_all(&chunk).await.is_err() {
                 return;
             }
         }
-        // A store that has refused says so in its progress.
+        // If `images` has refused, its progress says so.
         let _ = archive.shutdown().await;
     };
-    // A store that has said its last word takes no more.
+    // `images` has ended its progress, and reads no more.
     let heard = CancellationToken::new();
     let sending = stream::once(heard.clone().run_until_cancelled_owned(send));
     let sending = sending.filter_map(|_| std::future::ready(None));
-    let receiving = stream::unfold(Some((answers, heard.drop_guard())), |state| async move {
-        let (mut answers, heard) = state?;
-        match data::receive::<images::ArchiveProgress>(&mut answers).await {
-            Ok(Some(message)) => Some((message.event.map(Ok), Some((answers, heard)))),
-            Ok(None) => None,
-            Err(error) => Some((Some(Err(Error::from_io(IMAGES, &error))), None)),
-        }
-    })
-    .filter_map(std::future::ready);
+    let receiving = stream::try_unfold((news, heard.drop_guard()), |(mut news, heard)| async move {
+        Ok(news.next().await.map_err(failed)?.map(|event| (event, (news, heard))))
+    });
     stream::select(sending, receiving)
 }
 
@@ -176,7 +168,8 @@ pub async fn save(call: &Call, references: Vec<String>) -> Result<Response, Erro
     }
     let platform = super::platform(platforms.first().map_or("", String::as_str))?;
     let names = references.clone();
-    let archive = call.peers().images_data(Action::Save(Save { references, platform })).await?;
+    let (peers, spec) = (call.peers(), SaveSpec { texts: references, platform });
+    let archive = peers.images().save(peers.namespace(), spec).await.map_err(failed)?;
     for name in &names {
         if let Some(id) = id_of(call.peers(), name).await {
             publish(call.peers(), "save", &id).await;

@@ -1,32 +1,32 @@
-//! Images from and to registries, with the progress that clients draw.
+//! Images from and to registries, with the progress that clients show.
 
 use std::convert::Infallible;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
+use gantry_api::Failure;
+use gantry_api::images::{
+    LayerProgress, LayerState as State, Progress, PullEvent, PullSpec, PushEvent, PushSpec, PushState,
+    Transfer as _,
+};
 use gantry_docker::event;
-use gantry_proto::gantry::images::v1 as images;
-use gantry_proto::gantry::images::v1::layer_progress::State;
-use gantry_proto::gantry::images::v1::pull_progress::Event as PullEvent;
-use gantry_proto::gantry::images::v1::push_progress::Event as PushEvent;
-use gantry_proto::gantry::images::v1::push_progress::push_layer::State as PushState;
-use gantry_types::{Platform, Reference};
-use tonic::Streaming;
+use gantry_types::{Digest, Platform, Reference};
 
 use super::archives;
 use crate::call::Call;
 use crate::convert::image;
 use crate::error::Error;
-use crate::peers::{IMAGES, Peers, of};
+use crate::peers::{Peers, failed};
 use crate::response::{self, Response};
 use crate::wire::progress::{Line, PushResult};
 
 /// `POST /images/create`: a pull, or an import.
 pub async fn create(call: Call) -> Result<Response, Error> {
     let platform = call.query.text("platform").to_owned();
-    if !platform.is_empty() {
-        platform.parse::<Platform>().map_err(|error| Error::bad(format!("{platform:?}: {error}")))?;
-    }
+    let platform = match platform.trim() {
+        "" => None,
+        text => Some(text.parse().map_err(|error| Error::bad(format!("{platform:?}: {error}")))?),
+    };
     match call.query.text("fromImage") {
         "" => archives::import(call, platform).await,
         name => {
@@ -36,8 +36,8 @@ pub async fn create(call: Call) -> Result<Response, Error> {
     }
 }
 
-/// The whole name: a digest may come as the tag, and a name without a tag means all of them. Where the name has a tag of
-/// its own, the other one counts, unless there is a digest.
+/// The whole name, from `fromImage` and `tag`. The tag may be a digest, and a name without a tag means all tags. If the name has a tag
+/// of its own, `tag` replaces it, unless the name has a digest.
 fn reference(name: &str, tag: &str) -> Result<(Reference, bool), Error> {
     let parse = |text: &str| Reference::parse_normalized(text);
     let bad = |error: gantry_types::Error| Error::bad(error.to_string());
@@ -52,26 +52,20 @@ fn reference(name: &str, tag: &str) -> Result<(Reference, bool), Error> {
     Ok((reference, all_tags))
 }
 
-async fn pull(call: &Call, name: &str, tag: &str, platform: String) -> Result<Response, Error> {
+async fn pull(call: &Call, name: &str, tag: &str, platform: Option<Platform>) -> Result<Response, Error> {
     let (reference, all_tags) = reference(name, tag)?;
-    let request = images::PullRequest {
-        reference: reference.to_string(),
-        platform,
-        auth: Some(image::auth(call.registry_auth())),
-        all_tags,
-        snapshotter: String::new(),
-    };
+    let credentials = image::credentials(call.registry_auth());
+    let spec = PullSpec { platform, credentials, all_tags, ..PullSpec::of(reference) };
     let peers = call.peers().clone();
-    let mut progress = peers.images().pull(peers.within(request)).await.map_err(of(IMAGES))?.into_inner();
-    // What fails before anything was found is an error of its own.
-    let first = progress.message().await.map_err(of(IMAGES))?;
+    let mut progress = peers.images().pull_image(peers.namespace(), spec).await.map_err(failed)?;
+    // A failure before the first message becomes the status of the response.
+    let first = progress.next().await.map_err(failed)?;
     let events = follow(first, progress);
     let lines = events.then(move |event| {
         let peers = peers.clone();
         async move {
             match event {
-                Ok(images::PullProgress { event: Some(event) }) => pull_lines(&peers, event).await,
-                Ok(images::PullProgress { event: None }) => Vec::new(),
+                Ok(event) => pull_lines(&peers, event).await,
                 Err(error) => vec![Line::failed(error.to_string())],
             }
         }
@@ -79,13 +73,15 @@ async fn pull(call: &Call, name: &str, tag: &str, platform: String) -> Result<Re
     Ok(lines_response(lines))
 }
 
-/// The first message, the others, and at the end an error if there was one.
-fn follow<T: Send + 'static>(
-    first: Option<T>,
-    rest: Streaming<T>,
-) -> impl Stream<Item = Result<T, Error>> + Send {
-    stream::iter(first.map(Ok))
-        .chain(rest.map(|message| message.map_err(|status| Error::from_peer(IMAGES, &status))))
+/// The first event, the other ones, and an error at the end if there is one.
+fn follow<P>(first: Option<P::Event>, rest: P) -> impl Stream<Item = Result<P::Event, Error>> + Send
+where
+    P: Progress<Error = Failure> + 'static,
+{
+    let rest = stream::try_unfold(rest, |mut rest| async move {
+        Ok(rest.next().await.map_err(failed)?.map(|event| (event, rest)))
+    });
+    stream::iter(first.map(Ok)).chain(rest)
 }
 
 /// Progress as a response.
@@ -101,66 +97,69 @@ pub fn lines_response(lines: impl Stream<Item = Vec<Line>> + Send + 'static) -> 
 
 async fn pull_lines(peers: &Peers, event: PullEvent) -> Vec<Line> {
     match event {
-        PullEvent::Resolving(of) => {
+        PullEvent::Resolving { repository, tag } => {
             vec![Line {
-                id: (!of.tag.is_empty()).then_some(of.tag),
-                ..Line::status(format!("Pulling from {}", of.repository))
+                id: (!tag.is_empty()).then_some(tag),
+                ..Line::status(format!("Pulling from {repository}"))
             }]
         }
         PullEvent::Layer(layer) => vec![layer_line(&layer)],
-        PullEvent::Pulled(pulled) => {
-            let name = image::familiar(&pulled.reference);
-            peers.tell(event::pulled(&pulled.reference)).await;
-            let outcome = if pulled.up_to_date { "Image is up to date" } else { "Downloaded newer image" };
+        PullEvent::Pulled { reference, digest, up_to_date } => {
+            let name = image::familiar(&reference);
+            peers.tell(event::pulled(&reference)).await;
+            let outcome = if up_to_date { "Image is up to date" } else { "Downloaded newer image" };
             vec![
-                Line::status(format!("Digest: {}", pulled.digest)),
+                Line::status(format!("Digest: {digest}")),
                 Line::status(format!("Status: {outcome} for {name}")),
             ]
         }
     }
 }
 
-/// A layer in Docker's words; the id is the first twelve digits of its digest.
-pub fn layer_line(layer: &images::LayerProgress) -> Line {
+/// A layer's progress in Docker's words; its id is the first twelve digits of the digest.
+pub fn layer_line(layer: &LayerProgress) -> Line {
     let id = short(&layer.digest);
-    match layer.state() {
+    let measured = |words| {
+        Line::measured(short(&layer.digest), words, image::signed(layer.current), image::signed(layer.total))
+    };
+    match layer.state {
         State::Pulling => Line::part(id, "Pulling fs layer"),
         State::Waiting => Line::part(id, "Waiting"),
-        State::Downloading => Line::measured(id, "Downloading", layer.current, layer.total),
+        State::Downloading => measured("Downloading"),
         State::Verifying => Line::part(id, "Verifying Checksum"),
         State::Downloaded => Line::part(id, "Download complete"),
-        State::Extracting => Line::measured(id, "Extracting", layer.current, layer.total),
+        State::Extracting => measured("Extracting"),
         State::Complete => Line::part(id, "Pull complete"),
         State::Exists => Line::part(id, "Already exists"),
         State::Retrying => {
-            let unit = if layer.retry_seconds == 1 { "second" } else { "seconds" };
-            Line::part(id, format!("Retrying in {} {unit}", layer.retry_seconds))
+            let seconds = layer.retry.as_secs();
+            let unit = if seconds == 1 { "second" } else { "seconds" };
+            Line::part(id, format!("Retrying in {seconds} {unit}"))
         }
     }
 }
 
-fn short(digest: &str) -> String {
-    digest.split_once(':').map_or(digest, |(_, hex)| hex).chars().take(12).collect()
+fn short(digest: &Digest) -> String {
+    digest.short().to_owned()
 }
 
 /// `POST /images/{name}/push`
 pub async fn push(call: &Call, name: &str) -> Result<Response, Error> {
     let (reference, _) = reference(name, call.query.text("tag"))?;
-    let request = images::PushRequest {
-        reference: reference.to_string(),
-        auth: Some(image::auth(call.registry_auth())),
+    let name = reference.familiar();
+    let spec = PushSpec {
+        reference,
+        credentials: image::credentials(call.registry_auth()),
         platform: super::platform(call.query.text("platform"))?,
     };
     let peers = call.peers().clone();
-    let mut progress = peers.images().push(peers.within(request)).await.map_err(of(IMAGES))?.into_inner();
-    let first = progress.message().await.map_err(of(IMAGES))?;
-    let name = reference.familiar();
+    let mut progress = peers.images().push_image(peers.namespace(), spec).await.map_err(failed)?;
+    let first = progress.next().await.map_err(failed)?;
     let lines = follow(first, progress).then(move |event| {
         let (peers, name) = (peers.clone(), name.clone());
         async move {
             match event {
-                Ok(images::PushProgress { event: Some(event) }) => push_lines(&peers, &name, event).await,
-                Ok(images::PushProgress { event: None }) => Vec::new(),
+                Ok(event) => push_lines(&peers, &name, event).await,
                 Err(error) => vec![Line::failed(error.to_string())],
             }
         }
@@ -170,27 +169,27 @@ pub async fn push(call: &Call, name: &str) -> Result<Response, Error> {
 
 async fn push_lines(peers: &Peers, name: &str, event: PushEvent) -> Vec<Line> {
     match event {
-        PushEvent::Preparing(of) => {
-            vec![Line::status(format!("The push refers to repository [{}]", of.repository))]
+        PushEvent::Preparing { repository } => {
+            vec![Line::status(format!("The push refers to repository [{repository}]"))]
         }
         PushEvent::Layer(layer) => {
             let id = short(&layer.digest);
-            vec![match layer.state() {
+            vec![match layer.state {
                 PushState::Preparing => Line::part(id, "Preparing"),
                 PushState::Waiting => Line::part(id, "Waiting"),
-                PushState::Pushing => Line::measured(id, "Pushing", layer.current, layer.total),
+                PushState::Pushing => {
+                    Line::measured(id, "Pushing", image::signed(layer.current), image::signed(layer.total))
+                }
                 PushState::Pushed => Line::part(id, "Pushed"),
                 PushState::Exists => Line::part(id, "Layer already exists"),
                 PushState::Mounted => Line::part(id, format!("Mounted from {}", layer.mounted_from)),
             }]
         }
-        PushEvent::Pushed(pushed) => {
+        PushEvent::Pushed { tag, digest, size } => {
             peers.tell(event::pushed(name)).await;
-            let status = format!("{}: digest: {} size: {}", pushed.tag, pushed.digest, pushed.size);
-            vec![
-                Line::status(status),
-                Line::aux(PushResult { tag: pushed.tag, digest: pushed.digest, size: pushed.size }),
-            ]
+            let status = Line::status(format!("{tag}: digest: {digest} size: {size}"));
+            let result = PushResult { tag, digest: digest.to_string(), size: image::signed(size) };
+            vec![status, Line::aux(result)]
         }
     }
 }
@@ -220,12 +219,13 @@ mod tests {
 
     #[test]
     fn layers_in_dockers_words() {
-        let layer = |state: State| images::LayerProgress {
-            digest: format!("sha256:{}", "0123456789ab".repeat(5)),
-            state: state.into(),
+        let digest: Digest = format!("sha256:{}0123", "0123456789ab".repeat(5)).parse().expect("a digest");
+        let layer = |state| LayerProgress {
+            digest: digest.clone(),
+            state,
             current: 1,
             total: 2,
-            retry_seconds: 5,
+            retry: std::time::Duration::from_secs(5),
         };
         let rows = [
             (State::Pulling, "Pulling fs layer"),

@@ -48,7 +48,7 @@ pub fn expand(text: &str, env: &[String]) -> Result<String, String> {
 struct Reader<'a> {
     rest: Peekable<Chars<'a>>,
     env: &'a [String],
-    /// Of all values so far.
+    /// The length of all values so far.
     length: usize,
 }
 

@@ -1,8 +1,8 @@
-//! Control, as far as images needs it: leases, holds, and somebody who listens to events.
+//! A fake of control as far as images needs it: leases, holds, and a subscriber to events.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures::Stream;
@@ -11,6 +11,7 @@ use gantry_proto::containerd::services::events::v1 as events;
 use gantry_proto::containerd::services::leases::v1 as leases;
 use gantry_proto::containerd::types::Envelope;
 use gantry_proto::gantry::gc::v1 as gc;
+use parking_lot::Mutex;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
@@ -40,7 +41,7 @@ impl Control {
     }
 
     fn state<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
-        work(&mut self.state.lock().expect("not poisoned"))
+        work(&mut self.state.lock())
     }
 
     pub fn leases(&self) -> usize {

@@ -6,18 +6,18 @@ use std::time::SystemTime;
 use gantry_types::filter::{self, Fields};
 use gantry_types::{Digest, Labels};
 
-/// A blob as a namespace sees it.
+/// A blob, as a namespace sees it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Info {
-    /// What its bytes are.
+    /// The digest of the bytes.
     pub digest: Digest,
-    /// How many they are.
+    /// Bytes.
     pub size: u64,
-    /// When the namespace got it.
+    /// When the namespace got the blob.
     pub created_at: SystemTime,
-    /// When its labels last changed.
+    /// When the labels last changed.
     pub updated_at: SystemTime,
-    /// What clients noted of it.
+    /// The labels that clients have set.
     pub labels: Labels,
 }
 

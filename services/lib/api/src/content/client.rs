@@ -1,4 +1,4 @@
-//! Content's promise through its socket.
+//! The client of content's socket.
 
 mod files;
 mod reader;
@@ -71,7 +71,7 @@ impl Provide for Client {
 
     async fn read(&self, namespace: &Namespace, digest: &Digest, range: Range) -> Result<Reader, Failure> {
         if range.length == Some(0) {
-            // A size of 0 means something else on the wire.
+            // On the wire, a size of 0 means "to the end".
             self.info(namespace, digest).await?;
             return Ok(Reader::empty());
         }

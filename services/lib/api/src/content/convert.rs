@@ -1,4 +1,4 @@
-//! Between the wire and what the traits speak of.
+//! Conversion between the wire and the types of this module.
 
 use gantry_proto::containerd::services::content::v1 as pb;
 use gantry_proto::gantry::content::v1 as files;

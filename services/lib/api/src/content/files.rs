@@ -1,10 +1,11 @@
-//! Blobs and ingests as files, whose bytes go through no socket: descriptors of them change hands.
+//! Blobs and ingests as file descriptors: their bytes pass through no socket.
 //!
-//! A writable file is only ever an ingest's, never a blob's; what its holder does to it after the commit has no effect on
-//! the blob. How much of it is written is its holder's word ([`Filler::progress`]), until the commit proves it.
+//! A writable file is always an ingest's. Writes to it after the commit do not change the blob. The holder of the
+//! file reports how much of it is written ([`Filler::progress`]); content trusts that until the commit verifies the
+//! bytes.
 //!
-//! Who follows reads the bytes while they arrive, as far as it is told. It survives the writer: it is told of the next
-//! one's progress. When the bytes are thrown away, or the ingest is, what was read is worthless.
+//! A follower reads the bytes while they arrive, up to the reported offset. It outlives the writer, and is told of
+//! the progress of the next one. When the ingest is truncated or aborted, the follower discards what it has read.
 
 mod filling;
 mod following;
@@ -19,21 +20,21 @@ use gantry_types::{Digest, Namespace};
 use super::{Commit, Committed, Expected, IngestRef, Owner};
 use crate::Promise;
 
-/// Lends blobs and ingests as files.
+/// Hands out blobs and ingests as files.
 pub trait Files: Promise {
-    /// Has an ingest until it is dropped.
+    /// The writer of an ingest, until it is dropped.
     type Filler: Filler<Error = Self::Error> + 'static;
-    /// Follows bytes that arrive.
+    /// A follower of an ingest.
     type Follower: Follower<Error = Self::Error> + 'static;
 
-    /// A committed blob's file, for reading, and its size.
+    /// The file of a blob for reading, and its size in bytes.
     fn open_blob(
         &self,
         namespace: &Namespace,
         digest: &Digest,
     ) -> impl Future<Output = Result<(File, u64), Self::Error>> + Send;
 
-    /// Begins an ingest, or becomes the next writer of one; the file is to be written from the offset on.
+    /// Opens an ingest: begins it, or resumes it as the next writer. The caller writes the file from the offset on.
     fn fill(
         &self,
         owner: &Owner,
@@ -41,8 +42,7 @@ pub trait Files: Promise {
         expected: Expected,
     ) -> impl Future<Output = Result<(Self::Filler, File), Self::Error>> + Send;
 
-    /// Follows what is wanted; where neither ingest nor blob is there, waits for one to appear, and then fails with
-    /// `NOT_FOUND`.
+    /// Follows an ingest or a blob. Where neither exists, waits for one to appear, then fails with `NOT_FOUND`.
     fn follow(
         &self,
         namespace: &Namespace,
@@ -51,49 +51,49 @@ pub trait Files: Promise {
     ) -> impl Future<Output = Result<(Self::Follower, File), Self::Error>> + Send;
 }
 
-/// The one writer of an ingest, by its file.
+/// The one writer of an ingest, which writes to its file.
 pub trait Filler: Send {
-    /// What its calls fail with.
+    /// The error of its calls.
     type Error: Coded + Send + Sync + 'static;
 
-    /// How many bytes are there, and how many there are to be.
+    /// How many bytes are written, and how many there will be.
     fn extent(&self) -> (u64, Option<u64>);
 
-    /// Takes the file's holder's word that all bytes below `offset` are written. `OUT_OF_RANGE` when the file is shorter;
-    /// through a socket, where this waits for no answer, that ends the connection.
+    /// Reports that all bytes below `offset` are written. `OUT_OF_RANGE` when the file is shorter. Through a socket,
+    /// where this waits for no answer, that error ends the connection.
     fn progress(&mut self, offset: u64) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Throws the bytes away, to begin at offset 0 again.
+    /// Discards the bytes; the caller writes again from offset 0.
     fn truncate(&mut self) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Makes a blob of the bytes; it is durable, with its labels, when this returns. After `FAILED_PRECONDITION` the
-    /// ingest may be truncated and filled anew.
+    /// Makes a blob of the bytes. The blob and its labels are durable when this returns. After `FAILED_PRECONDITION`
+    /// the ingest may be truncated and filled again.
     fn commit(&mut self, commit: Commit) -> impl Future<Output = Result<Committed, Self::Error>> + Send;
 
     /// Ends the ingest and removes its bytes.
     fn abort(&mut self) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }
 
-/// Tells how bytes arrive.
+/// Reports how the bytes of an ingest arrive.
 pub trait Follower: Send {
-    /// What it fails with.
+    /// The error of its calls.
     type Error: Coded + Send + Sync + 'static;
 
-    /// How many bytes there were when it began, and how many there are to be.
+    /// How many bytes there were when it began, and how many there will be.
     fn begun_at(&self) -> (u64, Option<u64>);
 
-    /// The next news; after `Committed` and `Aborted` there is none. May be given up at any time, and asked again.
+    /// The next report. There is none after `Committed` and `Aborted`. Cancel safe.
     fn next(&mut self) -> impl Future<Output = Result<Followed, Self::Error>> + Send;
 }
 
-/// What is to be followed.
+/// What to follow.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Wanted {
     /// An ingest.
     Ingest(IngestRef),
     /// A blob.
     Blob(Digest),
-    /// The blob, if it is there; else the ingest, or whichever comes first.
+    /// The blob if it exists, else the ingest; where neither exists, the first of them to appear.
     Either(IngestRef, Digest),
 }
 
@@ -115,13 +115,13 @@ impl Wanted {
     }
 }
 
-/// What a follower is told.
+/// A report to a follower.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Followed {
-    /// Bytes below this offset may be read.
+    /// The bytes below this offset may be read.
     Available(u64),
-    /// All bytes are there, and proved.
+    /// The ingest has become a blob.
     Committed(Committed),
-    /// What was read is worthless, and why.
+    /// What was read is to be discarded, for this reason.
     Aborted(String),
 }

@@ -1,4 +1,4 @@
-//! Bytes on their way to become a blob.
+//! Ingests: bytes that become a blob.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,7 +10,7 @@ use gantry_types::{Digest, Labels};
 
 use crate::wire::Invalid;
 
-/// The name of an ingest within its namespace: any text but the empty one.
+/// The name of an ingest in its namespace: any text but the empty one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IngestRef(String);
 
@@ -43,23 +43,23 @@ impl fmt::Display for IngestRef {
     }
 }
 
-/// What is said of a blob before it is there.
+/// The expected blob.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Expected {
-    /// Its size, if that is known.
+    /// The size in bytes, if known.
     pub total: Option<u64>,
-    /// Its digest, if that is known.
+    /// The digest, if known.
     pub digest: Option<Digest>,
 }
 
-/// An ingest at a moment.
+/// The status of an ingest.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Status {
     /// Its name.
     pub reference: IngestRef,
-    /// How many bytes are there.
+    /// How many bytes are written.
     pub offset: u64,
-    /// What the blob is to be.
+    /// The expected blob.
     pub expected: Expected,
     /// When it began.
     pub started_at: SystemTime,
@@ -73,20 +73,20 @@ impl Fields for Status {
     }
 }
 
-/// What a commit claims.
+/// The parameters of a commit.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Commit {
-    /// What the bytes must be; what the ingest was told before, where this says nothing.
+    /// The expected blob; where a field is empty, the ingest's own expectation counts.
     pub expected: Expected,
     /// The blob's first labels.
     pub labels: Labels,
 }
 
-/// What became of an ingest.
+/// A committed blob.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Committed {
-    /// Of the blob.
+    /// Digest of the blob.
     pub digest: Digest,
-    /// Of the blob, bytes.
+    /// Size of the blob, bytes.
     pub size: u64,
 }

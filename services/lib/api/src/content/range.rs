@@ -1,11 +1,11 @@
 //! Parts of blobs.
 
-/// Which bytes of a blob.
+/// A range of a blob's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Range {
     /// The first byte.
     pub start: u64,
-    /// How many bytes at most; to the end, if that is not said.
+    /// The number of bytes at most; `None`: to the end.
     pub length: Option<u64>,
 }
 
@@ -13,13 +13,13 @@ impl Range {
     /// The whole blob.
     pub const ALL: Range = Range { start: 0, length: None };
 
-    /// The range of a request, by containerd's rules: a start below 0 is 0, a size of 0 or below means "to the end".
+    /// The range of a request by containerd's rules: an offset below 0 is 0, a size of 0 or below means "to the end".
     pub(super) fn of_request(offset: i64, size: i64) -> Self {
         let length = u64::try_from(size).ok().filter(|size| *size > 0);
         Self { start: u64::try_from(offset).unwrap_or(0), length }
     }
 
-    /// The bytes that this is of a blob of `size` bytes: as far as they go. None when it begins behind the end.
+    /// The part of this range in a blob of `size` bytes; `None` when the range begins behind the end.
     pub fn within(self, size: u64) -> Option<std::ops::Range<u64>> {
         let end = self.length.and_then(|length| self.start.checked_add(length));
         (self.start <= size).then(|| self.start..end.unwrap_or(size).min(size))

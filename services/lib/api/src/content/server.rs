@@ -1,4 +1,4 @@
-//! containerd's Content service, over whatever keeps content's promise.
+//! containerd's Content service, over an implementation of the promise.
 
 mod read;
 mod write;
@@ -17,7 +17,7 @@ use crate::peers::MESSAGE_LIMIT;
 use crate::to_the_end;
 use crate::wire::{self, Invalid};
 
-/// How many blobs one message of a listing has.
+/// How many blobs a message of a listing has.
 const LIST_CHUNK: usize = 100;
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -29,7 +29,7 @@ pub fn service<S: Store + Clone + 'static>(store: S) -> ContentServer<Server<S>>
         .max_encoding_message_size(MESSAGE_LIMIT)
 }
 
-/// Parses, calls, converts. Changes come to their end even if their callers go away.
+/// Parses, calls, converts. Changes run to their end even if their callers cancel.
 #[derive(Debug, Clone)]
 pub struct Server<S>(S);
 

@@ -1,4 +1,4 @@
-//! Diff's promise through a socket.
+//! The client of diff's socket.
 
 use gantry_proto::containerd::services::diff::v1 as pb;
 use gantry_proto::containerd::services::diff::v1::diff_client::DiffClient;
@@ -24,7 +24,7 @@ impl Client {
         Self::over(peers.channel("snapshots"), "snapshots")
     }
 
-    /// Whoever answers containerd's Diff on a channel.
+    /// A client of another differ on a channel.
     pub fn over(channel: Channel, peer: &'static str) -> Self {
         Self { channel, caller: Caller::new(peer) }
     }

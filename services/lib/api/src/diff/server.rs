@@ -1,4 +1,4 @@
-//! containerd's Diff service, over whatever keeps diff's promise.
+//! containerd's Diff service, over an implementation of the promise.
 
 use gantry_proto::containerd::services::diff::v1 as pb;
 use gantry_proto::containerd::services::diff::v1::diff_server::{Diff, DiffServer};
@@ -16,7 +16,7 @@ pub fn service<D: Differ + 'static>(differ: D) -> DiffServer<Server<D>> {
         .max_encoding_message_size(MESSAGE_LIMIT)
 }
 
-/// Parses, calls, converts. Work whose caller goes away is given up.
+/// Parses, calls, converts. Ends when the caller cancels.
 #[derive(Debug, Clone)]
 pub struct Server<D>(D);
 

@@ -1,29 +1,29 @@
-//! Files of containers.
+//! Files in containers.
 
-/// What a path of a container is.
+/// A path in a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PathStat {
-    /// The last part.
+    /// The last part of the path.
     pub name: String,
-    /// Bytes.
+    /// Size, bytes.
     pub size: i64,
-    /// Bits of Go's `os.FileMode`.
+    /// The bits of Go's `os.FileMode`.
     pub mode: u32,
-    /// When it was changed.
+    /// Modification time, nanoseconds since 1970.
     pub mtime: i64,
-    /// Where a symlink leads.
+    /// The target of a symlink.
     pub link_target: String,
 }
 
-/// Where a tar is to be unpacked.
+/// Where and how a tar is unpacked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PutSpec {
     /// Id, name or unique id prefix.
     pub container: String,
-    /// A directory.
+    /// The path of the directory.
     pub path: String,
-    /// No directory takes the place of something else, nor the other way.
+    /// Whether to refuse to replace a directory by another kind of file, and the reverse.
     pub no_overwrite_dir_non_dir: bool,
-    /// Files are the container's user's.
+    /// Whether the files get the container's user and group as owner.
     pub copy_uid_gid: bool,
 }

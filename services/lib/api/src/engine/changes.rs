@@ -1,21 +1,21 @@
-//! What differs between a container's root and its image.
+//! The differences between a container's root and its image.
 
-/// A path that differs.
+/// A path that differs from the image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// Absolute.
+    /// The absolute path.
     pub path: String,
-    /// How.
+    /// The kind of difference.
     pub kind: ChangeKind,
 }
 
-/// How a path differs.
+/// The kind of a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeKind {
-    /// It is another one.
+    /// The container has changed the path.
     Modified,
-    /// The image has none.
+    /// The container has added the path.
     Added,
-    /// The container has none.
+    /// The container has deleted the path.
     Deleted,
 }

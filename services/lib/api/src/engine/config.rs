@@ -1,73 +1,75 @@
-//! What a container is, as its image could also say.
+//! The part of a container's configuration that images have too.
 
 use std::collections::HashMap;
 
-/// What the image could also say.
+/// The part of a container's configuration that images have too.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContainerConfig {
-    /// Empty: made up.
+    /// The host name; empty for the first 12 digits of the container's id, or the name of the namespace that it
+    /// shares.
     pub hostname: String,
-    /// Its NIS domain.
+    /// The NIS domain name.
     pub domainname: String,
-    /// `user[:group]`, names or numbers; empty: root.
+    /// `user[:group]`, each a name or a number; empty for root.
     pub user: String,
-    /// Who made it wanted to write to it.
+    /// The client that created the container attaches to stdin. The engine only stores this.
     pub attach_stdin: bool,
-    /// Who made it wanted to read its output.
+    /// The client attaches to stdout. The engine only stores this.
     pub attach_stdout: bool,
-    /// Who made it wanted to read its errors.
+    /// The client attaches to stderr. The engine only stores this.
     pub attach_stderr: bool,
     /// `80/tcp`
     pub exposed_ports: Vec<String>,
-    /// Its process has a terminal.
+    /// The container's process has a terminal.
     pub tty: bool,
-    /// Its process can be written to.
+    /// The process's stdin is open, so that clients can write to it.
     pub open_stdin: bool,
-    /// Its input ends with the first who has written to it.
+    /// Stdin closes when the first client that attached to it detaches.
     pub stdin_once: bool,
     /// `NAME=value`
     pub env: Vec<String>,
-    /// Absent: the image's.
+    /// The command; absent for the image's.
     pub cmd: Option<Vec<String>>,
-    /// Absent: the image's.
+    /// The entrypoint; absent for the image's.
     pub entrypoint: Option<Vec<String>>,
-    /// Absent: the image's.
+    /// The health check; absent for the image's.
     pub healthcheck: Option<HealthConfig>,
-    /// As the user named it.
+    /// The image as the user named it.
     pub image: String,
-    /// Paths of anonymous volumes.
+    /// Paths in the container at which anonymous volumes are mounted.
     pub volumes: Vec<String>,
-    /// Where its process begins.
+    /// The absolute working directory of the process; empty for the root.
     pub working_dir: String,
-    /// It has no network.
+    /// The container has no network but its loopback device.
     pub network_disabled: bool,
-    /// Of its main endpoint, as old clients ask for it.
+    /// The hardware address of the main endpoint, as old clients send it.
     pub mac_address: String,
-    /// The user's, and the image's.
+    /// Labels of the user and the image.
     pub labels: HashMap<String, String>,
-    /// Name or number; empty: TERM.
+    /// The signal that stops the container, by name or number; empty for SIGTERM.
     pub stop_signal: String,
-    /// Seconds; absent: 10; negative: for ever.
+    /// Seconds between the stop signal and SIGKILL; absent for 10, negative for no limit.
     pub stop_timeout: Option<i64>,
-    /// What Dockerfiles run commands with.
+    /// The shell of `CMD-SHELL` health checks and of commands in Dockerfiles.
     pub shell: Vec<String>,
-    /// For images that are made from this one.
+    /// Dockerfile instructions for images that are built from an image of this container.
     pub on_build: Vec<String>,
 }
 
-/// How a container's health is found out. Durations are nanoseconds; 0: inherited.
+/// A health check. Durations are nanoseconds, at least one millisecond; 0 inherits the image's, or else Docker's
+/// default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HealthConfig {
-    /// Empty: inherited; `NONE`; `CMD` …; `CMD-SHELL` ….
+    /// Empty inherits the image's check; `NONE`; `CMD` and its words; `CMD-SHELL` and a command line.
     pub test: Vec<String>,
-    /// From one probe to the next.
+    /// Time between probes.
     pub interval: i64,
-    /// How long a probe may take.
+    /// Time after which a probe fails.
     pub timeout: i64,
-    /// How long failures do not count.
+    /// Time after the start in which failures do not count.
     pub start_period: i64,
-    /// From one probe to the next in that time.
+    /// Time between probes during the start period.
     pub start_interval: i64,
-    /// Failures in a row that make it unhealthy.
+    /// Failures in a row that make the container unhealthy.
     pub retries: i64,
 }

@@ -1,10 +1,12 @@
-//! Between the wire and what the traits speak of. What either lacks is its default: nothing here fails.
+//! Converts between the messages of the wire and the types of the traits. A field that one side lacks gets its
+//! default value, so no conversion fails.
 
 mod archive;
 mod changes;
 mod config;
 mod create;
 mod endpoint;
+mod event;
 mod exec;
 mod host;
 mod info;
@@ -22,7 +24,11 @@ use gantry_proto::gantry::engine::v1 as pb;
 
 use crate::time::{moment, nanoseconds, timestamp};
 
-/// Words, where none at all and an empty list differ.
+/// A list of words that, unlike a bare `repeated` field, tells an empty list from an absent one.
 fn words(values: Vec<String>) -> pb::StringList {
     pb::StringList { values }
+}
+
+fn values(words: pb::StringList) -> Vec<String> {
+    words.values
 }

@@ -1,40 +1,41 @@
-//! What a container is asked to be, and to become.
+//! Requests that create and update a container.
 
 use std::collections::HashMap;
 
 use super::{ContainerConfig, EndpointSettings, HostConfig, Resources, RestartPolicy};
 
-/// A container that is wanted.
+/// A request to create a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CreateSpec {
-    /// Empty: made up.
+    /// The name; empty for a generated one.
     pub name: String,
-    /// `os[/architecture[/variant]]`; empty: the machine's.
+    /// `os[/architecture[/variant]]`; empty for the machine's platform.
     pub platform: String,
-    /// What it is.
+    /// The configuration.
     pub config: ContainerConfig,
-    /// What it is given of its host.
+    /// The host configuration.
     pub host: HostConfig,
-    /// By network name or id.
+    /// The networks to connect at each start; the key is a network's name or id.
     pub networks: HashMap<String, EndpointSettings>,
-    /// The negotiated version of Docker's API, `1.51`: some defaults depend on it. Empty: the newest.
+    /// The version of Docker's API that the client has negotiated, `1.51`: some defaults depend on it. Empty for the
+    /// newest.
     pub api_version: String,
 }
 
-/// A container that was made.
+/// A container that was created.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Created {
     /// 64 hexadecimal digits.
     pub id: String,
-    /// For the user.
+    /// Sentences for the user.
     pub warnings: Vec<String>,
 }
 
-/// What is changed of a container. Zero and absent values stay as they are.
+/// A change of a container. Fields that are zero or absent leave the value unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Update {
-    /// Its limits.
+    /// The limits.
     pub resources: Option<Resources>,
-    /// When it is started again.
+    /// The restart policy.
     pub restart_policy: Option<RestartPolicy>,
 }

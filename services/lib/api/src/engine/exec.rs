@@ -1,51 +1,51 @@
-//! A further process in a container.
+//! Execs: further processes in a container.
 
-/// A process that is wanted.
+/// A request for an exec.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExecSpec {
     /// Id, name or unique id prefix.
     pub container: String,
-    /// Who starts it writes to it.
+    /// Whether the client that starts the exec attaches to stdin.
     pub attach_stdin: bool,
-    /// Who starts it reads its output.
+    /// Whether that client attaches to stdout.
     pub attach_stdout: bool,
-    /// Who starts it reads its errors.
+    /// Whether that client attaches to stderr.
     pub attach_stderr: bool,
-    /// The client's.
+    /// The keys that detach a Docker client; the engine only stores them.
     pub detach_keys: String,
-    /// It has a terminal.
+    /// Whether the process has a terminal.
     pub tty: bool,
-    /// `NAME=value`, over the container's.
+    /// `NAME=value`; overrides the container's variables.
     pub env: Vec<String>,
     /// The program and its arguments.
     pub cmd: Vec<String>,
-    /// It has all capabilities.
+    /// Whether the process has all capabilities.
     pub privileged: bool,
-    /// Empty: the container's.
+    /// `user[:group]`; empty for the container's user.
     pub user: String,
-    /// Empty: the container's.
+    /// The working directory; empty for the container's.
     pub working_dir: String,
-    /// Lines of the terminal at its start.
+    /// Lines of the terminal at the start; 0 for the default.
     pub console_height: u32,
-    /// Columns of the terminal at its start.
+    /// Columns of the terminal at the start; 0 for the default.
     pub console_width: u32,
 }
 
-/// A further process.
+/// An exec.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exec {
     /// 64 hexadecimal digits.
     pub id: String,
-    /// Its container.
+    /// The container's id.
     pub container_id: String,
-    /// It was started and has not ended.
+    /// Whether the process was started and has not ended.
     pub running: bool,
-    /// Absent until it has ended.
+    /// Exit code; `None` until the process has ended.
     pub exit_code: Option<i32>,
-    /// 0 when there is none.
+    /// Process id; 0 without a process.
     pub pid: u32,
-    /// What was asked for.
+    /// The request.
     pub spec: ExecSpec,
-    /// For Docker's sake.
+    /// Docker's API has the field; it changes nothing.
     pub can_remove: bool,
 }

@@ -1,121 +1,121 @@
-//! What a container is given of its host.
+//! The part of a container's configuration that concerns the host.
 
 use std::collections::HashMap;
 
 use super::{Mount, Resources};
 
-/// What a container is given of its host.
+/// The part of a container's configuration that concerns the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostConfig {
     /// `source:destination[:options]`
     pub binds: Vec<String>,
-    /// Where the client has written the id.
+    /// The file in which the client has written the container's id. The engine only stores it.
     pub container_id_file: String,
-    /// Where its output goes.
+    /// The log driver.
     pub log_config: Option<LogConfig>,
-    /// `bridge`, `host`, `none`, `container:x` or a network.
+    /// `bridge`, `host`, `none`, `container:` and a container, or a network's name; empty for `bridge`.
     pub network_mode: String,
-    /// Where ports are published, by `80/tcp`.
+    /// Published ports; the key is the container's port, `80/tcp`.
     pub port_bindings: HashMap<String, Vec<PortBinding>>,
-    /// When it is started again.
+    /// When the container is started again.
     pub restart_policy: Option<RestartPolicy>,
-    /// It is removed at its end.
+    /// The engine removes the container at its end. Excludes a restart policy.
     pub auto_remove: bool,
-    /// Of volumes that do not say theirs.
+    /// The driver for volumes that name none.
     pub volume_driver: String,
-    /// `container[:mode]`
+    /// Containers whose mounts this one gets: `container[:mode]`.
     pub volumes_from: Vec<String>,
-    /// Lines of the terminal at its start.
+    /// Lines of the terminal at the start; 0 for the default.
     pub console_height: u32,
-    /// Columns of the terminal at its start.
+    /// Columns of the terminal at the start; 0 for the default.
     pub console_width: u32,
-    /// For the runtime.
+    /// Annotations of the OCI runtime specification.
     pub annotations: HashMap<String, String>,
-    /// Capabilities that it has beside the usual ones.
+    /// Capabilities to add to Docker's default set; `ALL` for all.
     pub cap_add: Vec<String>,
-    /// Capabilities that it lacks.
+    /// Capabilities to drop; `ALL` for all.
     pub cap_drop: Vec<String>,
-    /// `private` or `host`.
+    /// `private`, `host`, or empty for the cgroup version's default.
     pub cgroupns_mode: String,
-    /// Name servers.
+    /// Addresses of name servers.
     pub dns: Vec<String>,
     /// Options of resolv.conf(5).
     pub dns_options: Vec<String>,
-    /// Domains that names are looked up in.
+    /// Search domains.
     pub dns_search: Vec<String>,
-    /// `name:address`
+    /// Lines for `/etc/hosts`: `name:address`, where the address may be `host-gateway`.
     pub extra_hosts: Vec<String>,
-    /// Further groups.
+    /// Further groups of the process, by name or number.
     pub group_add: Vec<String>,
-    /// `none`, `private`, `shareable`, `host` or `container:x`.
+    /// `none`, `private`, `shareable`, `host`, `container:` and a container; empty for `private`.
     pub ipc_mode: String,
-    /// For Docker's sake.
+    /// Docker's API has the field; it changes nothing.
     pub cgroup: String,
-    /// `container:alias`
+    /// Links to containers on the default network: `container:alias`.
     pub links: Vec<String>,
-    /// How gladly the kernel ends it for want of memory.
+    /// How likely the kernel kills the container when memory is short, -1000 to 1000.
     pub oom_score_adj: i64,
-    /// Empty, `host` or `container:x`.
+    /// Empty for a namespace of its own, `host`, or `container:` and a container.
     pub pid_mode: String,
-    /// It may do what the host may.
+    /// The container has all capabilities and devices, and is not confined.
     pub privileged: bool,
-    /// Exposed ports are published, too.
+    /// Every exposed port is published at a free port of the host.
     pub publish_all_ports: bool,
-    /// Its root cannot be written.
+    /// The root file system is read-only.
     pub readonly_rootfs: bool,
-    /// `key=value`
+    /// Docker's security options: `key=value`.
     pub security_opt: Vec<String>,
-    /// For the snapshotter.
+    /// The engine refuses every option with UNIMPLEMENTED.
     pub storage_opt: HashMap<String, String>,
-    /// Options of file systems in memory, by path.
+    /// tmpfs mounts: the key is the path, the value mount(8) options.
     pub tmpfs: HashMap<String, String>,
-    /// Empty or `host`.
+    /// Empty for a namespace of its own, or `host`.
     pub uts_mode: String,
-    /// Empty or `host`.
+    /// Empty, `private` or `host`; containers have no user namespace of their own.
     pub userns_mode: String,
-    /// Of `/dev/shm`, bytes; 0: the usual.
+    /// Size of `/dev/shm`, bytes; 0 for 64 MiB.
     pub shm_size: i64,
-    /// Settings of its kernel namespaces.
+    /// Kernel settings of the container's namespaces.
     pub sysctls: HashMap<String, String>,
-    /// Who runs it.
+    /// A name of Gantry's own runtime; empty for `runc`, which is one. Any other name is INVALID_ARGUMENT.
     pub runtime: String,
-    /// For Docker's sake.
+    /// Empty or `default`.
     pub isolation: String,
-    /// Its limits.
+    /// The limits.
     pub resources: Option<Resources>,
-    /// What is mounted, in the long notation.
+    /// Mounts in the long notation.
     pub mounts: Vec<Mount>,
-    /// What it does not see; absent: the usual.
+    /// Paths that the container cannot see; absent for Docker's defaults.
     pub masked_paths: Option<Vec<String>>,
-    /// What it cannot write; absent: the usual.
+    /// Paths that the container cannot write; absent for Docker's defaults.
     pub readonly_paths: Option<Vec<String>>,
-    /// Whether a small init is its first process; absent: no.
+    /// A small init runs as the container's first process; absent for no.
     pub init: Option<bool>,
 }
 
-/// An address of the host that a port is published at.
+/// An address of the host at which a port is published.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PortBinding {
-    /// Empty: all.
+    /// The host's address; empty for all addresses.
     pub host_ip: String,
-    /// `8080`, `8000-8010` or empty.
+    /// `8080`, a range `8000-8010` from which one port is chosen, or empty for any free port.
     pub host_port: String,
 }
 
-/// When a container is started again.
+/// When the engine starts a container again after its end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RestartPolicy {
-    /// `no`, `always`, `unless-stopped`, `on-failure`, or empty.
+    /// `no`, `always`, `unless-stopped`, `on-failure`, or empty for `no`.
     pub name: String,
-    /// Of `on-failure`; 0: any number.
+    /// Most restarts of `on-failure`; 0 for no limit.
     pub maximum_retry_count: i64,
 }
 
-/// Where a container's output goes.
+/// The log driver of a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogConfig {
-    /// The log driver.
+    /// The driver's name; empty for `json-file`.
     pub r#type: String,
-    /// Its options.
+    /// The driver's options.
     pub config: HashMap<String, String>,
 }

@@ -1,51 +1,53 @@
-//! What the engine says of itself.
+//! Facts about the engine as a whole.
 
-/// Counts and settings that `docker info` shows.
+/// The counts and settings that `docker info` shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Info {
-    /// Persistent.
+    /// The engine's id, a UUID that stays the same for the life of the state directory.
     pub id: String,
-    /// All.
+    /// Number of containers.
     pub containers: u32,
-    /// Also those that wait for their restart.
+    /// Number of containers that run or wait for their restart.
     pub running: u32,
-    /// Frozen.
+    /// Number of containers that are frozen.
     pub paused: u32,
-    /// The others.
+    /// Number of all other containers.
     pub stopped: u32,
-    /// Its state directory.
+    /// The engine's state directory.
     pub root: String,
-    /// Who keeps roots.
+    /// The snapshotter for new root file systems.
     pub snapshotter: String,
-    /// `1` or `2`.
+    /// The cgroup version: `1` or `2`.
     pub cgroup_version: String,
-    /// The kernel has it.
+    /// Whether the kernel has seccomp.
     pub seccomp: bool,
-    /// Containers are confined by it.
+    /// Whether AppArmor confines containers.
     pub apparmor: bool,
-    /// Who may run containers.
+    /// The names of runtimes that a container may have.
     pub runtimes: Vec<String>,
-    /// Who does.
+    /// The runtime of containers that name none.
     pub default_runtime: String,
-    /// What the machine lacks.
+    /// Sentences for the user about what the host lacks.
     pub warnings: Vec<String>,
-    /// What containers use, for the images service.
+    /// The images that containers use. The gateway passes them to the images service.
     pub image_uses: Vec<ImageUse>,
-    /// `systemd` or `cgroupfs`.
+    /// The cgroup driver: `systemd` or `cgroupfs`.
     pub cgroup_driver: String,
-    /// `local`, and plugins that were in use.
+    /// `local`, and the plugins that have been used since the engine's start.
     pub volume_drivers: Vec<String>,
+    /// The log drivers that are built in, but for `none`, in order.
+    pub log_drivers: Vec<String>,
 }
 
-/// A container's image.
+/// A container's use of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImageUse {
-    /// The container.
+    /// The container's id.
     pub container_id: String,
-    /// As it was asked for.
+    /// The image as the user named it.
     pub reference: String,
-    /// What it was then.
+    /// The image's id at the container's creation.
     pub image_id: String,
-    /// The container has a process.
+    /// Whether the container has a process.
     pub running: bool,
 }

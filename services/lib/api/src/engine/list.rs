@@ -1,56 +1,48 @@
-//! What lists are asked for, and answer.
+//! Requests and answers of lists.
 
 use super::ContainerSummary;
+pub use crate::filter::Filter;
 
-/// One of Docker's filters.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// What it is about.
-    pub key: String,
-    /// Any of which will do, or all, as Docker has it.
-    pub values: Vec<String>,
-}
-
-/// Which containers are wanted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// A selection of containers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ListQuery {
-    /// Also those that do not run.
+    /// Whether containers that do not run are included.
     pub all: bool,
-    /// The newest so many, whether they run or not; 0: no limit.
+    /// The number of newest containers to list, in any state; 0 for no limit.
     pub limit: i64,
-    /// With the sizes of their roots.
+    /// Whether to determine the sizes of the containers' roots.
     pub size: bool,
-    /// Which all have to choose them.
+    /// Filters, all of which a container must match.
     pub filters: Vec<Filter>,
-    /// The generation of the answer that the caller has; 0: it has none.
+    /// The generation of the answer that the caller has cached; 0 for none.
     pub newer_than: u64,
 }
 
-/// The containers that were asked for.
+/// A list of containers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
     /// Newest first.
     pub containers: Vec<ContainerSummary>,
-    /// Of the containers as they are listed here. 0 when the answer depends on more than containers.
+    /// The generation of the list; 0 if the answer depends on more than the containers.
     pub generation: u64,
-    /// The caller has this answer: `containers` is empty.
+    /// Whether the caller's cached answer is still valid; `containers` is then empty.
     pub unchanged: bool,
 }
 
-/// What went.
+/// The outcome of a prune.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
-    /// Ids or names.
+    /// Ids or names of the objects that were removed.
     pub deleted: Vec<String>,
-    /// Bytes.
+    /// Bytes that were freed.
     pub space_reclaimed: u64,
 }
 
-/// Processes, in the columns of ps(1).
+/// Processes of a container in the columns of ps(1).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Top {
-    /// Of the columns.
+    /// The titles of the columns.
     pub titles: Vec<String>,
-    /// A row for each.
+    /// One row per process.
     pub processes: Vec<Vec<String>>,
 }

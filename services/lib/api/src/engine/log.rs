@@ -1,24 +1,24 @@
-//! Logs of containers.
+//! Requests for logs of containers.
 
-/// Which lines are wanted.
+/// A selection of log lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogQuery {
     /// Id, name or unique id prefix.
     pub container: String,
-    /// Also those that come.
+    /// Whether the stream continues while the container runs.
     pub follow: bool,
-    /// Of its output.
+    /// Whether to send lines of stdout.
     pub stdout: bool,
-    /// Of its errors.
+    /// Whether to send lines of stderr.
     pub stderr: bool,
-    /// From then on; 0: all.
+    /// Time of the oldest line, nanoseconds since 1970; 0 for no limit.
     pub since: i64,
-    /// Until then; 0: for ever.
+    /// Time of the youngest line, nanoseconds since 1970; 0 for no limit.
     pub until: i64,
-    /// Each with its time.
+    /// Whether each line begins with its time.
     pub timestamps: bool,
-    /// Each with the driver's attributes.
+    /// Whether each line begins with the attributes of the log driver.
     pub details: bool,
-    /// The last so many; negative: all.
+    /// The number of last lines to send; negative for all.
     pub tail: i64,
 }

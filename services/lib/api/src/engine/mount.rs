@@ -1,88 +1,88 @@
-//! What is mounted in a container: as it was asked for, and as it is.
+//! Mounts of a container: as requested, and as they are.
 
 use std::collections::HashMap;
 
-/// A mount that is asked for.
+/// A mount that the user asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mount {
     /// `bind`, `volume`, `tmpfs`, `image`.
     pub r#type: String,
-    /// A path, a volume or an image.
+    /// The path of a bind, the name of a volume (empty for an anonymous one), or an image.
     pub source: String,
-    /// Where.
+    /// The absolute path in the container.
     pub target: String,
-    /// It cannot be written.
+    /// The mount is read-only.
     pub read_only: bool,
-    /// For Docker's sake.
+    /// Docker's API has the field; it changes nothing.
     pub consistency: String,
-    /// Of a bind.
+    /// For `bind`.
     pub bind_options: Option<BindOptions>,
-    /// Of a volume.
+    /// For `volume`.
     pub volume_options: Option<VolumeOptions>,
-    /// Of a file system in memory.
+    /// For `tmpfs`.
     pub tmpfs_options: Option<TmpfsOptions>,
-    /// The part of an image.
+    /// For `image`: the part of the image to mount, relative to its root.
     pub image_subpath: String,
 }
 
-/// Of a bind.
+/// Options of a bind mount.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BindOptions {
-    /// `rprivate` and the like.
+    /// `private`, `rprivate`, `shared`, `rshared`, `slave`, `rslave`; empty for `rprivate`.
     pub propagation: String,
-    /// Without what is mounted below.
+    /// Mounts below the source are left out.
     pub non_recursive: bool,
-    /// The source is made where it is missing.
+    /// The engine creates a missing source as a directory.
     pub create_mountpoint: bool,
-    /// Read-only here, but not what is mounted below.
+    /// A read-only bind leaves the mounts below it writable.
     pub read_only_non_recursive: bool,
-    /// Read-only all the way down, or not at all.
+    /// The start fails unless the mounts below can be made read-only too.
     pub read_only_force_recursive: bool,
 }
 
-/// Of a volume.
+/// Options of a volume mount.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VolumeOptions {
-    /// The image's content is not copied into it.
+    /// An empty volume stays empty, instead of getting the image's content.
     pub no_copy: bool,
-    /// Of one that is made for this.
+    /// Labels for a volume that the engine has to create.
     pub labels: HashMap<String, String>,
-    /// The part that is mounted.
+    /// The part of the volume to mount, relative to its root.
     pub subpath: String,
-    /// Of one that is made for this.
+    /// The driver of a volume that the engine has to create; empty for `local`.
     pub driver: String,
-    /// Of one that is made for this.
+    /// Driver options for a volume that the engine has to create.
     pub driver_options: HashMap<String, String>,
 }
 
-/// Of a file system in memory.
+/// Options of a tmpfs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TmpfsOptions {
-    /// 0: half of the memory.
+    /// Size, bytes; 0 for the kernel's default, half of the memory.
     pub size_bytes: i64,
-    /// Permissions of its root.
+    /// Permissions of the root directory; 0 for 1777.
     pub mode: u32,
-    /// Further ones: a name, or a name and a value.
+    /// Further mount options, each a name, or a name and a value.
     pub options: Vec<Vec<String>>,
 }
 
-/// A mount as Docker shows it.
+/// A mount of a container as Docker shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MountPoint {
     /// `bind`, `volume`, `tmpfs`, `image`.
     pub r#type: String,
-    /// A volume's.
+    /// The volume's name.
     pub name: String,
-    /// Where it is on the host.
+    /// The path on the host.
     pub source: String,
-    /// Where it is in the container.
+    /// The path in the container.
     pub destination: String,
-    /// A volume's.
+    /// The volume's driver.
     pub driver: String,
-    /// As in the short notation.
+    /// The options of the short notation.
     pub mode: String,
-    /// It can be written.
+    /// The mount is writable.
     pub rw: bool,
-    /// A bind's.
+    /// The propagation of a bind.
     pub propagation: String,
 }

@@ -1,117 +1,117 @@
-//! What is asked of a container that runs, or did.
+//! Requests about containers that run or have run.
 
 use super::ContainerConfig;
 
-/// How a container is to be stopped.
+/// A request to stop a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StopSpec {
     /// Id, name or unique id prefix.
     pub container: String,
-    /// Empty: the container's own.
+    /// The signal, by name or number; empty for the container's stop signal.
     pub signal: String,
-    /// Seconds; absent: the container's own; negative: for ever.
+    /// Seconds until SIGKILL; `None` for the container's own timeout, negative for no limit.
     pub timeout: Option<i64>,
-    /// Gantry itself is going down: its restart policy counts when Gantry comes up.
+    /// Whether the stop is part of a shutdown of Gantry: the restart policy then acts when Gantry starts again.
     pub until_boot: bool,
 }
 
-/// How a container is to be removed.
+/// A request to remove a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RemoveSpec {
     /// Id, name or unique id prefix.
     pub container: String,
-    /// Also while it runs.
+    /// Whether a running container is killed first.
     pub force: bool,
-    /// With its anonymous volumes.
+    /// Whether its anonymous volumes are removed too.
     pub volumes: bool,
-    /// It is a link that is removed, not a container.
+    /// Whether `container` names a link, which is removed instead of the container.
     pub link: bool,
 }
 
 /// How a container ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exit {
-    /// Of its process.
+    /// Exit code of the container's process.
     pub status_code: i64,
-    /// Why it could not start or be removed; empty normally.
+    /// The error of a failed start or removal; empty otherwise.
     pub error: String,
 }
 
-/// What who attaches wants.
+/// The streams that a client attaches to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AttachSpec {
     /// Id, name or unique id prefix.
     pub container: String,
-    /// To write.
+    /// Whether the client writes to stdin.
     pub stdin: bool,
-    /// To read its output.
+    /// Whether the client reads stdout.
     pub stdout: bool,
-    /// To read its errors.
+    /// Whether the client reads stderr.
     pub stderr: bool,
-    /// The log first: from the data socket.
+    /// Whether the log precedes the output; the stream then comes from the data socket.
     pub logs: bool,
-    /// Without it nothing is followed.
+    /// Whether the live output follows; without it only the log is sent.
     pub stream: bool,
 }
 
-/// What who attaches must know before it answers its own client.
+/// What a server needs to know about an attachment before it answers its own client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Opened {
     /// 64 hexadecimal digits.
     pub id: String,
-    /// Its process has a terminal.
+    /// Whether the process has a terminal.
     pub tty: bool,
-    /// Its process can be written to.
+    /// Whether clients can write to stdin.
     pub open_stdin: bool,
-    /// Its input ends with the first who has written to it.
+    /// Whether stdin closes when the first client that attached to it detaches.
     pub stdin_once: bool,
 }
 
-/// Where to connect.
+/// Where a client attaches to a process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AttachPoint {
-    /// The shim's.
+    /// The path of the shim's socket.
     pub socket: String,
-    /// The process to name there.
+    /// The id of the process within the shim; empty for the container's first process.
     pub exec_id: String,
-    /// It has a terminal.
+    /// Whether the process has a terminal.
     pub tty: bool,
-    /// Its input ends with who writes to it.
+    /// Whether stdin closes when the client closes its half of the connection.
     pub stdin_once: bool,
 }
 
-/// An image that is wanted of a container.
+/// A request for an image of a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CommitSpec {
     /// Id, name or unique id prefix.
     pub container: String,
-    /// Canonical, with a tag; empty: the image has no name.
+    /// The canonical name with a tag; empty for an image without a name.
     pub reference: String,
-    /// For its history.
+    /// The comment for the image's history.
     pub comment: String,
-    /// Its author.
+    /// The image's author.
     pub author: String,
-    /// The container is frozen meanwhile.
+    /// Whether the container is frozen meanwhile.
     pub pause: bool,
     /// Dockerfile instructions.
     pub changes: Vec<String>,
-    /// Laid over the container's own.
+    /// A configuration whose fields override the container's own.
     pub config: Option<ContainerConfig>,
 }
 
-/// What a wait is for.
+/// The event that a wait is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Condition {
-    /// That the container does not run.
+    /// The container does not run.
     #[default]
     NotRunning,
-    /// That it ends once more.
+    /// The container's next exit.
     NextExit,
-    /// That it is removed.
+    /// The container is removed.
     Removed,
 }
 
-/// How large a terminal is.
+/// The size of a terminal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Window {
     /// Lines.

@@ -1,82 +1,95 @@
-//! What a container uses.
+//! The resource usage of a container.
 
 use std::collections::HashMap;
 
-/// A look at what a container uses. Times are nanoseconds, sizes bytes.
+/// The resource usage of a container at one time. Times are nanoseconds, sizes bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sample {
-    /// When.
+    /// Time of the sample, nanoseconds since 1970.
     pub read_at: i64,
-    /// Of all processors.
+    /// Processor time on all processors.
     pub cpu_total: u64,
-    /// In the kernel.
+    /// Processor time in the kernel.
     pub cpu_kernel: u64,
-    /// In programs.
+    /// Processor time in user space.
     pub cpu_user: u64,
-    /// Of each processor.
+    /// Processor time on each processor.
     pub cpu_per_cpu: Vec<u64>,
-    /// What the machine has worked or idled.
+    /// The time of all the host's processors since its boot, idle time included.
     pub system_cpu: u64,
-    /// How many there are.
+    /// Number of processors that are online.
     pub online_cpus: u32,
-    /// Of its quota.
+    /// Periods of the processor quota.
     pub throttling_periods: u64,
-    /// In which it used its quota up.
+    /// Periods in which the container was throttled.
     pub throttled_periods: u64,
-    /// How long it waited for the next.
+    /// Time for which the container was throttled.
     pub throttled_time: u64,
-    /// Now.
+    /// Memory in use.
     pub memory_usage: u64,
-    /// At its peak.
+    /// Peak of the memory in use.
     pub memory_max_usage: u64,
-    /// What it may have.
+    /// The memory limit; the host's memory if the container has no lower limit.
     pub memory_limit: u64,
-    /// How often that was too little.
+    /// How often the limit was reached.
     pub memory_failcnt: u64,
-    /// As the kernel names them.
+    /// The figures of the cgroup's `memory.stat`.
     pub memory_stats: HashMap<String, u64>,
     /// Processes and threads.
     pub pids_current: u64,
-    /// How many it may have.
+    /// Limit of processes and threads.
     pub pids_limit: u64,
-    /// Bytes.
+    /// Bytes per block device and operation.
     pub io_service_bytes: Vec<Blkio>,
-    /// Requests.
+    /// Operations per block device and operation.
     pub io_serviced: Vec<Blkio>,
-    /// By name.
+    /// Network interfaces by name.
     pub interfaces: HashMap<String, Interface>,
 }
 
-/// What was done to a block device.
+/// Two successive samples of a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// 64 hexadecimal digits.
+    pub id: String,
+    /// Without a slash.
+    pub name: String,
+    /// The sample; `None` for a container that does not run.
+    pub current: Option<Sample>,
+    /// The sample before; `None` in the first answer.
+    pub previous: Option<Sample>,
+}
+
+/// A counter of a block device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Blkio {
-    /// Of the device.
+    /// Major number of the device.
     pub major: u64,
-    /// Of the device.
+    /// Minor number of the device.
     pub minor: u64,
-    /// `read`, `write` and the like.
+    /// The operation: `read`, `write` and others.
     pub op: String,
-    /// How much.
+    /// The counter's value.
     pub value: u64,
 }
 
-/// What went over an interface.
+/// The traffic of a network interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Interface {
-    /// Received.
+    /// Bytes received.
     pub rx_bytes: u64,
-    /// Received.
+    /// Packets received.
     pub rx_packets: u64,
-    /// Received.
+    /// Receive errors.
     pub rx_errors: u64,
-    /// Received.
+    /// Received packets that were dropped.
     pub rx_dropped: u64,
-    /// Sent.
+    /// Bytes sent.
     pub tx_bytes: u64,
-    /// Sent.
+    /// Packets sent.
     pub tx_packets: u64,
-    /// Sent.
+    /// Send errors.
     pub tx_errors: u64,
-    /// Sent.
+    /// Packets that were dropped instead of sent.
     pub tx_dropped: u64,
 }

@@ -1,27 +1,27 @@
-//! What a container does, in Docker's word.
+//! The state of a container in Docker's words.
 
-/// What a container does, in Docker's word.
+/// The state of a container in Docker's words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Status {
-    /// It has never run.
+    /// The container has never run.
     #[default]
     Created,
-    /// Its process runs.
+    /// The container's process runs.
     Running,
-    /// A user has frozen it.
+    /// The container's processes are frozen.
     Paused,
-    /// Its policy starts it again.
+    /// The container has ended and waits for its restart policy to start it.
     Restarting,
-    /// It is being unmade.
+    /// The container is being removed.
     Removing,
-    /// It has run.
+    /// The container has run.
     Exited,
-    /// It could not be unmade.
+    /// The removal of the container failed.
     Dead,
 }
 
 impl Status {
-    /// The word.
+    /// Docker's word, in lower case.
     pub fn name(self) -> &'static str {
         match self {
             Status::Created => "created",

@@ -1,180 +1,181 @@
-//! Containers as they are shown.
+//! Containers as clients see them.
 
 use std::collections::HashMap;
 
 use super::{ContainerConfig, EndpointSettings, HostConfig, MountPoint, Status};
 
-/// What a container does, and what is known of its last run.
+/// The state of a container and the outcome of its last run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
-    /// In Docker's word.
+    /// The state.
     pub status: Status,
-    /// The last run was ended by the kernel for want of memory.
+    /// The kernel ended the last run for lack of memory.
     pub oom_killed: bool,
-    /// Of the first process; 0 when there is none.
+    /// Process id of the container's first process; 0 without a process.
     pub pid: u32,
-    /// Of the last run.
+    /// Exit code of the last run.
     pub exit_code: i32,
-    /// Why the last start failed.
+    /// The error of the last start; empty if it succeeded.
     pub error: String,
-    /// When the last run began.
+    /// Start of the last run, nanoseconds since 1970; 0 for never.
     pub started_at: i64,
-    /// When it ended.
+    /// End of the last run, nanoseconds since 1970; 0 for never.
     pub finished_at: i64,
-    /// Absent: no health check.
+    /// The health; absent without a health check.
     pub health: Option<Health>,
 }
 
-/// What probes have found.
+/// The health of a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Health {
     /// `starting`, `healthy`, `unhealthy`.
     pub status: String,
-    /// Failures in a row.
+    /// Failed probes since the last success.
     pub failing_streak: i64,
-    /// The last probes; empty in lists.
+    /// The last five probes, oldest first; empty in lists.
     pub log: Vec<HealthResult>,
 }
 
-/// A probe.
+/// One probe of a health check.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HealthResult {
-    /// When it began.
+    /// Start of the probe, nanoseconds since 1970.
     pub start: i64,
-    /// When it ended.
+    /// End of the probe, nanoseconds since 1970.
     pub end: i64,
-    /// Of its process.
+    /// Exit code of the probe; 0 means healthy, -1 that it timed out.
     pub exit_code: i32,
-    /// What it printed, up to a length.
+    /// The first 4096 bytes of its output.
     pub output: String,
 }
 
-/// A port that leads to a container.
+/// A port of a container that is published on the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PublishedPort {
     /// `tcp`, `udp`, `sctp`.
     pub protocol: String,
-    /// There.
+    /// The port in the container.
     pub container_port: u32,
     /// The host's address.
     pub host_ip: String,
-    /// Here.
+    /// The port on the host.
     pub host_port: u32,
 }
 
 /// An endpoint with the name of its network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NamedEndpoint {
-    /// The network.
+    /// The network's name.
     pub network: String,
     /// The endpoint.
     pub settings: EndpointSettings,
 }
 
-/// What a list shows of a container: a fraction of the whole, for lists are long and asked for often.
+/// What a list shows of a container. It is a part of Container, because lists are long and requested often.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContainerSummary {
     /// 64 hexadecimal digits.
     pub id: String,
-    /// Without the slash.
+    /// The name without a slash.
     pub name: String,
-    /// When it was made.
+    /// Time of creation, nanoseconds since 1970.
     pub created_at: i64,
-    /// Health without its log.
+    /// The state; its health has no log.
     pub state: State,
-    /// As the user named it.
+    /// The image as the user named it.
     pub image: String,
     /// The image's id.
     pub image_id: String,
-    /// Of the platform's manifest.
+    /// Digest of the manifest for the container's platform.
     pub manifest_digest: String,
-    /// Of the manifest.
+    /// Size of the manifest, bytes.
     pub manifest_size: i64,
-    /// Of the manifest.
+    /// Media type of the manifest.
     pub manifest_media_type: String,
-    /// What runs.
+    /// The program.
     pub path: String,
-    /// Its arguments.
+    /// The program's arguments.
     pub args: Vec<String>,
-    /// The user's, and the image's.
+    /// Labels of the user and the image.
     pub labels: HashMap<String, String>,
-    /// As asked for.
+    /// The network mode of the host configuration.
     pub network_mode: String,
-    /// For the runtime.
+    /// Annotations of the OCI runtime specification.
     pub annotations: HashMap<String, String>,
-    /// Its endpoints.
+    /// The endpoints.
     pub networks: Vec<NamedEndpoint>,
-    /// Its mounts.
+    /// The mounts.
     pub mounts: Vec<MountPoint>,
-    /// The ports that lead to it.
+    /// The published ports.
     pub ports: Vec<PublishedPort>,
-    /// As in `80/tcp`.
+    /// `80/tcp`
     pub exposed_ports: Vec<String>,
-    /// What it has written itself; only when asked for.
+    /// Bytes in the container's own layer; absent unless the request asked for sizes.
     pub size_rw: Option<i64>,
-    /// The same with its image; only when asked for.
+    /// Bytes in the container's layer and its image; absent unless the request asked for sizes.
     pub size_root_fs: Option<i64>,
-    /// Those of links to it, as in `parent/alias`.
+    /// Names from links to this container: `parent/alias`.
     pub further_names: Vec<String>,
 }
 
-/// The whole of a container.
+/// A container as `docker inspect` shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Container {
     /// 64 hexadecimal digits.
     pub id: String,
-    /// Without the slash.
+    /// The name without a slash.
     pub name: String,
-    /// When it was made.
+    /// Time of creation, nanoseconds since 1970.
     pub created_at: i64,
-    /// What it does.
+    /// The state.
     pub state: State,
-    /// Merged with the image's.
+    /// The user's configuration merged with the image's.
     pub config: ContainerConfig,
-    /// With every default.
+    /// The host configuration with every default filled in.
     pub host: HostConfig,
-    /// By network name.
+    /// The endpoints; the key is the network's name.
     pub networks: HashMap<String, EndpointSettings>,
-    /// Its mounts.
+    /// The mounts.
     pub mounts: Vec<MountPoint>,
     /// The image's id.
     pub image_id: String,
-    /// Of the platform's manifest.
+    /// Digest of the manifest for the container's platform.
     pub manifest_digest: String,
-    /// What runs.
+    /// The program.
     pub path: String,
-    /// Its arguments.
+    /// The program's arguments.
     pub args: Vec<String>,
-    /// Automatic ones since the last start by hand.
+    /// Automatic starts since the last start by a user.
     pub restart_count: u32,
-    /// `linux`
+    /// The operating system: `linux`.
     pub platform: String,
-    /// Its log; empty when it has no file of its own.
+    /// The path of the log; empty if the log driver has no file that users may read.
     pub log_path: String,
-    /// Its `/etc/hosts`.
+    /// The path of the file mounted at `/etc/hosts`.
     pub hosts_path: String,
-    /// Its `/etc/hostname`.
+    /// The path of the file mounted at `/etc/hostname`.
     pub hostname_path: String,
-    /// Its `/etc/resolv.conf`.
+    /// The path of the file mounted at `/etc/resolv.conf`.
     pub resolv_conf_path: String,
-    /// Of live execs.
+    /// Ids of the execs that have not ended.
     pub exec_ids: Vec<String>,
-    /// The ports that lead to it.
+    /// The published ports.
     pub ports: Vec<PublishedPort>,
-    /// Where its network namespace is pinned.
+    /// The path of the network namespace, while the container runs.
     pub sandbox_key: String,
-    /// Who keeps its root.
+    /// The snapshotter that keeps the root file system.
     pub snapshotter: String,
-    /// What it has written itself; only when asked for.
+    /// Bytes in the container's own layer; absent unless the request asked for sizes.
     pub size_rw: Option<i64>,
-    /// The same with its image; only when asked for.
+    /// Bytes in the container's layer and its image; absent unless the request asked for sizes.
     pub size_root_fs: Option<i64>,
-    /// Where the overlay's upper directory is, and the like.
+    /// The overlay's directories: `LowerDir`, `UpperDir`, `WorkDir`.
     pub graph_data: HashMap<String, String>,
-    /// Of the manifest.
+    /// Size of the manifest, bytes.
     pub manifest_size: i64,
-    /// Of the manifest.
+    /// Media type of the manifest.
     pub manifest_media_type: String,
-    /// Empty where the machine has no AppArmor. Before the first start, the one that was asked for.
+    /// The AppArmor profile of the processes; before the first start, the requested one. Empty if the host has no
+    /// AppArmor.
     pub apparmor_profile: String,
 }

@@ -5,39 +5,39 @@ use std::collections::HashMap;
 /// A volume.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Volume {
-    /// Unique.
+    /// The volume's name, unique.
     pub name: String,
-    /// Who keeps it.
+    /// The driver's name.
     pub driver: String,
-    /// Where it is on the host.
+    /// The path of the content on the host.
     pub mountpoint: String,
-    /// When it was made.
+    /// Time of creation, nanoseconds since 1970.
     pub created_at: i64,
-    /// The user's.
+    /// The user's labels.
     pub labels: HashMap<String, String>,
-    /// The driver's.
+    /// The driver's options.
     pub options: HashMap<String, String>,
-    /// `local` or `global`.
+    /// The driver's scope: `local` or `global`.
     pub scope: String,
-    /// Bytes; -1 when not asked for.
+    /// Bytes; -1 if the request did not ask for usage.
     pub size: i64,
-    /// Containers that have it; -1 when not asked for.
+    /// Number of containers that have the volume; -1 if the request did not ask for usage.
     pub ref_count: i64,
-    /// Made for one container, without a name of its own.
+    /// Whether the volume was made for one container, without a name of its own.
     pub anonymous: bool,
-    /// What else its driver tells: the text of a JSON object, or empty. Not in lists.
+    /// Further facts from the driver: the text of a JSON object, or empty. Empty in lists.
     pub status: String,
 }
 
-/// A volume that is wanted.
+/// A request for a volume.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VolumeSpec {
-    /// Empty: made up.
+    /// The name; empty for a generated one.
     pub name: String,
-    /// Empty: that of a volume of this name, else `local`.
+    /// The driver's name; empty for the driver of an existing volume of this name, or else `local`.
     pub driver: String,
     /// The driver's options.
     pub driver_opts: HashMap<String, String>,
-    /// The user's.
+    /// The user's labels.
     pub labels: HashMap<String, String>,
 }

@@ -1,16 +1,18 @@
-//! Volumes: directories with names that outlive containers.
+//! The interface to volumes: named directories that outlive containers.
 //!
 //! ```text
 //!            create                 remove
 //!   (none) ─────────▶ volume ───────────────▶ (none)      refused while a container has it
 //! ```
 //!
-//! - Creating is idempotent: what is there already is answered, unless it has another driver or other options
-//!   (`ALREADY_EXISTS`). A volume without a name gets one, and is anonymous.
-//! - What a container has, running or not, is not removed (`ABORTED`).
-//! - A prune takes anonymous volumes that no container has; with the filter `all`, every one that no container has.
-//! - A filter that does not exist is `INVALID_ARGUMENT`, and so is a name that cannot be one.
-//! - What is not there is `NOT_FOUND`.
+//! - Creation is idempotent: an existing volume is returned, unless it has another driver or other options
+//!   (`ALREADY_EXISTS`). A volume without a name gets one and is anonymous.
+//! - A volume that a container has, running or not, is not removed (`ABORTED`).
+//! - A prune removes anonymous volumes that no container has, and with the filter `all` every volume that no
+//!   container has. It never removes a volume that was made with options: its content is on another file system, so
+//!   its removal frees no space.
+//! - An unknown filter is `INVALID_ARGUMENT`, and so is an invalid name.
+//! - A volume that does not exist is `NOT_FOUND`.
 
 pub mod client;
 pub mod server;
@@ -20,30 +22,30 @@ pub use client::Client;
 use super::{Filter, Pruned, Volume, VolumeSpec};
 use crate::Promise;
 
-/// What a list of volumes tells of their use.
+/// Whether a list of volumes includes their usage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Usage {
-    /// Nothing.
+    /// Usage is left out.
     Untold,
-    /// Their sizes, and how many containers have them.
+    /// Sizes, and the number of containers that have each volume.
     Measured,
 }
 
-/// Whether a volume whose content is not to be reached is removed all the same.
+/// Whether a volume is removed although its content cannot be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Force {
-    /// It is.
+    /// The volume is removed.
     Yes,
-    /// It is not.
+    /// The removal fails.
     No,
 }
 
-/// Looks at volumes.
+/// Reads volumes.
 pub trait Inspect: Promise {
-    /// One volume.
+    /// Returns one volume.
     fn volume(&self, name: &str) -> impl Future<Output = Result<Volume, Self::Error>> + Send;
 
-    /// The volumes that all filters choose.
+    /// Returns the volumes that match all filters.
     fn volumes(
         &self,
         filters: &[Filter],
@@ -51,20 +53,20 @@ pub trait Inspect: Promise {
     ) -> impl Future<Output = Result<Vec<Volume>, Self::Error>> + Send;
 }
 
-/// Makes and removes volumes.
+/// Creates and removes volumes.
 pub trait Manage: Promise {
-    /// Makes a volume, or finds it made. It is durable when this returns.
+    /// Creates a volume, or returns the existing one. The volume is durable when this returns.
     fn create_volume(&self, spec: VolumeSpec) -> impl Future<Output = Result<Volume, Self::Error>> + Send;
 
-    /// Removes a volume that no container has, and all that is in it.
+    /// Removes a volume that no container has, with its content.
     fn remove_volume(&self, name: &str, force: Force)
     -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Removes what no container has.
+    /// Removes volumes that no container has.
     fn prune_volumes(&self, filters: &[Filter]) -> impl Future<Output = Result<Pruned, Self::Error>> + Send;
 }
 
-/// All of it.
+/// The complete interface.
 pub trait Service: Inspect + Manage {}
 
 impl<S: Inspect + Manage> Service for S {}

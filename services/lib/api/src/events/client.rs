@@ -1,4 +1,4 @@
-//! Events through control's socket.
+//! The client of events on control's socket.
 
 use gantry_proto::containerd::services::events::v1 as pb;
 use gantry_proto::containerd::types::Envelope;
@@ -46,10 +46,10 @@ impl Subscribe for Client {
 
 const CALL: &str = "tell of events";
 
-/// Events as they come through the socket.
+/// A subscription through the socket.
 #[derive(Debug)]
 pub struct Subscription {
-    /// None after the end.
+    /// `None` after the end.
     stream: Option<Streaming<Envelope>>,
     caller: Caller,
 }

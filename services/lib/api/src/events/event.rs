@@ -1,4 +1,4 @@
-//! What is published.
+//! Events.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,21 +11,21 @@ use prost_types::Any;
 use super::fields::Filterable;
 use crate::wire::Invalid;
 
-/// Something that happened.
+/// An event.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
-    /// When; none where its publisher did not say.
+    /// When it happened; `None` when its publisher does not say.
     pub at: Option<SystemTime>,
-    /// Where.
+    /// The namespace in which it happened.
     pub namespace: Namespace,
-    /// What it is about.
+    /// The topic.
     pub topic: Topic,
-    /// What happened: a message of containerd's, mostly.
+    /// What happened: in most cases a message of containerd's.
     pub message: Any,
 }
 
 impl Event {
-    /// What happens now.
+    /// An event of this moment.
     pub fn now<M: prost::Name>(namespace: &Namespace, topic: Topic, message: &M) -> Self {
         Event {
             at: Some(SystemTime::now()),
@@ -35,18 +35,18 @@ impl Event {
         }
     }
 
-    /// Whether it passes filters.
+    /// Whether it matches the filters.
     pub fn passes(&self, filters: &FilterSet) -> bool {
         filters.matches(&Filterable::new(self))
     }
 
-    /// Its message; none when it is of another type, or does not decode.
+    /// Its message; `None` when the message has another type or does not decode.
     pub fn read<M: prost::Name + Default>(&self) -> Option<M> {
         gantry_proto::unpack(&self.message)?.ok()
     }
 }
 
-/// What an event is about: a path of identifiers, `/tasks/exit`.
+/// The topic of an event: a path of identifiers, such as `/tasks/exit`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Topic(String);
 

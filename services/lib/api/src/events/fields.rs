@@ -1,5 +1,5 @@
-//! What events can be filtered by: `namespace`, `topic`, and `event.<field>` for
-//! the texts and labels in the events that containerd defines.
+//! The fields that event filters know: `namespace`, `topic`, and `event.<field>` for the texts and labels in the
+//! events that containerd defines.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -12,14 +12,14 @@ use prost_types::Any;
 
 use super::Event;
 
-/// An event seen by a filter. Its message is only decoded when a filter asks for a field of it.
+/// An event as a filter sees it. Decodes the message only when a filter asks for a field of it.
 pub struct Filterable<'a> {
     event: &'a Event,
     message: OnceCell<BTreeMap<String, String>>,
 }
 
 impl<'a> Filterable<'a> {
-    /// Looks at this event.
+    /// The view of this event.
     pub fn new(event: &'a Event) -> Filterable<'a> {
         Filterable { event, message: OnceCell::new() }
     }
@@ -47,7 +47,7 @@ fn some(text: &str) -> Option<Cow<'_, str>> {
 /// The texts of a message by path.
 type Texts = BTreeMap<String, String>;
 
-/// A message whose texts are known.
+/// A message with known texts.
 trait Tell: prost::Name + Default {
     fn tell(self, texts: &mut Texts);
 }
@@ -122,7 +122,7 @@ fn decode<M: Tell>(any: &Any) -> Option<Texts> {
     Some(texts)
 }
 
-/// The texts of an event; none for a type that is not known.
+/// The texts of an event; empty for an unknown type.
 fn texts(any: &Any) -> Texts {
     DECODERS.iter().find_map(|decode| decode(any)).unwrap_or_default()
 }

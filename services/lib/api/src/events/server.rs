@@ -1,4 +1,4 @@
-//! containerd's Events service, over whatever keeps the promise of events.
+//! containerd's Events service, over an implementation of the promise.
 
 use std::pin::Pin;
 
@@ -15,7 +15,7 @@ use crate::peers::MESSAGE_LIMIT;
 use crate::time;
 use crate::wire::{self, Invalid};
 
-/// The service over what keeps the promise.
+/// The service over an implementation.
 pub fn service<S: Service + 'static>(service: S) -> EventsServer<Server<S>> {
     EventsServer::new(Server(service)).max_decoding_message_size(MESSAGE_LIMIT)
 }

@@ -1,4 +1,4 @@
-//! Stores that are collected, and the collector, through their sockets.
+//! The clients of the stores and of the collector.
 
 use std::collections::BTreeSet;
 
@@ -45,7 +45,7 @@ impl Collect for Client {
     }
 }
 
-/// A client of a store that is collected. Cheap to clone.
+/// A client of one store. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Collector {
     peers: Peers,
@@ -59,7 +59,7 @@ impl Collector {
         Self { peers: peers.clone(), service, caller: Caller::new(service.name) }
     }
 
-    /// Whose store it is.
+    /// The service of the store.
     pub fn service(&self) -> &'static Descriptor {
         self.service
     }

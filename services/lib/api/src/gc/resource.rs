@@ -1,4 +1,4 @@
-//! Things that are collected or keep others, and how labels name them.
+//! Resources, and the labels that refer to them.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use gantry_types::{Digest, Labels};
 
 use crate::leases;
 
-/// A thing that can be collected or that keeps others, within one namespace.
+/// An object that can be collected or keeps others, in one namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Resource {
     /// `content`, `ingests`, `snapshots/<snapshotter>`, `images`, `containers`, `sandboxes`, `leases`.
     pub kind: String,
-    /// Its name among its kind.
+    /// Its key within the type.
     pub key: String,
 }
 
@@ -61,33 +61,33 @@ impl From<&leases::Resource> for Resource {
     }
 }
 
-/// What labels refer to.
+/// The resources that labels refer to.
 pub fn references(labels: &Labels) -> Vec<Resource> {
     gc::edges(labels).map(Resource::from).collect()
 }
 
-/// What keeps the labels' object, by its own saying.
+/// The resources that the labels say keep their object.
 pub fn keepers(labels: &Labels) -> Vec<Resource> {
     gc::back_references(labels).map(|(kind, key)| Resource::new(kind, key)).collect()
 }
 
-/// A thing that exists, and what it keeps.
+/// A resource with its references.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// Itself.
+    /// The resource.
     pub resource: Resource,
-    /// Kept for its own sake.
+    /// It is kept without a reference to it.
     pub root: bool,
-    /// What it keeps.
+    /// The resources that it keeps.
     pub references: Vec<Resource>,
-    /// What keeps it, by its own saying.
+    /// The resources that keep it, by its own labels.
     pub kept_by: Vec<Resource>,
-    /// Keeps its references, but not what they refer to.
+    /// It keeps its references, but not what they refer to.
     pub flat: bool,
 }
 
 impl Node {
-    /// What these labels say of a thing.
+    /// The node of a resource with these labels.
     pub fn labelled(resource: Resource, labels: &Labels) -> Self {
         Self {
             resource,

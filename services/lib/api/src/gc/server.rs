@@ -1,4 +1,4 @@
-//! `gantry.gc.v1.Collector` over whatever is collected, and `Gc` over whoever collects.
+//! `gantry.gc.v1.Collector` over a store, and `Gc` over a collector.
 
 use std::pin::Pin;
 
@@ -15,15 +15,15 @@ use crate::peers::MESSAGE_LIMIT;
 use crate::to_the_end;
 use crate::wire::Invalid;
 
-/// Things in one message of a scan.
+/// How many resources a message of a scan has.
 const BLOCK: usize = 256;
 
-/// The service of a store that is collected.
+/// The service of a store.
 pub fn collector<S: Collector + Clone + 'static>(store: S) -> CollectorServer<Server<S>> {
     CollectorServer::new(Server(store)).max_decoding_message_size(MESSAGE_LIMIT)
 }
 
-/// The service of whoever collects.
+/// The service of the collector.
 pub fn service<S>(collector: S) -> GcServer<Server<S>>
 where
     S: Hold + Collect + Clone + 'static,
@@ -31,7 +31,7 @@ where
     GcServer::new(Server(collector)).max_decoding_message_size(MESSAGE_LIMIT)
 }
 
-/// Parses, calls, converts. A sweep comes to its end even if the collector goes away.
+/// Parses, calls, converts. A sweep runs to its end even if the collector cancels.
 #[derive(Debug, Clone)]
 pub struct Server<S>(S);
 

@@ -1,4 +1,4 @@
-//! Leases through control's socket.
+//! The client of leases on control's socket.
 
 use gantry_proto::containerd::services::leases::v1 as pb;
 use gantry_proto::containerd::services::leases::v1::leases_client::LeasesClient;

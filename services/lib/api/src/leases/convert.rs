@@ -1,4 +1,4 @@
-//! Between the wire and what the traits speak of.
+//! Conversion between the wire and the types of this module.
 
 use gantry_proto::containerd::services::leases::v1 as pb;
 

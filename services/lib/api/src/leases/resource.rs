@@ -1,17 +1,17 @@
-//! What a lease may keep.
+//! The resources that a lease may keep.
 
 use std::fmt;
 
 use gantry_rpc::{Code, Coded};
 
-/// Something of a store that collects.
+/// A resource of a store.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Resource {
     kind: Kind,
     key: String,
 }
 
-/// Where something is.
+/// The type of a resource.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// A blob, by its digest.
@@ -24,13 +24,13 @@ pub enum Kind {
     Snapshots(String),
 }
 
-/// What a lease cannot keep.
+/// Why a lease cannot keep a resource.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadResource {
-    /// No store has things of this type.
+    /// No store has resources of this type.
     #[error("a lease cannot keep resources of type {0:?}")]
     Kind(String),
-    /// It has no key.
+    /// The key is empty.
     #[error("a resource of type {0} needs an id")]
     NoKey(Kind),
 }
@@ -49,7 +49,7 @@ impl Resource {
     ///
     /// # Errors
     ///
-    /// When a lease cannot keep it.
+    /// When a lease cannot keep the resource.
     pub fn parse(kind: &str, key: &str) -> Result<Self, BadResource> {
         let kind = match (kind, kind.strip_prefix("snapshots/")) {
             ("content", _) => Kind::Content,
@@ -61,12 +61,12 @@ impl Resource {
         if key.is_empty() { Err(BadResource::NoKey(kind)) } else { Ok(Self { kind, key: key.to_owned() }) }
     }
 
-    /// Where it is.
+    /// Its type.
     pub fn kind(&self) -> &Kind {
         &self.kind
     }
 
-    /// What it is called there.
+    /// Its key.
     pub fn key(&self) -> &str {
         &self.key
     }

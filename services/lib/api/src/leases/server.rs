@@ -1,4 +1,4 @@
-//! containerd's Leases service, over whatever keeps the promise of leases.
+//! containerd's Leases service, over an implementation of the promise.
 
 use gantry_proto::containerd::services::leases::v1 as pb;
 use gantry_proto::containerd::services::leases::v1::leases_server::{Leases, LeasesServer};
@@ -15,8 +15,8 @@ pub fn service<S: Store + Clone + 'static>(store: S) -> LeasesServer<Server<S>> 
     LeasesServer::new(Server(store)).max_decoding_message_size(MESSAGE_LIMIT)
 }
 
-/// Parses, calls, converts. An addition comes to its end even if its caller goes away: half of one would be a record of a
-/// lease that is gone.
+/// Parses, calls, converts. An addition runs to its end even if its caller cancels: half an addition would leave a
+/// record of a deleted lease.
 #[derive(Debug, Clone)]
 pub struct Server<S>(S);
 

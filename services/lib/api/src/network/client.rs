@@ -1,4 +1,4 @@
-//! Network's promise through its socket.
+//! The client of network's socket.
 
 use gantry_proto::gantry::network::v1 as pb;
 
@@ -44,6 +44,12 @@ impl Inspect for Client {
         const CALL: &str = "list networks";
         let answer = self.caller.ask(CALL, self.peers.networks().list(pb::ListRequest {})).await?;
         answer.networks.into_iter().map(|network| self.network_of(CALL, network)).collect()
+    }
+
+    async fn drivers(&self) -> Result<Vec<String>, Failure> {
+        let request = pb::DriversRequest {};
+        let answer = self.caller.ask("list network drivers", self.peers.networks().drivers(request)).await?;
+        Ok(answer.drivers)
     }
 }
 

@@ -1,12 +1,12 @@
-//! Between the wire and what the traits speak of.
+//! Conversion between the wire and the types of this module.
 
 use std::net::IpAddr;
 
 use gantry_proto::gantry::network::v1 as pb;
 
 use super::{
-    Address, Endpoint, EndpointSpec, Ipam, Netns, NetnsSpec, Network, NetworkSpec, PortMapping, Protocol,
-    PublishedPort, Subnet,
+    Address, Endpoint, EndpointSpec, ExposedPort, Ipam, Netns, NetnsSpec, Network, NetworkSpec, PortMapping,
+    Protocol, PublishedPort, Subnet,
 };
 use crate::wire::{self, Invalid};
 
@@ -107,6 +107,7 @@ pub(super) fn netns_spec(spec: NetnsSpec) -> pb::AttachRequest {
         hostname: spec.hostname,
         endpoints: spec.endpoints.into_iter().map(endpoint_spec).collect(),
         ports: spec.ports.into_iter().map(port_mapping).collect(),
+        exposed_ports: spec.exposed.into_iter().map(exposed_port).collect(),
         dns_servers: spec.dns_servers.iter().map(IpAddr::to_string).collect(),
         sysctls: spec.sysctls,
     }
@@ -120,6 +121,7 @@ pub(super) fn parse_netns_spec(request: pb::AttachRequest) -> Result<NetnsSpec, 
         hostname: request.hostname,
         endpoints: request.endpoints.into_iter().map(parse_endpoint_spec).collect::<Result<_, _>>()?,
         ports: request.ports.iter().map(parse_port_mapping).collect::<Result<_, _>>()?,
+        exposed: request.exposed_ports.iter().map(parse_exposed_port).collect::<Result<_, _>>()?,
         dns_servers: request.dns_servers.into_iter().map(server).collect::<Result<_, _>>()?,
         sysctls: request.sysctls,
     })
@@ -176,6 +178,17 @@ fn parse_port_mapping(mapping: &pb::PortMapping) -> Result<PortMapping, Invalid>
     }
     let host = optional("host address", &mapping.host_ip)?;
     Ok(PortMapping { protocol: protocol(&mapping.protocol)?, container_port, host, range })
+}
+
+fn exposed_port(port: ExposedPort) -> pb::ExposedPort {
+    pb::ExposedPort { protocol: port.protocol.name().to_owned(), port: u32::from(port.number) }
+}
+
+fn parse_exposed_port(port: &pb::ExposedPort) -> Result<ExposedPort, Invalid> {
+    match number(port.port)? {
+        0 => Err(invalid("container port", "0".to_owned())),
+        number => Ok(ExposedPort { number, protocol: protocol(&port.protocol)? }),
+    }
 }
 
 pub(super) fn netns(netns: Netns) -> pb::Netns {

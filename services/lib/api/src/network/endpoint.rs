@@ -1,41 +1,41 @@
-//! What joins a network namespace to a network.
+//! Endpoints, which connect a network namespace to a network.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What a network namespace wants of a network.
+/// An endpoint to be made.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EndpointSpec {
-    /// Name or id.
+    /// The network's name or id.
     pub network: String,
-    /// Further names.
+    /// Further names that the name service answers to.
     pub aliases: Vec<String>,
-    /// `container:alias`, by container name or id.
+    /// `container:alias`, where the container is named by its name or id.
     pub links: Vec<String>,
-    /// A requested IPv4 address.
+    /// The requested IPv4 address.
     pub ipv4: Option<Ipv4Addr>,
-    /// A requested IPv6 address.
+    /// The requested IPv6 address.
     pub ipv6: Option<Ipv6Addr>,
-    /// A requested hardware address, as text; empty for one that goes with the address.
+    /// The requested hardware address; empty: the service derives one from the address.
     pub mac: String,
     /// The driver's options.
     pub options: HashMap<String, String>,
-    /// The highest has the default route.
+    /// The endpoint with the highest priority has the default route.
     pub gateway_priority: i32,
 }
 
-/// An address with the length of its subnet's prefix, and the way out.
+/// An address with its prefix length and gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Address {
     /// The address.
     pub address: IpAddr,
     /// The prefix length.
     pub prefix: u8,
-    /// The gateway; none on an internal network.
+    /// The gateway; `None` on an internal network.
     pub gateway: Option<IpAddr>,
 }
 
-/// A network namespace's interface on a network.
+/// An interface of a network namespace on a network.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Endpoint {
     /// 64 hexadecimal digits.
@@ -48,7 +48,7 @@ pub struct Endpoint {
     pub netns: String,
     /// The container's name.
     pub name: String,
-    /// In the container.
+    /// The name of the interface in the namespace.
     pub interface: String,
     /// IPv4.
     pub ipv4: Option<Address>,
@@ -56,16 +56,16 @@ pub struct Endpoint {
     pub ipv6: Option<Address>,
     /// The hardware address.
     pub mac: String,
-    /// Further names.
+    /// Further names that the name service answers to.
     pub aliases: Vec<String>,
-    /// All that the name service answers for it.
+    /// Every name that the name service answers to.
     pub dns_names: Vec<String>,
     /// The driver's options.
     pub options: HashMap<String, String>,
     /// `container:alias`.
     pub links: Vec<String>,
-    /// The highest has the default route.
+    /// The endpoint with the highest priority has the default route.
     pub gateway_priority: i32,
-    /// The network has the name service at 127.0.0.11.
+    /// The name service answers on this network, at 127.0.0.11.
     pub name_service: bool,
 }

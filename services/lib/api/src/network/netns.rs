@@ -1,10 +1,10 @@
-//! Network namespaces, asked for and made.
+//! Network namespaces.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use super::{Endpoint, EndpointSpec, PortMapping, PublishedPort};
+use super::{Endpoint, EndpointSpec, ExposedPort, PortMapping, PublishedPort};
 
 /// A network namespace to be made.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,13 +15,15 @@ pub struct NetnsSpec {
     pub name: String,
     /// The container's host name.
     pub hostname: String,
-    /// The networks to be on; none for a namespace with only `lo`.
+    /// The endpoints; without any, the namespace has only `lo`.
     pub endpoints: Vec<EndpointSpec>,
     /// The ports to publish.
     pub ports: Vec<PortMapping>,
-    /// Where the name service forwards to; empty for the host's servers.
+    /// The ports that the container exposes, published or not.
+    pub exposed: Vec<ExposedPort>,
+    /// The servers that the name service forwards queries to; empty: the host's servers.
     pub dns_servers: Vec<IpAddr>,
-    /// Settings of the namespace: `net.*` keys.
+    /// The sysctls of the namespace: `net.*` keys.
     pub sysctls: HashMap<String, String>,
 }
 
@@ -34,10 +36,10 @@ pub struct Netns {
     pub name: String,
     /// The container's host name.
     pub hostname: String,
-    /// Where it is pinned.
+    /// The path that it is pinned to.
     pub path: PathBuf,
-    /// Its interfaces, in the order in which they were asked for.
+    /// Its endpoints, in the order of the request.
     pub endpoints: Vec<Endpoint>,
-    /// The ports that lead to it at the moment.
+    /// The ports that lead to it now.
     pub ports: Vec<PublishedPort>,
 }

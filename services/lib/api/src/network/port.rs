@@ -57,20 +57,29 @@ pub struct PortMapping {
     pub protocol: Protocol,
     /// The container's port.
     pub container_port: u16,
-    /// The host's address; none for all, of both families.
+    /// The host's address; `None`: every address, IPv4 and IPv6.
     pub host: Option<IpAddr>,
-    /// First and last acceptable; none for any ephemeral one.
+    /// The first and the last acceptable port; `None`: any ephemeral port.
     pub range: Option<(u16, u16)>,
 }
 
-/// A port that is published.
+/// A port at which a container listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ExposedPort {
+    /// Its number.
+    pub number: u16,
+    /// The protocol.
+    pub protocol: Protocol,
+}
+
+/// A published port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublishedPort {
     /// The protocol.
     pub protocol: Protocol,
     /// The container's port.
     pub container_port: u16,
-    /// The host's address; unspecified for all of the family.
+    /// The host's address; unspecified: every address of the family.
     pub host: IpAddr,
     /// The host's port.
     pub host_port: u16,

@@ -1,4 +1,4 @@
-//! gRPC in, trait out, over whatever keeps network's promise.
+//! The gRPC services over an implementation of the promise.
 
 use gantry_proto::gantry::network::v1 as pb;
 use gantry_rpc::status;
@@ -10,14 +10,14 @@ use tonic::{Request, Response, Status};
 use super::{Service, convert};
 use crate::to_the_end;
 
-/// The services over what keeps the promise.
+/// The services over an implementation.
 pub fn routes<S: Service + Clone + 'static>(service: S) -> Routes {
     let networks = NetworksServer::new(Server(service.clone()));
     Routes::new(networks).add_service(NetworkNamespacesServer::new(Server(service)))
 }
 
-/// Parses, calls, converts. Changes come to their end even if their callers go away: half of one would have to be undone
-/// otherwise.
+/// Parses, calls, converts. Changes run to their end even if their callers cancel: a half-done change would have to
+/// be undone.
 #[derive(Debug, Clone)]
 pub struct Server<S>(S);
 
@@ -38,6 +38,11 @@ impl<S: Service + Clone + 'static> Networks for Server<S> {
         let networks = self.0.networks().await.map_err(status)?;
         let networks = networks.into_iter().map(convert::network).collect();
         Ok(Response::new(pb::ListResponse { networks }))
+    }
+
+    async fn drivers(&self, _: Request<pb::DriversRequest>) -> Result<Response<pb::DriversResponse>, Status> {
+        let drivers = self.0.drivers().await.map_err(status)?;
+        Ok(Response::new(pb::DriversResponse { drivers }))
     }
 
     async fn remove(

@@ -1,4 +1,4 @@
-//! Networks, asked for and made.
+//! Networks and their parameters.
 
 use std::collections::HashMap;
 use std::time::SystemTime;
@@ -10,11 +10,11 @@ use super::Endpoint;
 pub struct NetworkSpec {
     /// Its name.
     pub name: String,
-    /// Its driver; empty for the default one.
+    /// Its driver; empty: the default one.
     pub driver: String,
-    /// Without a way out.
+    /// It has no way out of the host.
     pub internal: bool,
-    /// For Docker's sake.
+    /// Docker's API has the field; it changes nothing here.
     pub attachable: bool,
     /// Whether it has IPv4.
     pub ipv4: bool,
@@ -28,29 +28,29 @@ pub struct NetworkSpec {
     pub labels: HashMap<String, String>,
 }
 
-/// Where a network's addresses come from.
+/// How a network's addresses are allocated.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ipam {
-    /// The allocator; empty for the default one.
+    /// The IPAM driver; empty: the default one.
     pub driver: String,
-    /// Its options.
+    /// The driver's options.
     pub options: HashMap<String, String>,
-    /// Subnets; those that a network lacks are chosen.
+    /// The subnets; the driver chooses those that are missing.
     pub subnets: Vec<Subnet>,
 }
 
-/// A subnet, as its maker wrote it: what is wrong with it, the service says in the words that Docker's clients know.
+/// A subnet as the client wrote it. The service validates it, with Docker's error messages.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Subnet {
-    /// The addresses.
+    /// The subnet in CIDR notation.
     pub subnet: String,
-    /// The part of them that is chosen from; empty for all.
+    /// The part of the subnet that addresses are allocated from; empty: the whole subnet.
     pub ip_range: String,
-    /// The gateway; empty where its maker named none.
+    /// The gateway; empty when the client names none.
     pub gateway: String,
-    /// Addresses that nobody gets.
+    /// Addresses that are not allocated, by a name.
     pub auxiliary: HashMap<String, String>,
-    /// Nobody named it: nobody may ask for an address of it.
+    /// The service chose the subnet: clients may request no address of it.
     pub chosen: bool,
 }
 
@@ -61,13 +61,13 @@ pub struct Network {
     pub id: String,
     /// Its name.
     pub name: String,
-    /// `bridge`, `host`, `null`.
+    /// `bridge`, `host`, `null`, or the name of a plugin.
     pub driver: String,
     /// `local`, `global`.
     pub scope: String,
-    /// Without a way out.
+    /// It has no way out of the host.
     pub internal: bool,
-    /// For Docker's sake.
+    /// Docker's API has the field; it changes nothing here.
     pub attachable: bool,
     /// Whether it has IPv4.
     pub ipv4: bool,
@@ -79,10 +79,10 @@ pub struct Network {
     pub options: HashMap<String, String>,
     /// The user's labels.
     pub labels: HashMap<String, String>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: SystemTime,
-    /// Of live network namespaces.
+    /// The endpoints of network namespaces on it.
     pub endpoints: Vec<Endpoint>,
-    /// The host's interface; empty when there is none.
+    /// The name of the bridge on the host; empty when there is none.
     pub bridge: String,
 }

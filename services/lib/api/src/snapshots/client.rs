@@ -1,4 +1,4 @@
-//! Snapshots' promise through its socket.
+//! The client of snapshots' socket.
 
 mod unpacking;
 
@@ -29,7 +29,7 @@ pub struct Client {
     caller: Caller,
 }
 
-/// A client of one of them. Cheap to clone.
+/// A client of one snapshotter. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Snapshotter {
     channel: Channel,
@@ -43,7 +43,7 @@ impl Client {
         Self::over(peers.channel("snapshots"), "snapshots")
     }
 
-    /// Whoever answers containerd's Snapshots on a channel.
+    /// A client of another service's snapshotters on a channel.
     pub fn over(channel: Channel, peer: &'static str) -> Self {
         Self { channel, caller: Caller::new(peer) }
     }

@@ -1,4 +1,4 @@
-//! Between the wire and what the traits speak of.
+//! Conversion between the wire and the types of this module.
 
 use gantry_proto::containerd::services::snapshots::v1 as pb;
 use gantry_proto::containerd::types;
@@ -37,7 +37,7 @@ pub(super) fn parent(parent: Option<&SnapshotName>) -> String {
 }
 
 pub(super) fn parse_parent(parent: String) -> Option<SnapshotName> {
-    // Fails only on the empty text.
+    // Parsing fails only for the empty text.
     SnapshotName::try_from(parent).ok()
 }
 
@@ -84,7 +84,7 @@ pub(super) fn parse_usage(usage: pb::UsageResponse) -> Result<Usage, Invalid> {
 }
 
 pub(super) fn layer(layer: Layer) -> unpack::Layer {
-    // What the bytes are is seen from them.
+    // The unpacker detects the compression from the bytes, whatever the media type.
     let blob = Descriptor::new(media_type::OCI_LAYER, layer.blob, layer.size);
     unpack::Layer {
         descriptor: Some(descriptor(blob)),
@@ -98,7 +98,7 @@ pub(super) fn parse_layer(layer: unpack::Layer) -> Result<Layer, Invalid> {
     Ok(Layer {
         blob: blob.digest,
         size: blob.size,
-        // Fails only on the empty text.
+        // Parsing fails only for the empty text.
         reference: IngestRef::try_from(layer.r#ref).ok(),
         diff_id: layer.diff_id.parse()?,
     })

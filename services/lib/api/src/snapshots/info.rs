@@ -1,4 +1,4 @@
-//! A snapshot, as it is looked at.
+//! Facts about a snapshot.
 
 use std::borrow::Cow;
 use std::time::SystemTime;
@@ -8,35 +8,35 @@ use gantry_types::filter::{self, Fields};
 
 use super::{SnapshotName, SnapshotRef};
 
-/// A snapshot as a namespace sees it.
+/// A snapshot, as a namespace sees it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Info {
-    /// Its name if it is committed, else its key.
+    /// The name of a committed snapshot, else the key.
     pub name: SnapshotRef,
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
-    /// What it is on top of.
+    /// Its parent.
     pub parent: Option<SnapshotName>,
     /// When it was made.
     pub created_at: SystemTime,
     /// When its labels last changed.
     pub updated_at: SystemTime,
-    /// What clients noted of it.
+    /// The labels that clients have set.
     pub labels: Labels,
 }
 
-/// What a snapshot is.
+/// The kind of a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// Read-only, under a key.
+    /// Read-only, with a key.
     View,
-    /// Writable, under a key.
+    /// Writable, with a key.
     Active,
-    /// Unchangeable, under a name; others may be on top of it.
+    /// Unchangeable, with a name; it can be a parent.
     Committed,
 }
 
-/// What a snapshot takes by itself.
+/// The size of a snapshot, without its parents.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Bytes.
@@ -46,7 +46,7 @@ pub struct Usage {
 }
 
 impl Kind {
-    /// The word in filters.
+    /// The kind's word in filters.
     pub fn word(self) -> &'static str {
         match self {
             Kind::View => "view",

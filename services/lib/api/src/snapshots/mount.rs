@@ -1,14 +1,14 @@
-//! How a snapshot is shown.
+//! The mounts of a snapshot.
 
-/// One of the mounts that show a snapshot, in containerd's form. Whoever mounts it reads it as `gantry-mount` does.
+/// One of the mounts of a snapshot, in containerd's form. `gantry-mount` parses it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
     /// The file system's type: `overlay`, `bind`.
     pub fs_type: String,
-    /// What is mounted.
+    /// The source of the mount.
     pub source: String,
-    /// Where, below the root; empty for the root itself.
+    /// The target below the root; empty: the root itself.
     pub target: String,
-    /// Options, one each.
+    /// The options, one in each element.
     pub options: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! What snapshots are called.
+//! Names of snapshots.
 
 use std::fmt;
 use std::str::FromStr;
@@ -45,11 +45,11 @@ macro_rules! names {
 }
 
 names! {
-    /// The key of an active snapshot or a view, within its namespace and snapshotter.
+    /// The key of an active snapshot or a view, in its namespace and snapshotter.
     SnapshotKey: "snapshot key";
-    /// The name of a committed snapshot, within its namespace and snapshotter: a layer's chain id, often.
+    /// The name of a committed snapshot, in its namespace and snapshotter: in most cases a layer's chain id.
     SnapshotName: "snapshot name";
-    /// A key or a name: where either may be meant.
+    /// A key or a name, where both are accepted.
     SnapshotRef: "snapshot key or name";
 }
 

@@ -1,4 +1,4 @@
-//! containerd's Snapshots service, over whatever keeps snapshots' promise.
+//! containerd's Snapshots service, over an implementation of the promise.
 
 mod unpacker;
 
@@ -20,7 +20,7 @@ use crate::wire::{self, Invalid};
 
 pub use unpacker::unpacker;
 
-/// How many snapshots one message of a listing has.
+/// How many snapshots a message of a listing has.
 const LIST_CHUNK: usize = 100;
 
 /// The service over snapshotters.
@@ -30,7 +30,7 @@ pub fn service<S: Service + Clone + 'static>(service: S) -> SnapshotsServer<Serv
         .max_encoding_message_size(MESSAGE_LIMIT)
 }
 
-/// Parses, calls, converts. Changes come to their end even if their callers go away.
+/// Parses, calls, converts. Changes run to their end even if their callers cancel.
 #[derive(Debug, Clone)]
 pub struct Server<S>(S);
 

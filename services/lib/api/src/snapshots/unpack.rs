@@ -1,10 +1,12 @@
-//! Layers unpacked while they arrive.
+//! Unpacking of layers while they arrive.
 //!
-//! - Each layer is committed under its chain id, those below it first, once content has proved its blob and its uncompressed
-//!   bytes have proved to be what was said (`FAILED_PRECONDITION`). What is no layer is `INVALID_ARGUMENT`.
-//! - A blob that neither is there nor arrives is `NOT_FOUND`; one that arrives is followed, however often it begins anew.
-//! - Layers that are there are not unpacked again; those that somebody else unpacks are waited for.
-//! - Who drops the unpacking gives up what is not committed.
+//! - A layer is committed under its chain id after the layers below it, when content has verified its blob and the
+//!   digest of its uncompressed bytes is its diff-id (`FAILED_PRECONDITION`). A blob that is no layer is
+//!   `INVALID_ARGUMENT`.
+//! - A blob that neither exists nor arrives is `NOT_FOUND`. A blob that arrives is followed, however often its ingest
+//!   begins again.
+//! - Layers that exist are not unpacked again. Layers that another call unpacks are waited for.
+//! - Dropping the unpacking discards what is not committed.
 
 use gantry_rpc::Coded;
 use gantry_types::{DiffId, Digest};
@@ -15,10 +17,10 @@ use crate::content::IngestRef;
 
 /// Unpacks the layers of images.
 pub trait Unpack: Promise {
-    /// Layers on their way, until it is dropped.
+    /// An unpacking, until it is dropped.
     type Unpacking: Unpacking<Error = Self::Error> + 'static;
 
-    /// Begins to unpack a stack, base first, into a snapshotter, or the default one.
+    /// Begins to unpack a stack of layers, the base first, into a snapshotter, or into the default one.
     fn unpack(
         &self,
         owner: &Owner,
@@ -27,52 +29,53 @@ pub trait Unpack: Promise {
     ) -> impl Future<Output = Result<Self::Unpacking, Self::Error>> + Send;
 }
 
-/// Tells how far layers are.
+/// Reports the progress of layers.
 pub trait Unpacking: Send {
-    /// What it fails with.
+    /// The error of an unpacking.
     type Error: Coded + Send + Sync + 'static;
 
-    /// The latest of some layer that was not told yet; none when all are committed. Who asks seldom misses some.
+    /// The latest state of a layer that was not reported yet; `None` when all layers are committed. A caller that
+    /// asks seldom misses states.
     fn next(&mut self) -> impl Future<Output = Result<Option<Progress>, Self::Error>> + Send;
 }
 
 /// One layer of a stack.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layer {
-    /// Its blob.
+    /// The digest of its blob.
     pub blob: Digest,
-    /// The blob's length; 0 when it is not known.
+    /// The blob's size in bytes; 0 when unknown.
     pub size: u64,
-    /// The ingest under which the blob arrives, if it is not there.
+    /// The ingest that receives the blob; `None` when the blob exists.
     pub reference: Option<IngestRef>,
-    /// What its uncompressed bytes must be.
+    /// The digest that the uncompressed bytes must have.
     pub diff_id: DiffId,
 }
 
-/// How far a layer is.
+/// The state of a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
-    /// Its place in the stack.
+    /// Its index in the stack.
     pub layer: usize,
-    /// What happens to it.
+    /// The present step.
     pub step: Step,
     /// Compressed bytes read.
     pub offset: u64,
     /// Compressed bytes in all.
     pub total: u64,
-    /// What it is committed as: its chain id.
+    /// The name that it is committed under: its chain id.
     pub chain: SnapshotName,
 }
 
-/// What happens to a layer.
+/// A step of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Its bytes have not begun to arrive, or somebody else is at it.
+    /// Its bytes have not begun to arrive, or another call unpacks it.
     Waiting,
     /// Its bytes are being unpacked.
     Extracting,
     /// It is committed.
     Extracted,
-    /// It was there.
+    /// It existed.
     Exists,
 }

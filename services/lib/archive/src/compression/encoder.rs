@@ -1,15 +1,15 @@
-//! Compressing what is written.
+//! Compression of written bytes.
 
 use std::io::{self, Write};
 
 use flate2::write::GzEncoder;
 use gantry_types::media_type::Compression;
 
-/// Of nine: beyond it, bytes get fewer by little and time grows by much.
+/// gzip's level, of nine. Higher levels take much more time for a few bytes less.
 const GZIP_LEVEL: u32 = 5;
 const ZSTD_LEVEL: i32 = 3;
 
-/// Compresses what passes through it.
+/// Compresses the bytes that are written to it.
 pub struct Encoder<W: Write>(Inner<W>);
 
 enum Inner<W: Write> {
@@ -19,11 +19,11 @@ enum Inner<W: Write> {
 }
 
 impl<W: Write> Encoder<W> {
-    /// Compresses into `target`.
+    /// An encoder that writes to `target`.
     ///
     /// # Errors
     ///
-    /// An encoder that has no memory.
+    /// When there is no memory for the encoder.
     pub fn new(compression: Compression, target: W) -> io::Result<Self> {
         Ok(Self(match compression {
             Compression::None => Inner::Plain(target),
@@ -36,7 +36,7 @@ impl<W: Write> Encoder<W> {
         }))
     }
 
-    /// Ends the compressed bytes, and gives the target back.
+    /// Ends the compressed stream, and returns the target.
     ///
     /// # Errors
     ///
@@ -59,7 +59,7 @@ impl<W: Write> Write for Encoder<W> {
         }
     }
 
-    /// Nothing: bytes that are flushed in the middle compress badly. [`Encoder::finish`] writes all.
+    /// Does nothing: bytes that are flushed in the middle compress badly. [`Encoder::finish`] writes all bytes.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What a file is compressed with.
+//! The compression of a file.
 
 use std::io::{self, BufRead, Cursor, Read};
 
@@ -9,10 +9,10 @@ const ZSTD_WINDOW: u32 = 27;
 /// zstd's number for the error that a window is larger than allowed; stable since its version 1.3.1.
 const WINDOW_TOO_LARGE: usize = 16;
 
-/// How a stream of bytes is compressed.
+/// The compression of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// Not at all, or in no way that is known.
+    /// None, or an unknown one.
     Plain,
     /// RFC 1952.
     Gzip,
@@ -25,14 +25,14 @@ pub enum Form {
 }
 
 impl Form {
-    /// As many bytes tell every form.
+    /// How many bytes are enough to detect every form.
     pub const MAGIC: usize = 6;
 
-    /// Tells it from the first bytes.
+    /// Detects the form of a stream that begins with these bytes.
     pub fn of(start: &[u8]) -> Self {
         match start {
             [0x1f, 0x8b, ..] => Self::Gzip,
-            // A frame, or a skippable one in front.
+            // A frame, or a skippable frame before it.
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
             [b'B', b'Z', b'h', ..] => Self::Bzip2,
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Self::Xz,
@@ -40,7 +40,8 @@ impl Form {
         }
     }
 
-    /// Tells it from a file's beginning, and gives all of its bytes back. The first few may arrive one by one.
+    /// Detects the form of a stream. Returns a reader of all its bytes, the first ones included. The bytes may arrive
+    /// one by one.
     ///
     /// # Errors
     ///
@@ -51,11 +52,11 @@ impl Form {
         Ok((Self::of(&start), Cursor::new(start).chain(file)))
     }
 
-    /// What is behind the compression.
+    /// A reader of the uncompressed bytes.
     ///
     /// # Errors
     ///
-    /// A decoder that has no memory.
+    /// When there is no memory for the decoder.
     pub fn decoder<'a, R: BufRead + 'a>(self, file: R) -> io::Result<Box<dyn Read + 'a>> {
         Ok(match self {
             Self::Plain => Box::new(file),
@@ -70,7 +71,7 @@ impl Form {
         })
     }
 
-    /// What is behind the compression that the file's beginning shows.
+    /// A reader of the uncompressed bytes of a stream, whose form is detected.
     ///
     /// # Errors
     ///
@@ -81,7 +82,7 @@ impl Form {
     }
 }
 
-/// A decoder whose errors are told in plain words.
+/// A decoder with readable error messages.
 struct Zstd<R>(R);
 
 impl<R: Read> Read for Zstd<R> {
@@ -90,9 +91,9 @@ impl<R: Read> Read for Zstd<R> {
     }
 }
 
-/// zstd's own words for a window that is too large speak of memory, as if there were not enough of it.
+/// For a window that is too large, zstd's own message speaks of too little memory.
 fn told(error: io::Error) -> io::Error {
-    // An error's code is its number below zero, as a size.
+    // An error code is the negated number of the error, as a size.
     let too_large = zstd::zstd_safe::get_error_name(0usize.wrapping_sub(WINDOW_TOO_LARGE));
     if error.raw_os_error().is_some() || error.to_string() != too_large {
         return error;
@@ -139,7 +140,7 @@ mod tests {
     #[test]
     fn a_window_that_is_too_large_is_refused_in_plain_words() {
         let frame = |window_log: u8| {
-            // Magic, a frame without a content size, its window, one last empty raw block.
+            // Magic, a frame without a content size, its window, and an empty raw block as the last.
             let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, (window_log - 10) << 3];
             frame.extend([0x01, 0x00, 0x00]);
             frame

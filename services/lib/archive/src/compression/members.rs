@@ -1,7 +1,7 @@
-//! Files of members, one after the other: gzip (RFC 1952), bzip2 and xz.
+//! Files of several members: gzip (RFC 1952), bzip2 and xz.
 //!
-//! Tools that write in blocks fill the last one up with zeros, which gzip itself passes over, and so does this reader.
-//! Anything else behind a member is an error: bytes that nobody reads have no place in what has a digest.
+//! Tools that write in blocks fill the last block with zeros, which gzip itself skips, and so does this reader. Any
+//! other byte after a member is an error: the digest of the file would cover bytes that no program reads.
 
 use std::io::{self, BufRead, Read};
 
@@ -10,22 +10,22 @@ use flate2::bufread::GzDecoder;
 use liblzma::bufread::XzDecoder;
 use liblzma::stream::Stream;
 
-/// What a decoder of xz may take, by its own account: `xz -9` makes files that need 65 MiB.
+/// The most memory that a decoder of xz may take, as the decoder counts it: files made by `xz -9` need 65 MiB.
 const XZ_MEMORY: u64 = 96 << 20;
 
 /// A decoder of one member.
 pub(super) trait Member: Read + Sized {
-    /// What it reads.
+    /// The reader of the file.
     type File: BufRead;
 
-    /// Reads a member from its beginning.
+    /// Begins a member.
     ///
     /// # Errors
     ///
-    /// Want of memory.
+    /// When there is no memory for the decoder.
     fn begin(file: Self::File) -> io::Result<Self>;
 
-    /// The file, behind the member's end.
+    /// The file, after the end of the member.
     fn end(self) -> Self::File;
 }
 
@@ -66,33 +66,33 @@ impl<R: BufRead> Member for XzDecoder<R> {
     }
 }
 
-/// Reads `file`, which begins with a member of gzip.
+/// Reads `file`, which begins with a gzip member.
 pub(super) fn gzip<R: BufRead>(file: R) -> Members<GzDecoder<R>> {
     Members::new(GzDecoder::new(file))
 }
 
-/// Reads `file`, which begins with a member of bzip2.
+/// Reads `file`, which begins with a bzip2 member.
 pub(super) fn bzip2<R: BufRead>(file: R) -> Members<BzDecoder<R>> {
     Members::new(BzDecoder::new(file))
 }
 
-/// Reads `file`, which begins with a stream of xz.
+/// Reads `file`, which begins with an xz stream.
 pub(super) fn xz<R: BufRead>(file: R) -> io::Result<Members<XzDecoder<R>>> {
     Ok(Members::new(XzDecoder::begin(file)?))
 }
 
-/// What is compressed in all members of a file.
+/// The uncompressed bytes of all members of a file.
 pub(super) struct Members<M: Member> {
-    /// None behind the end, and after an error.
+    /// `None` after the end of the file, and after an error.
     at: Option<At<M>>,
 }
 
 enum At<M: Member> {
-    /// In a member.
+    /// The reader is in a member.
     Member(Box<M>),
-    /// Behind one.
+    /// The reader is between two members.
     Behind(M::File),
-    /// In the zeros that end the file.
+    /// The reader is in the zeros that end the file.
     Padding(M::File),
 }
 
@@ -188,7 +188,7 @@ mod tests {
 
     fn read(form: Form, file: &[u8]) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        // Few at once, so that members and padding begin anywhere in a buffer.
+        // A small buffer, so that members and padding begin anywhere in it.
         form.decoder(BufReader::with_capacity(7, file))?.read_to_end(&mut bytes).map(|_| bytes)
     }
 
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn an_xz_file_that_asks_for_too_much_memory_is_refused() {
-        // The dictionary's size is in a header, whatever was compressed: 512 MiB are 36.
+        // The header names the dictionary's size, whatever the file contains: 36 stands for 512 MiB.
         let mut file = member(Form::Xz, b"bytes");
         let filters =
             file.windows(3).position(|bytes| bytes == [0x21, 0x01, 0x10]).expect("LZMA2, 1 MiB") + 2;

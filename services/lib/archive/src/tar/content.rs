@@ -1,4 +1,4 @@
-//! The bytes of an entry.
+//! The content of an entry.
 
 use std::fs::File;
 use std::io::{self, BufRead, Read};
@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 
 use super::{Entry, Error, Reader, Result};
 
-/// The stored bytes of an entry as a stream. An error of the archive's is within the [`io::Error`].
+/// The stored bytes of an entry as a stream. An error of the archive is the inner error of the [`io::Error`].
 pub struct Content<'r, R>(&'r mut Reader<R>);
 
 impl<'r, R> Content<'r, R> {
@@ -33,12 +33,12 @@ impl<R: BufRead> Read for Content<'_, R> {
 }
 
 impl<R: BufRead> Reader<R> {
-    /// Writes the bytes of `entry`, which is the current one, to where they belong in `file`, which is empty: what is a hole
-    /// in a sparse file stays one.
+    /// Writes the content of `entry`, which must be the current one, to `file`, which must be empty. Holes of a
+    /// sparse file stay holes.
     ///
     /// # Errors
     ///
-    /// [`Error::Write`] when the file refuses, and those of reading.
+    /// [`Error::Write`] when the file cannot be written, and those of reading.
     pub fn write_to(&mut self, entry: &Entry, file: &File) -> Result<()> {
         let whole = [(0, entry.size)];
         for (offset, length) in entry.segments.as_deref().unwrap_or(&whole) {

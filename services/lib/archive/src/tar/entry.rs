@@ -1,13 +1,13 @@
-//! One thing in an archive.
+//! An entry of an archive.
 
 use gantry_rooted::Time;
 
-/// What an entry is.
+/// The kind of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A regular file.
     File,
-    /// Another name for an entry that came before.
+    /// Another name of an earlier entry.
     HardLink,
     /// A symlink.
     Symlink,
@@ -21,22 +21,22 @@ pub enum Kind {
     Fifo,
 }
 
-/// One entry, as the archive says it: nothing about its names has been checked but their length.
+/// An entry as the archive has it. Only the length of its names was checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Its name.
     pub path: Vec<u8>,
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
-    /// Where a link leads.
+    /// The target of a link.
     pub link: Vec<u8>,
     /// Permission bits with setuid, setgid and sticky.
     pub mode: u32,
-    /// Owner.
+    /// The owner's user id.
     pub uid: u32,
-    /// Group.
+    /// The group id.
     pub gid: u32,
-    /// Last modification.
+    /// The time of the last modification.
     pub mtime: Time,
     /// The file's length, holes included.
     pub size: u64,
@@ -44,12 +44,12 @@ pub struct Entry {
     pub device: (u32, u32),
     /// Extended attributes.
     pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Where the stored bytes of a sparse file belong; `None` for ordinary files.
+    /// The offsets and lengths of the stored bytes of a sparse file; `None` for an ordinary file.
     pub segments: Option<Vec<(u64, u64)>>,
 }
 
 impl Entry {
-    /// An entry of the superuser's, of the year 1970, that everybody may read and its owner may write.
+    /// An entry with owner root, time 0 and mode 0644.
     pub fn new(path: impl Into<Vec<u8>>, kind: Kind) -> Self {
         Self {
             path: path.into(),

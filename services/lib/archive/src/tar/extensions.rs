@@ -1,9 +1,9 @@
-//! What the headers in front of an entry say of it.
+//! The headers before an entry that extend it.
 
 use super::LONGEST_NAME;
 use super::pax::Pax;
 
-/// Names that came in headers of their own.
+/// Names from GNU's long name headers, and the pax header.
 #[derive(Default)]
 pub(super) struct Extensions {
     pub(super) pax: Option<Pax>,

@@ -3,13 +3,13 @@
 use super::sparse::Map;
 use super::{BLOCK, Error, Result};
 
-/// A header block whose checksum is right.
+/// A header block with a right checksum.
 pub(super) struct Header<'b> {
     block: &'b [u8; BLOCK],
     offset: u64,
 }
 
-/// The three families of headers; they differ in what stands behind the device numbers.
+/// The three families of headers, which differ in the fields after the device numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
     V7,
@@ -18,7 +18,7 @@ pub(super) enum Format {
 }
 
 impl<'b> Header<'b> {
-    /// Checks a block's sum.
+    /// Checks the sum of a block.
     pub(super) fn new(block: &'b [u8; BLOCK], offset: u64) -> Result<Self> {
         let header = Self { block, offset };
         let stored = header.number(148..156, "its checksum is no number")?;
@@ -28,7 +28,7 @@ impl<'b> Header<'b> {
             unsigned += u32::from(byte);
             signed += i32::from(byte.cast_signed());
         }
-        // Programs of the eighties summed signed characters.
+        // Early programs summed signed characters.
         if stored != u64::from(unsigned) && i64::try_from(stored) != Ok(i64::from(signed)) {
             return Err(header.refuse("its checksum is wrong"));
         }
@@ -47,13 +47,13 @@ impl<'b> Header<'b> {
         match &self.block[257..265] {
             b"ustar\x0000" => Format::Ustar,
             b"ustar  \0" => Format::Gnu,
-            // POSIX lets the version be anything that older writers put there.
+            // POSIX leaves the version field to what older writers put there.
             magic if magic.starts_with(b"ustar\0") => Format::Ustar,
             _ => Format::V7,
         }
     }
 
-    /// The name, with ustar's prefix in front.
+    /// The name, after ustar's prefix.
     pub(super) fn name(&self) -> Vec<u8> {
         let name = text(&self.block[..100]);
         let prefix = if self.format() == Format::Ustar { text(&self.block[345..500]) } else { b"" };
@@ -86,7 +86,7 @@ impl<'b> Header<'b> {
         let field = &self.block[136..148];
         match field[0] {
             0xff => {
-                // Base 256, two's complement: only the last eight bytes of a negative time matter.
+                // Base 256 in two's complement: the last eight bytes of a negative time are enough.
                 if field[1..4] != [0xff; 3] || field[4] & 0x80 == 0 {
                     return Err(self.refuse(reason));
                 }
@@ -104,7 +104,7 @@ impl<'b> Header<'b> {
         Ok((part(329..337)?, part(337..345)?))
     }
 
-    /// GNU's sparse fields: up to four segments, whether more blocks of them follow, and the real size.
+    /// GNU's sparse fields: up to four segments, whether more blocks of segments follow, and the real size.
     pub(super) fn gnu_sparse(&self) -> Result<(Map, bool, u64)> {
         let segments =
             segments(&self.block[386..482]).ok_or_else(|| self.refuse("its sparse map is no map"))?;
@@ -114,7 +114,7 @@ impl<'b> Header<'b> {
 
     fn length(&self, range: std::ops::Range<usize>, reason: &'static str) -> Result<u64> {
         match self.number(range, reason)? {
-            // Larger than any file system holds: adding to it must not overflow.
+            // Larger than any file system allows: additions to it must not overflow.
             length if length > 1 << 60 => Err(self.refuse("its size is out of range")),
             length => Ok(length),
         }
@@ -141,7 +141,7 @@ pub(super) fn segments(field: &[u8]) -> Option<Map> {
     Some(found)
 }
 
-/// Octal with spaces and zeros around it, or base 256 with the first bit set; not negative.
+/// An octal number between spaces and zeros, or base 256 with the first bit set; not negative.
 fn number(field: &[u8]) -> Option<u64> {
     if field[0] & 0x80 != 0 {
         if field[0] & 0x40 != 0 {

@@ -4,7 +4,7 @@ use gantry_rooted::Time;
 
 use super::LONGEST_NAME;
 
-/// What one extended header says about the entry behind it.
+/// The content of an extended header, which is about the next entry.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Pax {
     pub(super) path: Option<Vec<u8>>,
@@ -17,20 +17,27 @@ pub(super) struct Pax {
     pub(super) sparse: Sparse,
 }
 
-/// GNU's words for sparse files.
+/// GNU's keys of sparse files.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Sparse {
     pub(super) major: Option<u64>,
     pub(super) minor: Option<u64>,
     pub(super) name: Option<Vec<u8>>,
-    /// `size` of form 0.1, `realsize` of form 1.0.
+    /// `size` of version 0.1, `realsize` of version 1.0.
     pub(super) real_size: Option<u64>,
-    /// Form 0.1: offsets and lengths in turn.
+    /// Version 0.1: alternating offsets and lengths.
     pub(super) map: Option<Vec<u64>>,
 }
 
+impl Sparse {
+    /// Whether the header has no key of a sparse file.
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 impl Pax {
-    /// Reads all records; the error tells what is wrong, to follow "the extended header at 0".
+    /// Parses all records. The error continues the sentence "the extended header at 0".
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
         let mut pax = Self::default();
         let mut seen = std::collections::HashSet::new();
@@ -44,7 +51,7 @@ impl Pax {
         Ok(pax)
     }
 
-    /// Checks a global header: nothing in it may change what the entries are, or where they end.
+    /// Checks a global header: it must not change entries or where they end.
     pub(super) fn check_global(bytes: &[u8]) -> Result<(), String> {
         for (key, _) in records(bytes)? {
             if matches!(key, b"path" | b"linkpath" | b"size") || key.starts_with(b"GNU.sparse.") {
@@ -57,7 +64,7 @@ impl Pax {
     fn take(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
         let bad = || format!("has a bad value for {:?}", lossy(key));
         if value.is_empty() && !key.starts_with(b"SCHILY.xattr.") {
-            // "No value": the entry's own header holds.
+            // An empty value: the entry's own header counts.
             return Ok(());
         }
         match key {
@@ -71,7 +78,10 @@ impl Pax {
             b"GNU.sparse.minor" => self.sparse.minor = Some(number(value).ok_or_else(bad)?),
             b"GNU.sparse.name" => self.sparse.name = Some(name(value).ok_or_else(bad)?),
             b"GNU.sparse.size" | b"GNU.sparse.realsize" => {
-                self.sparse.real_size = Some(number(value).ok_or_else(bad)?);
+                let size = number(value).ok_or_else(bad)?;
+                if self.sparse.real_size.replace(size).is_some() {
+                    return Err("gives a sparse file two sizes".to_owned());
+                }
             }
             b"GNU.sparse.map" => {
                 let numbers: Option<Vec<u64>> = value.split(|byte| *byte == b',').map(number).collect();
@@ -122,7 +132,7 @@ fn name(value: &[u8]) -> Option<Vec<u8>> {
     (!value.contains(&0) && value.len() <= LONGEST_NAME).then(|| value.to_vec())
 }
 
-/// Decimal digits and nothing else, in the range of a file's size.
+/// Decimal digits only, in the range of a file's size.
 pub(super) fn number(value: &[u8]) -> Option<u64> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return None;

@@ -1,4 +1,4 @@
-//! Entries one after the other, and the bytes of each.
+//! Reads one entry after the other, and their content.
 
 use std::io::BufRead;
 
@@ -9,31 +9,31 @@ use super::header::Header;
 use super::pax::Pax;
 use super::{BLOCK, Content, Entry, Error, Kind, LONGEST_NAME, Result};
 
-/// The longest extended header, bytes.
+/// The longest extended header in bytes.
 const LONGEST_EXTENSION: u64 = 1 << 20;
-/// No more headers stand in front of one entry: global ones could go on without end.
+/// How many headers an entry may have before it: otherwise global headers could follow each other without end.
 const MOST_EXTENSIONS: usize = 64;
 
 /// Reads an archive.
 pub struct Reader<R> {
     pub(super) source: R,
-    /// Bytes of the archive consumed so far.
+    /// How many bytes of the archive are consumed.
     pub(super) offset: u64,
-    /// Stored bytes of the current entry not yet handed out.
+    /// How many stored bytes of the current entry were not handed out.
     pub(super) remaining: u64,
-    /// Zero bytes behind them.
+    /// How many zero bytes follow them.
     padding: u64,
-    /// Bytes handed out by the last [`Reader::data`], to be consumed by the next call.
+    /// How many bytes the last [`Reader::data`] handed out; the next call consumes them.
     lent: usize,
 }
 
 impl<R: BufRead> Reader<R> {
-    /// Reads the archive that `source` yields.
+    /// Reads the archive in `source`.
     pub fn new(source: R) -> Self {
         Self { source, offset: 0, remaining: 0, padding: 0, lent: 0 }
     }
 
-    /// The next entry; the data of the one before is skipped. `None` at the end of the archive.
+    /// The next entry; `None` at the end of the archive. Skips the rest of the current entry.
     pub fn next_entry(&mut self) -> Result<Option<Entry>> {
         while !self.data()?.is_empty() {}
         self.skip(self.padding, "the padding of an entry")?;
@@ -74,7 +74,7 @@ impl<R: BufRead> Reader<R> {
         self.data_up_to(u64::MAX)
     }
 
-    /// Like [`Reader::data`], but at most this many bytes.
+    /// Like [`Reader::data`], but at most `limit` bytes.
     pub fn data_up_to(&mut self, limit: u64) -> Result<&[u8]> {
         self.settle();
         if self.remaining == 0 {
@@ -90,20 +90,20 @@ impl<R: BufRead> Reader<R> {
         Ok(&bytes[..length])
     }
 
-    /// The current entry's stored bytes as a stream, from where they were read to.
+    /// The rest of the current entry's stored bytes as a stream.
     pub fn content(&mut self) -> Content<'_, R> {
         self.settle();
         Content::new(self)
     }
 
-    /// Consumes what was lent.
+    /// Consumes the bytes that were handed out.
     fn settle(&mut self) {
         self.source.consume(self.lent);
         self.offset += self.lent as u64;
         self.lent = 0;
     }
 
-    /// Gives the source back, to be read to its end.
+    /// Returns the source, for the bytes after the archive.
     pub fn into_source(mut self) -> R {
         self.settle();
         self.source
@@ -121,9 +121,10 @@ impl<R: BufRead> Reader<R> {
         if path.len() > LONGEST_NAME || link.len() > LONGEST_NAME {
             return Err(refuse("its name is too long"));
         }
+        let size = || pax.size.map_or_else(|| header.size(), Ok);
         let kind = match header.flag() {
-            // How V7 wrote directories.
-            b'0' | 0 | b'7' if path.ends_with(b"/") => match header.size()? {
+            // V7 wrote directories like this.
+            b'0' | 0 | b'7' if path.ends_with(b"/") => match size()? {
                 0 => Kind::Directory,
                 _ => return Err(refuse("it is a directory with data")),
             },
@@ -141,13 +142,14 @@ impl<R: BufRead> Reader<R> {
                 });
             }
         };
-        // Only files have data; what other kinds carry in the field (old writers put a link's size there) means nothing.
-        let stored = if kind == Kind::File { pax.size.map_or_else(|| header.size(), Ok)? } else { 0 };
+        // Only files have content. Other kinds ignore the size field, in which old writers put a link's size.
+        let stored = if kind == Kind::File { size()? } else { 0 };
         self.remaining = stored;
         self.padding = stored.next_multiple_of(BLOCK as u64) - stored;
         let (size, segments) = match kind {
             Kind::File => self.segments(header, &pax.sparse, stored, offset)?,
-            _ => (0, None),
+            _ if pax.sparse.is_empty() => (0, None),
+            _ => return Err(refuse("it is sparse, but no file")),
         };
         Ok(Entry {
             kind,
@@ -167,7 +169,7 @@ impl<R: BufRead> Reader<R> {
         })
     }
 
-    /// The archive ends with two zero blocks; the second may be missing at the end of the bytes.
+    /// The archive ends with two zero blocks. The second one may be missing at the end of the file.
     fn end(&mut self, offset: u64, extensions: &Extensions) -> Result<Option<Entry>> {
         if !extensions.is_empty() {
             return Err(Error::Cut("an extended header"));

@@ -1,18 +1,18 @@
-//! Where the data of a sparse file belongs.
+//! The maps of sparse files.
 
 use std::io::BufRead;
 
 use super::header::{self, Header};
 use super::{BLOCK, Error, Reader, Result, pax};
 
-/// No map has more segments.
+/// How many segments a map may have.
 const MOST_SEGMENTS: u64 = 1 << 16;
 
-/// Data segments as (offset, length), in order and without overlap; what lies between is a hole.
+/// The data segments as (offset, length), in order and without overlap; a hole is between two of them.
 pub(super) type Map = Vec<(u64, u64)>;
 
 impl<R: BufRead> Reader<R> {
-    /// A file's length, and where its stored bytes belong if it is sparse.
+    /// The length of a file, and the map of a sparse one.
     pub(super) fn segments(
         &mut self,
         header: &Header<'_>,
@@ -22,6 +22,9 @@ impl<R: BufRead> Reader<R> {
     ) -> Result<(u64, Option<Map>)> {
         let refuse = |reason: String| Error::Extended { offset, reason };
         let (map, real) = if header.flag() == b'S' {
+            if !sparse.is_empty() {
+                return Err(refuse("has a second sparse form".into()));
+            }
             let (mut map, mut more, real) = header.gnu_sparse()?;
             while more {
                 let block = self.block()?.ok_or(Error::Cut("a sparse map"))?;
@@ -43,16 +46,17 @@ impl<R: BufRead> Reader<R> {
         } else if sparse.major == Some(1) && sparse.minor == Some(0) {
             let real = sparse.real_size.ok_or_else(|| refuse("has a sparse map without a size".into()))?;
             (self.leading_map(offset)?, real)
-        } else if sparse.real_size.is_some() || sparse.major.is_some() {
-            return Err(refuse("has a sparse form that is not known".into()));
-        } else {
+        } else if sparse.is_empty() {
             return Ok((stored, None));
+        } else {
+            // A name alone is refused too: only other readers take such a name for that of a sparse file.
+            return Err(refuse("has a sparse form that is not known".into()));
         };
         check(&map, self.remaining, real).map_err(refuse)?;
         Ok((real, Some(map)))
     }
 
-    /// Form 1.0: the map stands in front of the data, as lines of decimal numbers, padded to a block.
+    /// Version 1.0: the map comes before the data, as lines of decimal numbers, padded to a block.
     fn leading_map(&mut self, offset: u64) -> Result<Map> {
         let refuse = |reason: &str| Error::Extended { offset, reason: reason.to_owned() };
         let mut numbers: Vec<u64> = Vec::new();
@@ -92,8 +96,11 @@ impl<R: BufRead> Reader<R> {
     }
 }
 
-/// Checks that a map holds `stored` bytes in all and stays inside a file of `real` bytes.
+/// Checks that a map has `stored` bytes in all, stays within a file of `real` bytes and is not too long.
 pub(super) fn check(map: &Map, stored: u64, real: u64) -> Result<(), String> {
+    if map.len() as u64 > MOST_SEGMENTS {
+        return Err("has a sparse map that is too long".to_owned());
+    }
     let mut end = 0u64;
     let mut sum = 0u64;
     for (offset, length) in map {
@@ -104,7 +111,7 @@ pub(super) fn check(map: &Map, stored: u64, real: u64) -> Result<(), String> {
     if sum == stored { Ok(()) } else { Err("has a sparse map that does not match its data".to_owned()) }
 }
 
-/// Pairs up the numbers of forms 0.1 and 1.0.
+/// Pairs the numbers of versions 0.1 and 1.0.
 pub(super) fn pair(numbers: &[u64]) -> Option<Map> {
     let (pairs, rest) = numbers.as_chunks::<2>();
     rest.is_empty().then(|| pairs.iter().map(|[offset, length]| (*offset, *length)).collect())

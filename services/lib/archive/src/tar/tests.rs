@@ -1,4 +1,4 @@
-//! Archives by hand, by our own writer and by GNU tar.
+//! Archives made by hand, by this crate's writer and by GNU tar.
 
 use std::io::{Read, Write};
 
@@ -45,9 +45,9 @@ fn long(flag: u8, name: &str) -> Vec<u8> {
     .concat()
 }
 
-/// Reads everything: entries with their data.
+/// Reads every entry with its content.
 fn read(bytes: &[u8]) -> Result<Vec<(Entry, Vec<u8>)>> {
-    // A small buffer, so that every boundary is crossed somewhere.
+    // A small buffer, so that every boundary falls somewhere in an entry.
     let mut reader = Reader::new(std::io::BufReader::with_capacity(100, bytes));
     let mut found = Vec::new();
     while let Some(entry) = reader.next_entry()? {
@@ -88,7 +88,7 @@ fn long_names_and_sizes_come_from_the_headers_before() {
 
 #[test]
 fn a_pax_size_frames_the_entry_and_not_the_header_between() {
-    // The way in that other readers left open: the size of the `x` header applied to a GNU header behind it.
+    // An attack on other readers: they apply the size of the `x` header to a GNU header after it.
     let archive = ended(&[
         &pax("13 size=1024\n"),
         &long(b'L', "name"),
@@ -126,6 +126,10 @@ fn what_is_ambiguous_is_refused() {
         ("an extended header of 2 MiB", ended(&[&header("x", b'x', "00010000000")])),
         ("size for all", ended(&[&header("g", b'g', "00000000010"), &padded(b"9 size=5\n")])),
         ("a directory with data", ended(&[&header("d/", b'0', "00000000003"), &padded(b"abc")])),
+        (
+            "a directory whose data pax tells of",
+            ended(&[&pax("12 size=512\n"), &header("d/", b'0', "00000000000"), &file]),
+        ),
     ];
     for (what, archive) in cases {
         assert!(read(&archive).is_err(), "{what} was read");
@@ -142,7 +146,7 @@ fn headers_without_end_are_refused() {
     assert_eq!(read(&chain(64)).unwrap().len(), 1);
     let error = read(&chain(65)).unwrap_err();
     assert!(error.to_string().ends_with("is one of more than 64 in front of an entry"), "{error}");
-    // They begin anew behind each entry.
+    // The headers are counted anew after each entry.
     assert_eq!(read(&ended(&[&all.repeat(60), &file, &all.repeat(60), &file])).unwrap().len(), 2);
 }
 
@@ -160,7 +164,7 @@ fn gnu_sparse(segments: &[(u64, u64)], real: u64, more: bool, stored: usize) -> 
     block
 }
 
-/// A file in pax's sparse form 1.0: its map stands in front of its data.
+/// A file in pax's sparse version 1.0: its map comes before its data.
 fn pax_sparse(map: &str, real: u64, data: &[u8]) -> Vec<u8> {
     let records = [("major", "1"), ("minor", "0"), ("name", "sparse"), ("realsize", &real.to_string())];
     let records: String = records
@@ -206,7 +210,16 @@ fn sparse_maps_that_lie_are_refused() {
     let gnu = |segments: &[(u64, u64)], real| {
         [gnu_sparse(segments, real, false, 512).to_vec(), data.to_vec()].concat()
     };
+    let file = header("f", b'0', "00000000000").to_vec();
+    let named = pax("26 GNU.sparse.name=sparse\n");
     for (what, archive) in [
+        ("a name without a form", [named.clone(), file.clone()].concat()),
+        ("a sparse directory", [named.clone(), header("d/", b'5', "00000000000").to_vec()].concat()),
+        ("two forms", [named, gnu(&[(0, 512)], 512)].concat()),
+        (
+            "two sizes",
+            [pax("21 GNU.sparse.size=1\n25 GNU.sparse.realsize=2\n22 GNU.sparse.map=0,0\n"), file].concat(),
+        ),
         ("more than is stored", gnu(&[(0, 1024)], 4096)),
         ("less than is stored", gnu(&[(0, 100)], 4096)),
         ("behind the end", gnu(&[(4000, 512)], 4096)),
@@ -229,7 +242,7 @@ fn content_is_a_stream_whose_errors_are_the_archives() {
     let file = header("f", b'0', "00000000700");
     let whole = ended(&[&file, &padded(&[7; 448]), &file, &padded(&[8; 448])]);
     let mut reader = Reader::new(std::io::BufReader::with_capacity(100, whole.as_slice()));
-    // Where one way of reading stops, the other goes on; what is left is skipped.
+    // The second way of reading continues where the first stops; the rest is skipped.
     reader.next_entry().unwrap().unwrap();
     assert_eq!(reader.data_up_to(10).unwrap().len(), 10);
     let mut bytes = [0; 400];
@@ -291,11 +304,14 @@ fn what_we_write_gnu_tar_lists_and_we_read_again() {
     let long_name = "a/".repeat(120) + "\u{e4}";
     let mut file = Entry { size: 5, ..entry(&long_name, Kind::File) };
     file.xattrs.push((b"user.x".to_vec(), b"1\n=2".to_vec()));
+    let mut odd = file.clone();
+    // pax can write these two attributes only as the same one.
+    odd.xattrs.extend([(b"user.y=1".to_vec(), Vec::new()), (b"user.y=2".to_vec(), Vec::new())]);
     let link = Entry { link: long_name.clone().into_bytes(), ..entry("link", Kind::HardLink) };
     let device = Entry { device: (10, 200), ..entry("dev", Kind::CharDevice) };
     let old = Entry { mtime: Time { seconds: -2, nanos: 750_000_000 }, ..entry("old", Kind::Fifo) };
     let mut writer = Writer::new(Vec::new());
-    for entry in [&file, &link, &device, &old] {
+    for entry in [&odd, &link, &device, &old] {
         writer.entry(entry).unwrap();
         if entry.kind == Kind::File {
             writer.write_all(b"hello").unwrap();

@@ -1,16 +1,16 @@
-//! Writes archives: ustar headers, with a pax header in front where one is too narrow.
+//! Writes archives: ustar headers, with a pax header before one that is too narrow.
 
 use std::io::{self, Write};
 
 use super::{BLOCK, Entry, Kind};
 
-/// What ends an archive.
+/// The end of an archive.
 pub const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
 
-/// Writes entries one after the other. What is written to it between them is the content of the file that was begun last.
+/// Writes one entry after the other. Bytes that are written between two entries are the content of the file before.
 pub struct Writer<W> {
     target: W,
-    /// Bytes of the current file still to be written.
+    /// How many bytes of the current file are still to be written.
     remaining: u64,
     padding: &'static [u8],
 }
@@ -21,8 +21,8 @@ impl<W: Write> Writer<W> {
         Self { target, remaining: 0, padding: &[] }
     }
 
-    /// Begins an entry; a file's `size` bytes are to be written next. Those that are not are zeros: a file may shrink
-    /// while it is read, when its header is out already.
+    /// Begins an entry. The caller writes a file's `size` bytes next; missing bytes become zeros, because a file may
+    /// shrink while it is read, after its header was written.
     ///
     /// # Errors
     ///
@@ -35,7 +35,7 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
-    /// Ends the archive and gives the target back.
+    /// Ends the archive and returns the target.
     ///
     /// # Errors
     ///
@@ -59,7 +59,7 @@ impl<W: Write> Writer<W> {
 }
 
 impl<W: Write> Write for Writer<W> {
-    /// Writes more of the current file; more than it has is an error.
+    /// Writes content of the current file. More than its size is an error.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if bytes.len() as u64 > self.remaining {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "more data than the entry has"));
@@ -74,12 +74,13 @@ impl<W: Write> Write for Writer<W> {
     }
 }
 
-/// What stands in front of an entry's content, for who writes the rest of an archive in a way of its own: after the
-/// content comes [`padding`], after all entries [`END`].
+/// The headers of an entry, for a caller that writes the rest of the archive itself: after the content comes
+/// [`padding`], after all entries [`END`]. Leaves out extended attributes with `=` in their names.
 pub fn head(entry: &Entry) -> Vec<u8> {
     let size = stored(entry);
     let mut records = Vec::new();
-    for (name, value) in &entry.xattrs {
+    // The first `=` of a record ends its key: an attribute with `=` in its name would be read as another one.
+    for (name, value) in entry.xattrs.iter().filter(|(name, _)| !name.contains(&b'=')) {
         record(&mut records, &[b"SCHILY.xattr.", name.as_slice()].concat(), value);
     }
     let short_name = fits(&entry.path, 100);
@@ -129,7 +130,7 @@ pub fn head(entry: &Entry) -> Vec<u8> {
     head
 }
 
-/// What fills up the last block of content that has `size` bytes.
+/// The zeros that fill the last block of content with `size` bytes.
 pub fn padding(size: u64) -> &'static [u8] {
     let length = size.next_multiple_of(BLOCK as u64) - size;
     &END[..usize::try_from(length).expect("less than a block")]
@@ -140,7 +141,7 @@ fn stored(entry: &Entry) -> u64 {
     if entry.kind == Kind::File { entry.size } else { 0 }
 }
 
-/// `numbers`: uid, gid, size, mtime.
+/// `numbers` are uid, gid, size and mtime.
 fn block(
     name: &[u8],
     link: &[u8],
@@ -173,7 +174,7 @@ fn fits(name: &[u8], length: usize) -> bool {
     name.len() <= length && name.is_ascii()
 }
 
-/// Octal digits with leading zeros and a zero byte behind.
+/// Octal digits with leading zeros, then a zero byte.
 fn octal(field: &mut [u8], value: u64) {
     let digits = field.len() - 1;
     field[..digits].copy_from_slice(format!("{value:0digits$o}").as_bytes());
@@ -184,7 +185,7 @@ fn time(entry: &Entry) -> String {
     match (seconds < 0, nanos) {
         (_, 0) => seconds.to_string(),
         (false, nanos) => format!("{seconds}.{nanos:09}"),
-        // -1.25 is kept as -2 s + 0.75 s.
+        // -1.25 is stored as -2 s + 0.75 s.
         (true, nanos) => format!("-{}.{:09}", -(seconds + 1), 1_000_000_000 - nanos),
     }
 }

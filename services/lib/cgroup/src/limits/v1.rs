@@ -1,9 +1,8 @@
 //! The limits of an OCI spec's `linux.resources`, written to v1's files
 //! (Documentation/admin-guide/cgroup-v1; OCI runtime spec, config-linux.md#control-groups).
 //!
-//! Writing the same limits twice changes nothing. A controller that the machine does not
-//! have is an error where a limit needs it, except for swap, which many kernels lack and
-//! whose users have been warned.
+//! Writing the same limits twice changes nothing. A missing controller is an error where a limit needs it, except for
+//! the swap limit, which many kernels lack: the user got a warning about it.
 
 use std::io;
 
@@ -12,8 +11,8 @@ use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxDeviceCgroup, LinuxMemory, 
 use crate::v1::{Group, read_at, write_at};
 use crate::{Error, Result};
 
-/// What every container may do with devices, whatever its spec says: make nodes of any, use
-/// those that cannot hurt, terminals, and tun.
+/// The devices that every container may use, whatever its spec says: it may make nodes of any device, and use the
+/// harmless ones, terminals, and tun.
 pub(crate) const ALWAYS_ALLOWED: [&str; 12] = [
     "c *:* m",
     "b *:* m",
@@ -29,7 +28,7 @@ pub(crate) const ALWAYS_ALLOWED: [&str; 12] = [
     "c 10:200 rwm",
 ];
 
-/// Applies the limits, device rules excepted.
+/// Writes the limits, except the device rules.
 pub fn apply(group: &Group, resources: &LinuxResources) -> Result<()> {
     let limits = Limits(group);
     if let Some(cpu) = resources.cpu() {
@@ -57,7 +56,7 @@ pub fn apply(group: &Group, resources: &LinuxResources) -> Result<()> {
     Ok(())
 }
 
-/// Applies the device rules, in their order. Without any, every device may be used.
+/// Writes the device rules in their order. Without rules, every device is allowed.
 pub fn apply_devices(group: &Group, rules: &[LinuxDeviceCgroup]) -> Result<()> {
     if rules.is_empty() {
         return Ok(());
@@ -78,7 +77,8 @@ impl Limits<'_> {
         self.some("cpu.cfs_burst_us", cpu.burst())?;
         let (period, quota) =
             (cpu.period().filter(|period| *period != 0), cpu.quota().filter(|quota| *quota != 0));
-        // The kernel looks at their quotient: a period that is too long for the old quota is right for the new one.
+        // The kernel checks quota and period together: a period that is too long for the old quota may fit the new
+        // one.
         if self.some("cpu.cfs_period_us", period).is_err() {
             self.some("cpu.cfs_quota_us", quota)?;
             self.some("cpu.cfs_period_us", period)?;
@@ -95,7 +95,7 @@ impl Limits<'_> {
         const BOTH: &str = "memory.memsw.limit_in_bytes";
         let limit = memory.limit().filter(|limit| *limit != 0);
         let swap = memory.swap().filter(|swap| *swap != 0 && self.0.with(BOTH).is_some());
-        // Memory with swap is never less than memory alone, also between the two writes.
+        // The limit of memory with swap must never be below that of memory, not even between the two writes.
         let now = self
             .0
             .with(LIMIT)

@@ -1,9 +1,9 @@
 //! The limits of an OCI spec's `linux.resources`, written to v2's files (Documentation/admin-guide/cgroup-v2.rst; OCI
-//! runtime spec, config-linux.md#control-groups, which counts as v1 does).
+//! runtime spec, config-linux.md#control-groups, whose units are v1's).
 //!
-//! Writing the same limits twice changes nothing. A limit whose controller the machine does not have is an error, except
-//! for weights of block devices, which many schedulers lack, and for what v2 has no file for (network classes, swappiness,
-//! kernel memory): those who ask for that have been told.
+//! Writing the same limits twice changes nothing. A missing controller is an error where a limit needs it, except for
+//! weights of block devices, which many schedulers lack. Limits without a file on v2 (network classes, swappiness,
+//! kernel memory) are left out: the user got a warning about them.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -15,7 +15,7 @@ use rustix::fs::{CWD, Mode, OFlags};
 use crate::v1::{read_at, write_at};
 use crate::{Error, Result};
 
-/// Applies the limits to the cgroup in `directory`, device rules excepted.
+/// Writes the limits, except the device rules, to the cgroup in `directory`.
 pub fn apply(directory: &Path, resources: &LinuxResources) -> Result<()> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let group = rustix::fs::openat(CWD, directory, flags, Mode::empty()).map_err(|errno| {
@@ -48,14 +48,15 @@ pub fn apply(directory: &Path, resources: &LinuxResources) -> Result<()> {
     Ok(())
 }
 
-/// The files of memory and what goes into them, swap first: no moment has less of both than before and after.
+/// The files of memory and their values. Swap comes first, so that the limit of both together is never below the old
+/// and the new one.
 fn memory_limits(memory: &LinuxMemory) -> Result<Vec<(&'static str, String)>> {
     let given = |value: Option<i64>| value.filter(|value| *value != 0);
     let (limit, swap) = (given(memory.limit()), given(memory.swap()));
     let swap = match (limit, swap) {
         (Some(..=-1), None) | (_, Some(..=-1)) => Some("max".to_owned()),
         (_, None) => None,
-        // The spec counts memory with swap, v2 swap alone; none is a limit too.
+        // The spec's value is memory with swap, v2's is swap alone; a swap of zero is a limit too.
         (Some(limit @ 1..), Some(swap)) if swap >= limit => Some((swap - limit).to_string()),
         (Some(limit @ 1..), Some(swap)) => {
             return Err(Error::Limit(format!("memory with swap, {swap}, is less than memory, {limit}")));
@@ -67,19 +68,19 @@ fn memory_limits(memory: &LinuxMemory) -> Result<Vec<(&'static str, String)>> {
     Ok(all.into_iter().filter_map(|(file, value)| Some((file, value?))).collect())
 }
 
-/// v1's shares, from 2 by 1024 to 262144, as v2's weight, from 1 by 100 to 10000.
+/// v1's shares, from 2 through 1024 to 262144, as v2's weight, from 1 through 100 to 10000.
 pub(crate) fn cpu_weight(shares: u64) -> u64 {
     let logarithm = (shares.clamp(2, 262_144) as f64).log2();
     let exponent = (logarithm * logarithm + 125.0 * logarithm) / 612.0 - 7.0 / 34.0;
     (10_f64.powf(exponent).ceil() as u64).clamp(1, 10_000)
 }
 
-/// v1's weight of block devices, from 10 to 1000, as v2's, from 1 to 10000.
+/// v1's weight of block devices, from 10 to 1000, as v2's weight, from 1 to 10000.
 pub(crate) fn io_weight(weight: u16) -> u64 {
     1 + (u64::from(weight).saturating_sub(10)) * 9999 / 990
 }
 
-/// Negative is no limit.
+/// A negative number means no limit.
 fn number(limit: i64) -> String {
     if limit < 0 { "max".to_owned() } else { limit.to_string() }
 }
@@ -104,7 +105,7 @@ impl Limits {
             (quota, _) => quota,
         };
         if let Some(quota) = quota {
-            // The period stays what it is unless one is given.
+            // The period stays as it is unless one is given.
             let period = period.map(|period| format!(" {period}")).unwrap_or_default();
             self.set("cpu.max", format!("{quota}{period}"))?;
         }

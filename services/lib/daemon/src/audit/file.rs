@@ -1,4 +1,4 @@
-//! The file of the audit record, and those that it was before.
+//! The file of the audit record, and its rotation.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -6,24 +6,24 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-/// How many lines may wait for the disk.
+/// How many lines may be queued.
 const QUEUE: usize = 1024;
 
-/// When a file becomes the one before.
+/// When a new file begins, and how many files are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rotation {
-    /// At so many bytes.
+    /// In bytes.
     pub(crate) size: u64,
-    /// So many are kept, this one included.
+    /// The current file included.
     pub(crate) files: u32,
 }
 
-/// Takes lines, which a thread of its own writes in order. It ends when the last clone is dropped. Cheap to clone.
+/// Queues lines, which a thread of its own writes in order. The thread ends with the last clone. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct File(SyncSender<String>);
 
 impl File {
-    /// Opens the file at `path`, or goes on with it.
+    /// Opens the file at `path`; appends to an existing one.
     pub(crate) fn open(path: PathBuf, rotation: Rotation) -> io::Result<Self> {
         let (sender, lines) = sync_channel(QUEUE);
         let mut written = Written::open(path, rotation)?;
@@ -31,9 +31,9 @@ impl File {
         Ok(Self(sender))
     }
 
-    /// Adds a line; waits for the disk when too many do.
+    /// Queues a line; waits while the queue is full.
     pub(crate) fn write(&self, line: String) {
-        // The thread lives as long as this.
+        // The thread lives as long as this sender.
         let _ = self.0.send(line);
     }
 }
@@ -90,7 +90,7 @@ fn open(path: &Path) -> io::Result<fs::File> {
     OpenOptions::new().create(true).append(true).mode(0o600).open(path)
 }
 
-/// The file that was the current one so many times ago.
+/// The path of the file that was current `number` files ago.
 fn numbered(path: &Path, number: u32) -> PathBuf {
     if number == 0 { path.to_owned() } else { path.with_extension(format!("log.{number}")) }
 }
@@ -113,7 +113,7 @@ mod tests {
         assert_eq!(read(1).as_deref(), Some("much longer than a file\n"));
         assert_eq!(read(2).as_deref(), Some("four\n"));
         assert_eq!(read(3), None);
-        // The next process goes on with it.
+        // The next process appends to it.
         let mut written = Written::open(path.clone(), rotation).expect("opened");
         written.one("7\n").expect("written");
         assert_eq!(read(0).as_deref(), Some("six\n7\n"));

@@ -1,33 +1,34 @@
-//! What a call is about: a field of its first message, read as it goes by.
+//! The object of a call: a field of its first message, read as the message passes.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use parking_lot::Mutex;
 
-/// How much of a request is looked at. Names are what messages begin with.
+/// How many bytes of a request are kept; the names come first in a message.
 const LIMIT: usize = 4 << 10;
-/// How gRPC begins a message: compressed or not, and its length.
+/// The header of a gRPC message: a flag for compression, and the length.
 const HEAD: usize = 5;
-/// The longest name that is told.
+/// The longest name that is recorded, in bytes.
 const LONGEST: usize = 512;
 
-/// The beginning of a request, as far as it has gone by. Cheap to clone.
+/// The beginning of a request, as far as it has passed. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Object(Arc<Mutex<Vec<u8>>>);
 
 impl Object {
     fn see(&self, piece: &[u8]) {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.0.lock();
         let room = LIMIT - seen.len();
         seen.extend_from_slice(&piece[..piece.len().min(room)]);
     }
 
-    /// The text of the field to which these tags lead, if the message has it.
+    /// The text of the field at these tags, if the message has it.
     pub(super) fn of(&self, tags: &[u32]) -> Option<String> {
-        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = self.0.lock();
         let (&compressed, message) = (seen.first()?, seen.get(HEAD..)?);
         if compressed != 0 || tags.is_empty() {
             return None;
@@ -38,7 +39,7 @@ impl Object {
     }
 }
 
-/// The bytes of a message's field, as far as they are there.
+/// The bytes of a message's field, as far as they were kept.
 fn field(mut message: &[u8], wanted: u32) -> Option<&[u8]> {
     loop {
         let key = number(&mut message)?;
@@ -63,7 +64,7 @@ fn field(mut message: &[u8], wanted: u32) -> Option<&[u8]> {
     }
 }
 
-/// A number of variable length.
+/// Reads a varint.
 fn number(message: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
     for shift in (0..64).step_by(7) {
@@ -77,7 +78,7 @@ fn number(message: &mut &[u8]) -> Option<u64> {
     None
 }
 
-/// A request's body whose beginning is seen.
+/// A request's body whose beginning is kept.
 pub(super) struct Seen<B> {
     body: B,
     object: Object,
@@ -143,7 +144,7 @@ mod tests {
     fn much_is_not_kept_and_odd_bytes_do_no_harm() {
         let long = CreateRequest { name: "x".repeat(100_000), ..CreateRequest::default() };
         let object = object(&long, 5000);
-        assert_eq!(object.0.lock().expect("no panic").len(), LIMIT);
+        assert_eq!(object.0.lock().len(), LIMIT);
         for byte in 0..=255 {
             let odd = Object::default();
             odd.see(&[&[0, 0, 0, 0, 9][..], &[byte; 9]].concat());

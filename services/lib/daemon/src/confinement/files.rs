@@ -9,22 +9,22 @@ use landlock::{
 
 use super::Watched;
 
-/// The newest version of the rules that is used here; older kernels enforce what they know of it.
+/// The newest version of the rules; older kernels enforce the part that they know.
 const NEWEST: ABI = ABI::V6;
 
-/// The TCP that a service may do.
+/// The TCP that a service may use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Tcp {
     /// None.
     #[default]
     None,
-    /// Connections to anywhere.
+    /// Connections to any address.
     Connect,
-    /// Listening at these ports.
+    /// Listening on these ports.
     Listen(Vec<u16>),
 }
 
-/// What a service may open. Paths that do not exist when it starts stay out of reach.
+/// The files that a service may open. A path that does not exist at its start stays inaccessible.
 #[derive(Debug, Clone, Default)]
 pub struct Files {
     read: Vec<PathBuf>,
@@ -34,24 +34,24 @@ pub struct Files {
 }
 
 impl Files {
-    /// Files and directories, with all beneath them, to be read.
+    /// Allows reading files, and directories with everything below.
     pub fn read<P: Into<PathBuf>>(mut self, paths: impl IntoIterator<Item = P>) -> Self {
         self.read.extend(paths.into_iter().map(Into::into));
         self
     }
 
-    /// Files and directories, with all beneath them, to be changed; nothing there can be run as a program.
+    /// Allows changing files, and directories with everything below. No file there can be executed.
     pub fn write<P: Into<PathBuf>>(mut self, paths: impl IntoIterator<Item = P>) -> Self {
         self.write.extend(paths.into_iter().map(Into::into));
         self
     }
 
-    /// What others say beside: files to be read, and TCP.
+    /// Adds further files to read, and TCP.
     pub(super) fn beside(self, named: Files) -> Self {
         self.read(named.read).tcp(named.tcp)
     }
 
-    /// The TCP that it may do; none otherwise.
+    /// Sets the TCP that it may use; the default is none.
     pub fn tcp(self, tcp: Tcp) -> Self {
         Self { tcp, ..self }
     }
@@ -60,7 +60,7 @@ impl Files {
         Self { connect: true, ..self }
     }
 
-    /// Enforces the rules; what the kernel could not do.
+    /// Enforces the rules. Returns what the kernel does not support.
     pub(super) fn apply(&self) -> Result<Option<String>, RulesetError> {
         let all = AccessFs::from_all(NEWEST);
         let mut rules = Ruleset::default().set_compatibility(CompatLevel::BestEffort).handle_access(all)?;
@@ -90,7 +90,7 @@ impl Files {
         })
     }
 
-    /// What the rules about reading name; the directories to be changed are nobody else's to replace.
+    /// The paths of the read rules. Only the service itself replaces files in the directories that it may change.
     pub(super) fn watched(&self) -> Vec<Watched> {
         self.read.iter().map(|path| Watched::of(path)).collect()
     }

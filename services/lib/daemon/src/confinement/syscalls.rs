@@ -1,7 +1,7 @@
-//! System calls, by seccomp(2): a list of those that are refused (EPERM).
+//! System calls, by seccomp(2): a list of refused ones (EPERM).
 //!
-//! A list of what is refused, not of what is let pass: a libc that begins to use another call must not break a service.
-//! The kernel remembers which calls are always let pass, so that the filter costs nothing there.
+//! A list of refused calls, not of allowed ones: a service must not break when libc begins to use another call. The
+//! kernel caches which calls are always allowed, so the filter costs nothing for them.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,8 @@ use seccompiler::{
     SeccompRule, TargetArch, sock_filter,
 };
 
-/// What no service needs: other processes' memory, the kernel's code, keys, clocks and power, and what has a record
-/// of being attacked.
+/// Calls that no service needs: those on other processes' memory, the kernel's code, keys, clocks and power, and
+/// those with a history of attacks.
 const NEVER: &[libc::c_long] = &[
     libc::SYS_ptrace,
     libc::SYS_process_vm_readv,
@@ -76,7 +76,7 @@ const MOUNTS: &[libc::c_long] = &[
 
 const NAMESPACES: &[libc::c_long] = &[libc::SYS_setns, libc::SYS_unshare];
 
-/// What clone(2) must not be asked for by who keeps no namespaces.
+/// The flags of clone(2) that make namespaces; refused to a service that makes none.
 const NEW_NAMESPACES: &[libc::c_int] = &[
     libc::CLONE_NEWNS,
     libc::CLONE_NEWCGROUP,
@@ -89,7 +89,7 @@ const NEW_NAMESPACES: &[libc::c_int] = &[
 
 const PROGRAMS: &[libc::c_long] = &[libc::SYS_execve, libc::SYS_execveat];
 
-/// Applies the filter; what this machine could not do.
+/// Installs the filter. Returns what this host does not support.
 pub(super) fn apply(kept: &[Family]) -> Result<Option<String>, super::Error> {
     let Ok(arch) = TargetArch::try_from(std::env::consts::ARCH) else {
         return Ok(Some(format!("system calls are not filtered on {}", std::env::consts::ARCH)));
@@ -128,7 +128,7 @@ fn programs(kept: &[Family], arch: TargetArch) -> Result<Vec<BpfProgram>, Backen
         };
         let rules = NEW_NAMESPACES.iter().map(asks_for).collect::<Result<_, _>>()?;
         refused.insert(libc::SYS_clone, rules);
-        // Its flags are in memory, where no filter sees them: "not there" makes libc take clone(2).
+        // The flags of clone3(2) are in memory, which a filter cannot read: ENOSYS makes libc use clone(2).
         programs.push(program([(libc::SYS_clone3, Vec::new())].into(), libc::ENOSYS, arch)?);
     }
     programs.push(program(refused, libc::EPERM, arch)?);
@@ -145,11 +145,11 @@ fn program(
     Ok(if arch == TargetArch::x86_64 { without_x32(filter) } else { filter })
 }
 
-/// The same filter, for which the numbers of the x32 ABI do not exist: they are other names of the same calls.
+/// The filter extended by a check of the numbers of the x32 ABI, which are other names of the same calls: they fail.
 fn without_x32(filter: BpfProgram) -> BpfProgram {
     const X32_BIT: u32 = 0x4000_0000;
     let instruction = |code, jt, jf, k| sock_filter { code, jt, jf, k };
-    // Load the call's number; below the bit, jump over the refusal (linux/filter.h, linux/seccomp.h).
+    // Loads the call's number; skips the refusal when the bit is not set (linux/filter.h, linux/seccomp.h).
     let mut program = vec![
         instruction(0x20, 0, 0, 0),
         instruction(0x35, 0, 1, X32_BIT),

@@ -1,26 +1,27 @@
-//! What rules name, and may be replaced.
+//! Files that the Landlock rules name and that may be replaced.
 //!
-//! A rule is about a file, not about its name: what is renamed over `/etc/resolv.conf` is out of reach, and so is a
-//! directory that appears later. A service that finds this ends, to be started again with new rules.
+//! A rule applies to a file, not to its name: a new file that is renamed over `/etc/resolv.conf` is inaccessible, and
+//! so is a directory that is made later. A service that finds such a change ends, and is started again with new
+//! rules.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How often they are looked at.
+/// How often the files are checked.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// A path, and what was there.
+/// A path and the file that was there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Watched {
     path: PathBuf,
-    /// The file's device and number; `None` when there was none.
+    /// The file's device and inode; `None` when there was none.
     file: Option<(u64, u64)>,
 }
 
 impl Watched {
-    /// The path as it is now.
+    /// The path with its present file.
     pub(super) fn of(path: &Path) -> Self {
         let file = fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
         Self { path: path.to_owned(), file }
@@ -31,14 +32,14 @@ impl Watched {
         &self.path
     }
 
-    /// Something else is there now. One that is gone needs no other rules.
+    /// Whether another file is there now. A file that is gone needs no new rules.
     fn is_replaced(&self) -> bool {
         let now = Self::of(&self.path);
         now.file.is_some() && now != *self
     }
 }
 
-/// Returns the first path at which something else is.
+/// Returns the first path with another file.
 pub(crate) async fn replaced(watched: Vec<Watched>) -> PathBuf {
     loop {
         tokio::time::sleep(INTERVAL).await;

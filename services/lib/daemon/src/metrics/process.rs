@@ -1,4 +1,4 @@
-//! What the kernel says of this process, proc(5), under the names that everybody's dashboards know.
+//! The kernel's facts about this process, proc(5), under the usual names of metrics.
 
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,7 +9,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 
-/// Reads at each scrape; what cannot be read is left out.
+/// Reads the facts at each scrape; leaves out those that it cannot read.
 #[derive(Debug)]
 pub(super) struct Process;
 
@@ -46,18 +46,18 @@ fn gauge(
     metric.encode(encoder.encode_descriptor(name, help, unit, metric.metric_type())?)
 }
 
-/// Bytes, from proc_pid_statm(5).
+/// The resident memory in bytes, from proc_pid_statm(5).
 fn resident() -> Option<i64> {
     let statm = fs::read_to_string("/proc/self/statm").ok()?;
     let pages: i64 = statm.split(' ').nth(1)?.parse().ok()?;
     pages.checked_mul(i64::try_from(rustix::param::page_size()).ok()?)
 }
 
-/// Seconds of CPU, and the start in seconds since 1970, from proc_pid_stat(5).
+/// The processor time in seconds, and the start time in seconds since 1970, from proc_pid_stat(5).
 fn times() -> Option<(f64, f64)> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
     let fields: Vec<_> = stat.rsplit(')').next()?.split_whitespace().collect();
-    // The first of these is the third of the man page.
+    // The first of the fields is the third one of the man page.
     let ticks = |index: usize| fields.get(index - 3)?.parse::<f64>().ok();
     let second = rustix::param::clock_ticks_per_second() as f64;
     let uptime = fs::read_to_string("/proc/uptime").ok()?;

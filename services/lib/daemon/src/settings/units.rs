@@ -1,4 +1,4 @@
-//! Values with units, as settings write them: `"30s"`, `"512MiB"`.
+//! Values with units: `"30s"`, `"512MiB"`.
 
 use std::str::FromStr;
 
@@ -23,7 +23,7 @@ pub struct Invalid {
 }
 
 impl Duration {
-    /// So many seconds.
+    /// This many seconds.
     pub const fn seconds(count: u64) -> Self {
         Self(std::time::Duration::from_secs(count))
     }

@@ -1,7 +1,7 @@
-//! Spans to an OTLP collector, over gRPC.
+//! Exports spans to an OTLP collector over gRPC.
 //!
-//! Nothing of this is alive when no collector is configured: no layer, no thread, no look-up beyond one flag. The
-//! exporter's own connection is not traced: only spans and events of Gantry's crates are.
+//! Without a configured collector there is no layer and no thread, and the only cost is a check of one flag. Only
+//! spans and events of Gantry's crates are exported, so the exporter's own connection is not traced.
 
 #[cfg(feature = "otel")]
 pub(crate) use on::{Exporter, join, start};
@@ -28,17 +28,17 @@ mod on {
     use crate::BoxError;
     use crate::telemetry::BoxLayer;
 
-    /// How long the last spans may take to leave.
+    /// How long the last spans may take.
     const FLUSH: Duration = Duration::from_secs(1);
 
-    /// Set once the exporter's layer is made.
+    /// Set when the exporter's layer is made.
     static EXPORTING: AtomicBool = AtomicBool::new(false);
 
     /// The exporter, if there is one.
     pub(crate) struct Exporter(Option<SdkTracerProvider>);
 
     impl Exporter {
-        /// Sends what is left.
+        /// Exports the last spans.
         pub(crate) fn finish(self) {
             if let Some(provider) = self.0
                 && let Err(error) = provider.shutdown_with_timeout(FLUSH)
@@ -72,7 +72,7 @@ mod on {
         Ok((Some(layer.boxed()), Exporter(Some(provider))))
     }
 
-    /// Begins the exported span of a request, whose ids are what the request's trace is from here on.
+    /// Begins the exported span of a request. The request's trace has the span's ids from then on.
     pub(crate) fn join(span: &Span, name: &str, remote: Option<Trace>) -> Option<Trace> {
         if !EXPORTING.load(Ordering::Acquire) {
             return None;
@@ -87,7 +87,7 @@ mod on {
                 true,
                 TraceState::default(),
             );
-            // A span that nobody listens to has no parent either.
+            // Fails only for a span that no layer records.
             let _ = span.set_parent(opentelemetry::Context::new().with_remote_span_context(context));
         }
         let context = span.context();

@@ -33,7 +33,7 @@ fn open(dir: &Path) -> (Database, Records) {
     (db, table)
 }
 
-/// The files of a database as a kill would leave them: no orderly close.
+/// The files of a database as a kill leaves them: not closed.
 fn copy_as_if_crashed(from: &Path) -> tempfile::TempDir {
     let to = dir();
     std::fs::create_dir(to.path().join("db")).unwrap();
@@ -178,7 +178,7 @@ async fn migrations_run_once_and_newer_databases_are_refused() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
-    /// Random batches against a map; the database is closed or crashes between them.
+    /// Random batches, compared with a map; the database is closed or crashes between them.
     #[test]
     fn a_database_is_a_map(
         batches in prop::collection::vec(

@@ -1,4 +1,4 @@
-//! What a database says that has lost its records, and how it goes on.
+//! A database with lost records: what it reports, and how it goes on.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,7 +13,7 @@ struct World {
 }
 
 impl World {
-    /// A database with a hundred records that was killed.
+    /// A database with a hundred records whose process was killed.
     fn killed() -> World {
         let folder = tempfile::tempdir_in("/dev/shm").expect("a temporary directory");
         let killed = tempfile::tempdir_in("/dev/shm").expect("a temporary directory");
@@ -44,7 +44,7 @@ impl World {
         }
     }
 
-    /// The only log with anything in it.
+    /// The only log with content.
     fn log(&self) -> PathBuf {
         let entries =
             std::fs::read_dir(self.place.dir()).expect("listed").flatten().map(|entry| entry.path());
@@ -88,7 +88,7 @@ fn a_torn_tail_that_was_never_acknowledged_is_cut_off() {
     let log = world.log();
     let mut bytes = std::fs::read(&log).expect("read");
     let whole = bytes.len();
-    // Half a record, as far as the disk got; the page after it is empty.
+    // The part of a record that reached the disk; the next page is empty.
     bytes.extend([1, 2, 3, 4, 200, 0, 1, 9, 9, 9]);
     bytes.resize(whole + 4096, 0);
     std::fs::write(&log, bytes).expect("written");
@@ -139,7 +139,7 @@ fn a_database_that_is_gone_comes_back_from_its_copy() {
 fn damaged_files_of_the_database_are_damage() {
     for name in ["CURRENT", "MANIFEST", "sst"] {
         let world = World::killed();
-        // What was replayed is in a table file.
+        // Replayed records go to a table file.
         drop(world.open().expect("opened"));
         let entries =
             std::fs::read_dir(world.place.dir()).expect("listed").flatten().map(|entry| entry.path());
@@ -174,6 +174,21 @@ fn without_a_copy_what_can_be_read_is_kept_and_the_loss_remembered() {
     assert!(db.lost_at().is_some());
     drop(db);
     assert!(world.open().expect("opened").lost_at().is_some());
+}
+
+#[test]
+fn a_salvage_that_was_killed_between_its_renames_goes_on() {
+    let world = World::killed();
+    let beside = |end: &str| world.folder.path().join(format!("db.{end}"));
+    // A kill after the old database has left its path and before the new one has taken it.
+    std::fs::remove_file(world.place.copy()).expect("there");
+    std::fs::create_dir(beside("ready")).expect("made");
+    duplicate(world.place.dir(), &beside("ready"));
+    std::fs::rename(world.place.dir(), beside("lost-1")).expect("renamed");
+    world.place.give_up().expect("written");
+    let db = world.open().expect("opened");
+    assert_eq!(count(&db), 100);
+    assert!(world.place.repaired().exists() && !world.place.accept().exists() && !beside("ready").exists());
 }
 
 #[test]

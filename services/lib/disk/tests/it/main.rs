@@ -1,10 +1,12 @@
-//! A database on a disk that fills up. Needs root, for a small file system of its own.
+//! A database on a disk that fills up. Needs root, to mount a small file system.
+
+#![allow(clippy::disallowed_methods, reason = "the work of a test ends with it")]
 
 mod loss;
 
 use gantry_disk::{Database, Table};
 
-/// A tmpfs that is gone when the test is.
+/// A tmpfs, unmounted when it is dropped.
 struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {

@@ -1,4 +1,4 @@
-//! Blobs and ingests as they are collected.
+//! Garbage collection of the fake's blobs and ingests.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use super::{Content, State};
 use crate::Refused;
 
 impl State {
-    /// Counts something as used now; whether it is there.
+    /// Records a use of a resource. Returns whether the resource exists.
     pub(super) fn touch(&mut self, namespace: &Namespace, resource: Resource) -> bool {
         let is_there = match resource.kind.as_str() {
             "content" => self.blob(namespace, &resource).is_some(),
@@ -25,7 +25,7 @@ impl State {
         is_there
     }
 
-    /// Counts a blob as used, and the blobs that it refers to, near and far.
+    /// Records a use of a blob, and of all blobs that it refers to, directly or through others.
     pub(super) fn use_blob(&mut self, namespace: &Namespace, digest: &Digest) {
         let mut seen = BTreeSet::new();
         let mut open = vec![digest.clone()];
@@ -70,7 +70,7 @@ impl State {
 }
 
 impl Content {
-    /// Removes what is reached neither from a root, nor from what is kept deeply, nor is kept flatly.
+    /// Removes what is not reached from a root or from `deep`, and is not in the flat list.
     pub(crate) fn collect(&self, namespace: &Namespace, deep: Vec<Resource>, flat: Vec<Resource>) -> Swept {
         self.edit(|state| {
             let nodes = state.nodes(namespace);
@@ -106,7 +106,7 @@ impl Collector for Content {
 
     async fn begin(&self, _: &Namespace) -> Result<Mark, Refused> {
         Ok(self.edit(|state| {
-            // The first one is not 1, which is older than all that there is.
+            // The first mark is not 1, which is older than every resource.
             state.clock += 2;
             Mark(state.clock)
         }))
@@ -126,14 +126,14 @@ impl Collector for Content {
         for resource in unreached {
             let freed = self.edit(|state| {
                 let last = state.touched.get(&(namespace.clone(), resource.clone())).copied();
-                // Live ingests are roots: nothing but blobs goes.
+                // Open ingests are roots, so only blobs are removed.
                 let digest = state.blob(namespace, &resource).filter(|_| resource.kind == "content")?;
                 last.is_some_and(|last| last < mark.0).then(|| state.forget(namespace, &digest))
             });
             if let Some(freed) = freed {
                 swept.add(Swept { removed: vec![resource], freed });
             }
-            // Others get their turn, as they do with a store.
+            // Other tasks get their turn, as with a real store.
             tokio::task::yield_now().await;
         }
         Ok(swept)

@@ -1,4 +1,4 @@
-//! Who has an ingest, by either door.
+//! Writers of ingests, over gRPC and over the data socket.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -13,7 +13,7 @@ use gantry_types::{Algorithm, Digest};
 use super::{Content, End, Ingest, State, file};
 use crate::Refused;
 
-/// That this is the ingest's writer.
+/// The right to write an ingest.
 #[derive(Debug)]
 pub(super) struct Held {
     content: Content,
@@ -21,11 +21,11 @@ pub(super) struct Held {
     id: usize,
 }
 
-/// Writes through the fake.
+/// A writer through the fake.
 #[derive(Debug)]
 pub struct Writer(pub(super) Held);
 
-/// Writes into the ingest's file.
+/// A writer to the ingest's file.
 #[derive(Debug)]
 pub struct Filler(pub(super) Held);
 
@@ -92,7 +92,7 @@ impl Ingest {
 }
 
 impl State {
-    /// Counts the bytes as written that another namespace has.
+    /// Counts the bytes of another namespace's blob as written.
     fn bind(&mut self, id: usize) {
         let expected = &self.ingests[id].expected;
         let held = self.blobs.values().find(|info| Some(&info.digest) == expected.digest.as_ref());
@@ -102,7 +102,7 @@ impl State {
 }
 
 impl Held {
-    /// The file to write into.
+    /// The file of the ingest.
     pub(super) fn file(&self) -> File {
         let file = self.content.read(|state| state.ingests[self.id].file.clone());
         file.try_clone().expect("a descriptor is free")
@@ -132,7 +132,7 @@ impl Held {
         })
     }
 
-    /// Says where the bytes end.
+    /// Moves the end of the written bytes.
     fn advance(&self, offset: u64) -> Result<(), Refused> {
         self.edit(|ingest| {
             if offset > ingest.file.metadata().expect("it is open").len() {
@@ -162,7 +162,7 @@ impl Held {
             {
                 return Err(state.lose(self, digest, End::Gone("another writer was first")));
             }
-            // All of the file counts, whatever was reported.
+            // The whole file counts, whatever was reported.
             let length = ingest.file.metadata().expect("it is open").len();
             let size = ingest.bound.unwrap_or(length);
             if commit.expected.total.or(ingest.expected.total).is_some_and(|total| total != size) {
@@ -213,7 +213,7 @@ impl Drop for Held {
     fn drop(&mut self) {
         self.content.edit(|state| {
             let ingest = &mut state.ingests[self.id];
-            // What was put behind what was reported may have holes.
+            // Bytes behind the reported ones may have holes.
             ingest.file.set_len(ingest.written).expect("memory is given back");
             ingest.locked = false;
         });
@@ -232,7 +232,7 @@ fn digest_of(file: &File, size: u64, expected: Option<&Digest>) -> Digest {
     hasher.finish()
 }
 
-/// A blob's own file: who wrote the ingest may still have that one.
+/// A file of the blob's own, because the ingest's writer may still have the other one.
 fn copy(from: &File, size: u64) -> File {
     let to = file();
     to.write_all_at(&bytes_of(from, size), 0).expect("memory takes it");

@@ -1,4 +1,4 @@
-//! Who reads bytes while they arrive.
+//! Followers of ingests and blobs.
 
 use std::fs::File;
 use std::time::Duration;
@@ -69,14 +69,14 @@ fn find(state: &State, namespace: &Namespace, wanted: &Wanted) -> Option<Found> 
     Some((source, opened(file), (ingest.offset(), ingest.expected.total)))
 }
 
-/// The end of an ingest for one who opened it in that generation.
+/// The end of an ingest, for a follower that opened it in that generation.
 fn end(ingest: &Ingest, generation: u32, bound: Option<u64>) -> Option<Followed> {
     if ingest.generation != generation {
         return Some(Followed::Aborted("truncated".to_owned()));
     }
     match ingest.end.clone()? {
         End::Gone(reason) => Some(Followed::Aborted(reason.to_owned())),
-        // The file that the follower has open is not all of the blob.
+        // The follower's file does not contain the whole blob.
         End::Committed(_) if bound.is_none() && ingest.bound.is_some() => {
             Some(Followed::Aborted("the blob came from elsewhere".to_owned()))
         }

@@ -1,4 +1,4 @@
-//! Blobs, and ingests from outside.
+//! The interface of content, implemented by the fake.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;

@@ -1,5 +1,5 @@
-//! Layers unpacked: followed in a fake's content to their end, proved, and remembered by their chain ids. One after the
-//! other, while somebody asks how far they are.
+//! A fake of unpacking: follows layers in a fake's content to their end, verifies them, and records their chain ids.
+//! The layers come one after the other; each request for progress makes a step.
 
 use std::collections::VecDeque;
 use std::io::Read;
@@ -16,10 +16,10 @@ use tonic::service::Routes;
 use super::Snapshots;
 use crate::{Content, Refused};
 
-/// How long a blob may take to begin.
+/// How long a blob may take to appear.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// Unpacks what a content has, or gets, into snapshots. Clones are the same one.
+/// Unpacks the layers of a content into snapshots. Clones share their state.
 #[derive(Debug, Clone)]
 pub struct Unpacker {
     snapshots: Snapshots,
@@ -27,17 +27,17 @@ pub struct Unpacker {
 }
 
 impl Unpacker {
-    /// Unpacks `content`'s layers into `snapshots`.
+    /// Unpacks the layers of `content` into `snapshots`.
     pub fn new(snapshots: &Snapshots, content: &Content) -> Self {
         Self { snapshots: snapshots.clone(), content: content.clone() }
     }
 
-    /// What a snapshots service answers by gRPC: the snapshots and this.
+    /// The gRPC services of snapshots, with this one.
     pub fn routes(&self) -> Routes {
         self.snapshots.routes().add_service(server::unpacker(self.clone()))
     }
 
-    /// The uncompressed layer, when all of it has come.
+    /// The uncompressed layer, once it has arrived completely.
     async fn arrived(&self, owner: &Owner, layer: &Layer) -> Result<Vec<u8>, Refused> {
         let wanted = match &layer.reference {
             Some(reference) => Wanted::Either(reference.clone(), layer.blob.clone()),
@@ -101,7 +101,7 @@ impl Unpack for Unpacker {
     }
 }
 
-/// Layers on their way.
+/// Layers that are being unpacked.
 #[derive(Debug)]
 pub struct Unpacking {
     unpacker: Unpacker,
@@ -110,7 +110,7 @@ pub struct Unpacking {
     rest: VecDeque<(Layer, SnapshotName)>,
     done: usize,
     below: Option<SnapshotName>,
-    /// Whether it was told that the first of the rest is being extracted.
+    /// Whether the extraction of the next layer was reported.
     begun: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The subject of a certificate, in words.
+//! The subject of a certificate as text.
 //!
 //! ```text
 //! Certificate ::= SEQUENCE { TBSCertificate, … }                                        RFC 5280, 4.1
@@ -6,8 +6,8 @@
 //! Name ::= SEQUENCE OF SET OF SEQUENCE { type OBJECT IDENTIFIER, value ANY }
 //! ```
 //!
-//! The certificate has been verified, and so has its encoding; what is not as expected still gives no subject, and never a
-//! wrong one.
+//! The certificate is verified, and with it its encoding. Where the encoding is unexpected, there is no subject, and
+//! never a wrong one.
 
 use std::fmt::Write;
 
@@ -23,7 +23,7 @@ const TELETEX_STRING: u8 = 0x14;
 const IA5_STRING: u8 = 0x16;
 const BMP_STRING: u8 = 0x1e;
 
-/// Short names of attributes (RFC 4514, section 3, and RFC 2985's address), by the contents of their identifiers.
+/// The short names of attributes (RFC 4514, section 3, and RFC 2985's address), by the bytes of their identifiers.
 const NAMES: [(&[u8], &str); 9] = [
     (&[0x55, 0x04, 0x03], "CN"),
     (&[0x55, 0x04, 0x07], "L"),
@@ -36,7 +36,7 @@ const NAMES: [(&[u8], &str); 9] = [
     (&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x01], "emailAddress"),
 ];
 
-/// The subject's distinguished name (RFC 4514), its last attribute first; none where the certificate has none.
+/// The subject's distinguished name (RFC 4514), the last attribute first; `None` when the certificate has none.
 pub fn of(certificate: &[u8]) -> Option<String> {
     let mut certificate = Der(Der(certificate).expect(SEQUENCE)?);
     let mut fields = Der(certificate.expect(SEQUENCE)?);
@@ -105,7 +105,7 @@ fn text(kind: u8, value: &[u8]) -> Option<String> {
     }
 }
 
-/// Escapes what would end a value, or hide in one (RFC 4514, section 2.4).
+/// Escapes characters that would end a value or hide in it (RFC 4514, section 2.4).
 fn escape(part: &mut String, text: &str) {
     let last = text.chars().count().saturating_sub(1);
     for (at, character) in text.chars().enumerate() {
@@ -124,7 +124,7 @@ fn escape(part: &mut String, text: &str) {
     }
 }
 
-/// An object identifier in numbers.
+/// An object identifier as numbers.
 fn dotted(identifier: &[u8]) -> String {
     let mut numbers = Vec::new();
     let mut number = 0_u64;
@@ -135,14 +135,14 @@ fn dotted(identifier: &[u8]) -> String {
             number = 0;
         }
     }
-    // The first two are written as one.
+    // The first two numbers are encoded as one.
     let first = numbers.first().map_or(0, |both| (both / 40).min(2));
     let second = numbers.first().map_or(0, |both| both - 40 * first);
     let all = [first, second].into_iter().chain(numbers.into_iter().skip(1));
     all.map(|number| number.to_string()).collect::<Vec<_>>().join(".")
 }
 
-/// Values in the distinguished encoding (X.690), one after the other.
+/// A sequence of values in the distinguished encoding (X.690).
 struct Der<'a>(&'a [u8]);
 
 impl<'a> Der<'a> {
@@ -187,7 +187,7 @@ mod tests {
         encoded(SEQUENCE, &both)
     }
 
-    /// A certificate with as much in it as is looked at.
+    /// A certificate with the fields that are read.
     fn certificate(names: &[Vec<Vec<u8>>]) -> Vec<u8> {
         let subject: Vec<u8> = names.iter().flat_map(|set| encoded(SET, &set.concat())).collect();
         let fields = [

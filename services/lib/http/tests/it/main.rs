@@ -1,5 +1,7 @@
 //! The server through real sockets: unix, TCP and TLS, HTTP/1.1 and HTTP/2.
 
+#![allow(clippy::disallowed_methods, reason = "the work of a test ends with it")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +27,7 @@ fn limits() -> Limits {
     Limits { drain: Duration::from_secs(5), ..Limits::default() }
 }
 
-/// A server that says who asks and what it was sent; it ends when this is dropped.
+/// A server that answers with the client's identity and the request's content; dropping it ends it.
 struct Running {
     shutdown: CancellationToken,
     server: Server,
@@ -78,7 +80,7 @@ async fn answer(mut request: Request<Body>) -> Response<Full<Bytes>> {
     }
 }
 
-/// Certificates that are good for a hundred years. Their keys protect nothing.
+/// Certificates that are valid for a hundred years; their keys protect nothing.
 fn certificate(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/certificates").join(name)
 }
@@ -90,7 +92,7 @@ fn tls(protocols: Protocols, clients: Clients<'_>) -> (Listener, std::net::Socke
     (listener.with_tls(&tls.expect("opened")), address)
 }
 
-/// Connects with the certificate of `who`, or none.
+/// Connects with the certificate of `who`, or without one.
 async fn connect(
     address: std::net::SocketAddr,
     who: Option<&str>,
@@ -124,7 +126,7 @@ async fn text(response: Response<hyper::body::Incoming>) -> String {
     String::from_utf8(body.to_vec()).expect("text")
 }
 
-/// All that comes until the end.
+/// Everything until the end of the stream.
 async fn rest(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> String {
     let mut all = String::new();
     let read = tokio::time::timeout(PATIENCE, stream.read_to_string(&mut all)).await;
@@ -158,7 +160,7 @@ async fn a_certificate_is_who_its_subject_says() {
     let answer = text(client.send_request(get("/who")).await.expect("answered")).await;
     assert_eq!(answer, format!("CN=deploy,O=Example at {from}"));
     for who in [Some("stranger"), None] {
-        // TLS 1.3 tells the client after its handshake.
+        // In TLS 1.3 the client learns of a refusal after its handshake.
         let answered = async {
             let stream = connect(address, who, b"http/1.1").await.ok()?;
             let (mut client, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
@@ -189,7 +191,7 @@ async fn http_2_is_spoken_with_who_asks_for_it() {
     let (client, connection) =
         http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
     let connection = tokio::spawn(connection);
-    // More than a window, in both calls at once.
+    // More than a flow-control window, in both calls at the same time.
     let put = |size: usize| {
         let mut client = client.clone();
         let body = Full::new(Bytes::from(vec![b'x'; size]));
@@ -217,7 +219,7 @@ async fn an_unused_http_2_connection_ends() {
             .await
             .expect("HTTP/2");
     let connection = tokio::spawn(connection);
-    // It takes longer than that, and is in use.
+    // The call takes longer than the idle time, but the connection is in use.
     let response = client.send_request(get("https://localhost/slow")).await.expect("answered");
     assert_eq!(text(response).await, "at last");
     tokio::time::timeout(PATIENCE, connection).await.expect("it ends").expect("joined").expect("well");
@@ -236,7 +238,7 @@ async fn a_connection_is_taken_over_within_tls() {
         .expect("written");
     let all = rest(&mut stream).await;
     assert!(all.starts_with("HTTP/1.1 101") && all.ends_with("\r\n\r\nthere and back"), "{all}");
-    // Who does not ask is told.
+    // A client that does not ask for HTTP/2.
     let mut stream = connect(address, Some("client"), b"http/1.1").await.expect("connected");
     stream.write_all(b"POST /raw HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n").await.expect("written");
     assert!(rest(&mut stream).await.starts_with("HTTP/1.1 400"));

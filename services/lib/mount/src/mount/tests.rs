@@ -1,4 +1,4 @@
-//! Mounts that are really made; they need root, and enter no mount table of the host.
+//! Tests with real mounts. They need root, and change no mount table of the host.
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn scratch(name: &str) -> PathBuf {
     base
 }
 
-/// Directories `fs`, `work` and layers `l0`… on a file system that overlay takes as an upper one.
+/// Directories `fs`, `work` and layers `l0`… on a file system that can hold overlay's upper directory.
 fn overlay(base: &Path, layers: usize) -> Mount {
     let names: Vec<String> =
         (0..layers).rev().map(|n| base.join(format!("l{n}")).display().to_string()).collect();

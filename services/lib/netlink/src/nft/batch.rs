@@ -1,4 +1,4 @@
-//! A batch: requests that are carried out together.
+//! Batches: requests that are applied together.
 
 use super::expression::Expression;
 use super::set::{self, Element, Set};
@@ -9,59 +9,59 @@ use super::{
 use crate::abi::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL};
 use crate::socket::Described;
 
-/// How many elements go into one request: an attribute holds less than 64 KiB.
+/// How many elements one request has: an attribute has less than 64 KiB.
 const ELEMENTS: usize = 256;
 
-/// Requests to nf_tables that are carried out whole or not at all.
+/// Requests to nf_tables that are applied completely or not at all.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     pub(super) requests: Vec<Described>,
     serial: u32,
 }
 
-/// Where in a packet's way a base chain is called.
+/// The hook at which a base chain is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HookPoint {
-    /// Arrived, not yet routed.
+    /// The packet has arrived and is not routed yet.
     Prerouting = 0,
-    /// To this host.
+    /// The packet is for this host.
     Input = 1,
-    /// Through this host.
+    /// The packet is forwarded by this host.
     Forward = 2,
-    /// From this host.
+    /// The packet is from this host.
     Output = 3,
-    /// About to leave.
+    /// The packet is about to leave.
     Postrouting = 4,
 }
 
-/// What a base chain does with a packet that no rule decided on.
+/// The policy of a base chain for packets on which no rule has decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
-    /// Leave it to the chains of others.
+    /// Leave the packet to other chains.
     Accept = 1,
-    /// Drop it.
+    /// Drop the packet.
     Drop = 0,
 }
 
-/// A base chain's place.
+/// Where a base chain is called.
 #[derive(Clone, Copy, Debug)]
 pub struct Hook {
-    /// The point.
+    /// The hook.
     pub point: HookPoint,
-    /// The order among chains there, lowest first.
+    /// The order among the chains of the hook, lowest first.
     pub priority: i32,
-    /// Its default.
+    /// The policy.
     pub policy: Policy,
 }
 
-/// A chain to make.
+/// The parameters of a chain.
 #[derive(Clone, Debug)]
 pub struct Chain<'a> {
     /// Its name.
     pub name: &'a str,
     /// `filter` or `nat`.
     pub kind: &'a str,
-    /// Its place; none for a chain that is only jumped to.
+    /// Its hook; `None` for a chain that is only jumped to.
     pub hook: Option<Hook>,
 }
 
@@ -71,26 +71,26 @@ impl Batch {
         Self::default()
     }
 
-    /// Makes the table unless it is there.
+    /// Adds the table, if it does not exist.
     pub fn add_table(&mut self, family: Family, table: &str) -> &mut Self {
         let mut message = request(NFT_MSG_NEWTABLE, NLM_F_CREATE, family);
         message.text(1, table).be32(2, 0);
         self.push(message, format!("create table {table}"))
     }
 
-    /// Deletes the table with all in it.
+    /// Deletes the table with its content.
     pub fn delete_table(&mut self, family: Family, table: &str) -> &mut Self {
         let mut message = request(NFT_MSG_DELTABLE, 0, family);
         message.text(1, table);
         self.push(message, format!("delete table {table}"))
     }
 
-    /// Makes the table anew, whether it was there or not.
+    /// Replaces the table, whether or not it exists, by an empty one.
     pub fn replace_table(&mut self, family: Family, table: &str) -> &mut Self {
         self.add_table(family, table).delete_table(family, table).add_table(family, table)
     }
 
-    /// Makes a chain.
+    /// Adds a chain.
     pub fn add_chain(&mut self, family: Family, table: &str, chain: &Chain<'_>) -> &mut Self {
         let mut message = request(NFT_MSG_NEWCHAIN, NLM_F_CREATE, family);
         message.text(1, table).text(3, chain.name);
@@ -114,7 +114,7 @@ impl Batch {
         self.push(message, format!("add rule to {table} {chain}"))
     }
 
-    /// Makes a set or map.
+    /// Adds a set or map.
     pub fn add_set(&mut self, family: Family, table: &str, set: &Set<'_>) -> &mut Self {
         self.serial += 1;
         let mut message = request(NFT_MSG_NEWSET, NLM_F_CREATE | NLM_F_EXCL, family);
@@ -124,7 +124,7 @@ impl Batch {
 
     /// Adds elements to a set or map.
     ///
-    /// An element that is there with the same data is left as it is; one with other data fails the batch (`is_exists`).
+    /// An existing element with the same data stays as it is; one with other data fails the batch (`is_exists`).
     pub fn add_elements(
         &mut self,
         family: Family,
@@ -135,7 +135,7 @@ impl Batch {
         self.elements(NFT_MSG_NEWSETELEM, NLM_F_CREATE, "add elements to", family, table, set, elements)
     }
 
-    /// Deletes elements. One that is not there fails the batch (`is_missing`).
+    /// Deletes elements. A missing one fails the batch (`is_missing`).
     pub fn delete_elements(
         &mut self,
         family: Family,

@@ -1,4 +1,4 @@
-//! What rules are made of: a small register machine.
+//! The expressions of rules: instructions of a small register machine.
 
 use crate::message::Message;
 
@@ -15,29 +15,29 @@ impl Register {
     }
 }
 
-/// What is known about a packet besides its bytes.
+/// Facts about a packet besides its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetaKey {
-    /// Name of the interface it came in by.
+    /// The name of the input interface.
     InputName = 6,
-    /// Name of the interface it leaves by.
+    /// The name of the output interface.
     OutputName = 7,
-    /// `ip`, `ip6`: which of them it is.
+    /// The network protocol: `ip` or `ip6`.
     Family = 15,
-    /// Its transport protocol.
+    /// The transport protocol.
     Transport = 16,
-    /// Group of the interface it came in by.
+    /// The group of the input interface.
     InputGroup = 21,
-    /// Group of the interface it leaves by.
+    /// The group of the output interface.
     OutputGroup = 22,
 }
 
-/// What the connection tracker knows.
+/// Facts of the connection tracker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConntrackKey {
     /// new, established, related, invalid.
     State = 0,
-    /// Whether the flow is translated, among others.
+    /// Flags, among them whether the flow is translated.
     Status = 2,
 }
 
@@ -49,22 +49,22 @@ pub const DESTINATION_TRANSLATED: u32 = 0x20;
 /// How two values are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Comparison {
-    /// Go on when equal.
+    /// Continues when they are equal.
     Equal = 0,
-    /// Go on when different.
+    /// Continues when they are different.
     Different = 1,
 }
 
-/// What becomes of a packet.
+/// The verdict on a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// This table does not object.
+    /// This table accepts it.
     Accept,
-    /// It vanishes.
+    /// It is dropped.
     Drop,
 }
 
-/// One step of a rule.
+/// An expression of a rule.
 #[derive(Clone, Debug)]
 pub enum Expression {
     /// Loads a fact about the packet.
@@ -73,30 +73,30 @@ pub enum Expression {
     Network(u32, u32, Register),
     /// Loads bytes of the transport header: offset, length.
     Transport(u32, u32, Register),
-    /// Loads what the connection tracker knows.
+    /// Loads a fact of the connection tracker.
     Conntrack(ConntrackKey, Register),
-    /// Loads the kind of address that the destination is (`RTN_LOCAL` = 2).
+    /// Loads the type of the destination address (`RTN_LOCAL` = 2).
     DestinationKind(Register),
-    /// Masks a register with these bytes.
+    /// Masks a register.
     Mask(Register, Vec<u8>),
     /// Compares a register.
     Compare(Register, Comparison, Vec<u8>),
-    /// Goes on when the register is in the set (or is not, when inverted).
+    /// Continues when the register is in the set.
     In {
         /// The set.
         set: String,
         /// The key.
         key: Register,
-        /// Goes on when it is not in it.
+        /// Continues when it is not in the set.
         inverted: bool,
     },
-    /// Goes on when the register is a key of the map, and loads what it maps to.
+    /// Continues when the register is a key of the map, and loads its data.
     Map {
         /// The map.
         map: String,
         /// The key.
         key: Register,
-        /// Where the data goes.
+        /// The register for the data.
         to: Register,
     },
     /// Loads a value.
@@ -105,12 +105,12 @@ pub enum Expression {
     Dnat {
         /// The address's family.
         family: Family,
-        /// Holds the address.
+        /// The register with the address.
         address: Register,
-        /// Holds the port.
+        /// The register with the port.
         port: Register,
     },
-    /// Translates the source to the address of the interface that the packet leaves by.
+    /// Translates the source to the address of the output interface.
     Masquerade,
     /// Ends the rule.
     Verdict(Verdict),
@@ -131,7 +131,7 @@ pub fn equals(register: Register, value: &[u8]) -> Expression {
     Expression::Compare(register, Comparison::Equal, value.to_vec())
 }
 
-/// Goes on when one of the bits is set: the three steps for a conntrack fact.
+/// Continues when one of the bits is set: the three expressions for a conntrack fact.
 pub fn matches(key: ConntrackKey, bits: u32) -> [Expression; 3] {
     let register = Register(0);
     [
@@ -141,7 +141,7 @@ pub fn matches(key: ConntrackKey, bits: u32) -> [Expression; 3] {
     ]
 }
 
-/// An interface's name as the kernel compares it: 16 bytes, filled up with zeros.
+/// An interface's name as the kernel compares it: 16 bytes, padded with zeros.
 pub fn ifname(name: &str) -> [u8; 16] {
     let mut raw = [0; 16];
     let length = name.len().min(15);

@@ -1,17 +1,17 @@
-//! Sets and maps: keys of one or more typed parts, each part padded to four bytes.
+//! Sets and maps: keys of one or more typed parts, each padded to four bytes.
 
 use std::net::IpAddr;
 
 use super::Family;
 use crate::message::{Message, octets};
 
-/// A note to the `nft` tool, which the kernel only keeps: the key is in the machine's byte order (type 0, four bytes, 1).
-/// Without it the tool prints interfaces' names backwards.
+/// Userdata for the `nft` tool, which the kernel only stores: the key is in native byte order (type 0, four bytes,
+/// 1). Without it the tool prints the names of interfaces backwards.
 const HOST_ORDER: [u8; 6] = [0, 4, 1, 0, 0, 0];
 const INTERVAL: u32 = 4;
 const MAP: u32 = 8;
 
-/// The type of one part of a key. The numbers are the `nft` tool's, so that it can list what we made.
+/// The type of a part of a key. The numbers are those of the `nft` tool, so that it can list the sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Type {
     /// `ip`, `ip6`.
@@ -29,7 +29,7 @@ pub enum Type {
 }
 
 impl Type {
-    /// The type of a family's addresses.
+    /// The type of addresses of a family.
     pub fn address(family: Family) -> Self {
         match family {
             Family::Ip => Type::Ipv4,
@@ -37,7 +37,7 @@ impl Type {
         }
     }
 
-    /// Bytes in a concatenation.
+    /// The size in a concatenation, in bytes.
     fn size(self) -> u32 {
         match self {
             Type::Family | Type::Ipv4 | Type::Protocol | Type::Port => 4,
@@ -45,7 +45,7 @@ impl Type {
         }
     }
 
-    /// Bytes on its own.
+    /// The size alone, in bytes.
     fn alone(self) -> u32 {
         match self {
             Type::Family | Type::Protocol => 1,
@@ -73,9 +73,9 @@ pub struct Set<'a> {
     pub name: &'a str,
     /// The parts of the key.
     pub key: &'a [Type],
-    /// The parts of what a key maps to; empty for a set.
+    /// The parts of the data; empty for a set.
     pub data: &'a [Type],
-    /// Elements are ranges ([`Element::range`]).
+    /// The elements are ranges ([`Element::range`]).
     pub interval: bool,
 }
 
@@ -105,19 +105,19 @@ impl Set<'_> {
 pub struct Element {
     /// The key's parts.
     pub key: Vec<u8>,
-    /// What it maps to; empty in a set.
+    /// The data; empty in a set.
     pub data: Vec<u8>,
-    /// Ends the range that the element before it began.
+    /// The end of the range that the element before began.
     pub end: bool,
 }
 
 impl Element {
-    /// An element with an empty key, to which parts are added.
+    /// An element with an empty key, to which the other methods add parts.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a family to a key that has no other part.
+    /// Sets the key to a family; the key must have no other part.
     pub fn family(mut self, family: Family) -> Self {
         self.key.push(family.number());
         self
@@ -156,7 +156,7 @@ impl Element {
         self
     }
 
-    /// The two elements of an interval set that stand for a subnet.
+    /// The two elements of an interval set for a subnet.
     pub fn range(net: ipnet::IpNet) -> Vec<Self> {
         let mut both = vec![Element::new().address(net.network())];
         let after = match net.broadcast() {

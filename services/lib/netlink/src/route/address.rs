@@ -23,15 +23,15 @@ const LOCAL: u16 = 2;
 pub struct Address {
     /// The link's index.
     pub link: u32,
-    /// The address with its prefix.
+    /// The address with its prefix length.
     pub net: IpNet,
 }
 
 impl Route {
-    /// Adds addresses to a link in one system call, ready at once (no duplicate detection for v6).
+    /// Adds addresses to a link in one system call, usable at once (no duplicate detection for v6).
     ///
     /// # Errors
-    /// `is_exists` when one is there already (the others are added).
+    /// `is_exists` when one exists already (the others are added).
     pub fn add_addresses(&mut self, link: u32, nets: &[IpNet]) -> Result<()> {
         self.send(nets.iter().map(|net| add(link, net)).collect())
     }
@@ -84,7 +84,7 @@ fn message(link: u32, net: IpNet) -> AddressMessage {
 pub(super) fn parse(reply: &Reply) -> Option<Address> {
     let body = AddressMessageBuffer::new_checked(reply.body.as_slice()).ok()?;
     let (mut local, mut address) = (None, None);
-    // The library trusts the kernel with the lengths of the others.
+    // The library trusts the kernel's lengths of the other attributes.
     let read = |attribute: &NlaBuffer<_>| [ADDRESS, LOCAL].contains(&attribute.kind());
     for attribute in body.attributes().map_while(|attribute| attribute.ok()).filter(read) {
         match AddressAttribute::parse(&attribute) {
@@ -93,6 +93,6 @@ pub(super) fn parse(reply: &Reply) -> Option<Address> {
             _ => {}
         }
     }
-    // A peer-to-peer v4 address has its own end as the local one; v6 has no local one.
+    // A point-to-point v4 address has the own address as the local one; v6 has no local one.
     Some(Address { link: body.index(), net: IpNet::new(local.or(address)?, body.prefix_len()).ok()? })
 }

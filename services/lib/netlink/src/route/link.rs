@@ -1,4 +1,4 @@
-//! Links: bridges and veth pairs; what a link is set to and what it says about itself.
+//! Links: bridges and veth pairs, their options and their state.
 
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -19,10 +19,12 @@ use crate::message::Reply;
 use crate::netns::Namespace;
 use crate::socket::Described;
 
-/// `RTM_NEWLINK`: what describes a link.
+/// `RTM_NEWLINK`: a message that describes a link.
 const NEWLINK: u16 = 16;
-/// `IFLA_LINKINFO`, read by hand: the library gives up all of it for one part that it cannot read.
+/// `IFLA_LINKINFO`, parsed here: the library drops all of it when it cannot parse one part.
 const LINKINFO: u16 = 18;
+/// `IFLA_ADDRESS`, `IFLA_IFNAME`, `IFLA_MTU`, `IFLA_MASTER`, `IFLA_IFALIAS` and `IFLA_GROUP`, in rtnetlink(7).
+const READ: [u16; 6] = [1, 3, 4, 10, 20, 27];
 
 /// A link as the kernel describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,19 +37,19 @@ pub struct Link {
     pub mac: Option<Mac>,
     /// The index of the bridge or bond it belongs to.
     pub master: Option<u32>,
-    /// What somebody noted on it, as in `ip link set alias`.
+    /// Its alias, as in `ip link set alias`.
     pub alias: String,
     /// `bridge`, `veth`, …; empty for physical ones.
     pub kind: String,
-    /// The group it is in; 0 unless somebody put it into another.
+    /// Its group; 0 is the default.
     pub group: u32,
-    /// Administratively up.
+    /// It is administratively up.
     pub up: bool,
     /// Its MTU.
     pub mtu: u32,
 }
 
-/// A veth pair to make: one end here, on a bridge; the other straight inside a namespace.
+/// A veth pair to make: one end here, on a bridge; the other in a namespace.
 #[derive(Clone, Debug)]
 pub struct Veth<'a> {
     /// The near end's name.
@@ -62,20 +64,20 @@ pub struct Veth<'a> {
     pub mac: Mac,
     /// Both ends' MTU; the kernel's default when 0.
     pub mtu: u32,
-    /// How the near end behaves as a bridge's port.
+    /// The options of the near end as a bridge port.
     pub port: Port,
 }
 
-/// How a link behaves as a bridge's port.
+/// The options of a bridge port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Port {
-    /// Does not reach other ports that are isolated too.
+    /// It does not reach other isolated ports.
     pub isolated: bool,
-    /// Packets may go back out of the port they came in by.
+    /// Packets may leave by the port through which they came.
     pub hairpin: bool,
 }
 
-/// Refuses names that the kernel refuses, before they reach a path in /proc/sys.
+/// Refuses the names that the kernel refuses, before they are part of a path in /proc/sys.
 pub fn check_name(name: &str) -> Result<()> {
     let bad = |c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control();
     if name.is_empty() || name.len() > 15 || name == "." || name == ".." || name.contains(bad) {
@@ -85,10 +87,10 @@ pub fn check_name(name: &str) -> Result<()> {
 }
 
 impl Route {
-    /// Makes a bridge that is up. Its hardware address is set, so that it does not change with its ports'.
+    /// Makes a bridge that is up. Sets its hardware address, so that it does not change with its ports.
     ///
     /// # Errors
-    /// `is_exists` when a link of the name is there.
+    /// `is_exists` when a link of the name exists.
     pub fn add_bridge(&mut self, name: &str, mac: Mac, mtu: u32) -> Result<()> {
         check_name(name)?;
         let mut link = up(0);
@@ -98,12 +100,12 @@ impl Route {
         self.send(vec![create(link, format!("create bridge {name}"))])
     }
 
-    /// Makes a veth pair in one request: the near end up, the far end down and never outside its namespace
+    /// Makes a veth pair in one request: the near end up, the far end down and never outside of its namespace
     /// ([`Route::configure`] sets it up there).
     pub fn add_veth(&mut self, veth: &Veth<'_>) -> Result<()> {
         check_name(veth.name)?;
         check_name(veth.peer)?;
-        // Not up: the kernel refuses it before both ends know each other (ENOTCONN).
+        // Not up: the kernel refuses that until both ends are connected (ENOTCONN).
         let mut peer = LinkMessage::default();
         peer.attributes = vec![
             named(veth.peer),
@@ -126,13 +128,13 @@ impl Route {
         self.send(requests)
     }
 
-    /// Sets how a link behaves as a bridge's port.
+    /// Sets the options of a bridge port.
     pub fn set_port(&mut self, name: &str, mode: Port) -> Result<()> {
         self.send(vec![port(name, mode)])
     }
 
-    /// Makes the kernel act on changes of carrier that it has noticed but left to a worker: links that have just been
-    /// set up carry packets when this returns. Before Linux 6.8 it does nothing.
+    /// Makes the kernel process changes of carrier that it has left to a worker: links that were just set up carry
+    /// packets when this returns. Does nothing before Linux 6.8.
     pub fn settle(&mut self, names: &[&str]) -> Result<()> {
         self.send(names.iter().map(|name| look(name)).collect())
     }
@@ -142,7 +144,7 @@ impl Route {
         self.send(vec![set(up(index), format!("set link {index} up"))])
     }
 
-    /// Sets a link up, gives it addresses and routes, and settles it ([`Route::settle`]), in one system call.
+    /// Sets a link up, adds addresses and routes, and settles it ([`Route::settle`]), in one system call.
     pub fn configure(&mut self, index: u32, nets: &[IpNet], routes: &[RouteEntry]) -> Result<()> {
         let mut requests = vec![set(up(index), format!("set link {index} up"))];
         requests.extend(nets.iter().map(|net| address::add(index, net)));
@@ -152,7 +154,7 @@ impl Route {
         self.send(requests)
     }
 
-    /// Moves a link into a network namespace, where it has another name, is down and has no addresses.
+    /// Moves a link to a network namespace, where it has another name, is down and has no addresses.
     pub fn move_link(&mut self, index: u32, namespace: &Namespace, name: &str) -> Result<()> {
         check_name(name)?;
         let mut link = numbered(index);
@@ -160,17 +162,24 @@ impl Route {
         self.send(vec![set(link, format!("move link {index} to another namespace as {name}"))])
     }
 
-    /// Notes a text on a link, for people and for recognising it later, and puts it into a group, for rules.
+    /// Sets the hardware address of a link that is down.
+    pub fn set_mac(&mut self, index: u32, mac: Mac) -> Result<()> {
+        let mut link = numbered(index);
+        link.attributes = vec![LinkAttribute::Address(mac.0.to_vec())];
+        self.send(vec![set(link, format!("set the hardware address of link {index}"))])
+    }
+
+    /// Sets a link's alias, for people and to recognize the link later, and its group, for rules.
     pub fn set_mark(&mut self, index: u32, alias: &str, group: u32) -> Result<()> {
         let mut link = numbered(index);
         link.attributes = vec![LinkAttribute::IfAlias(alias.to_owned()), LinkAttribute::Group(group)];
         self.send(vec![set(link, format!("set alias and group of link {index}"))])
     }
 
-    /// Deletes links by name, in one system call. Slow: the kernel waits about 20 ms for each.
+    /// Deletes links by name in one system call. Slow: the kernel takes about 20 ms for each.
     ///
     /// # Errors
-    /// The first failure; the others are deleted all the same.
+    /// The first failure; the other links are deleted.
     pub fn delete_links<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) -> Result<()> {
         let request = |name: &str| {
             let mut link = LinkMessage::default();
@@ -180,7 +189,7 @@ impl Route {
         self.send(names.into_iter().map(request).collect())
     }
 
-    /// The link of a name, if it is there.
+    /// The link of a name, if it exists.
     pub fn link(&mut self, name: &str) -> Result<Option<Link>> {
         check_name(name)?;
         let (message, what) = look(name);
@@ -194,7 +203,7 @@ impl Route {
     /// The index of the link of a name.
     ///
     /// # Errors
-    /// `is_missing` when there is none.
+    /// `is_missing` without such a link.
     pub fn index(&mut self, name: &str) -> Result<u32> {
         self.link(name)?.map(|link| link.index).ok_or_else(|| Error::Refused {
             what: format!("find link {name}"),
@@ -238,14 +247,14 @@ fn set(link: LinkMessage, what: String) -> Described {
     (encode(&RouteNetlinkMessage::SetLink(link), 0), what)
 }
 
-/// A message about the link of an index.
+/// A message about the link with an index.
 fn numbered(index: u32) -> LinkMessage {
     let mut link = LinkMessage::default();
     link.header.index = index;
     link
 }
 
-/// A message about a link that is up; index 0 for one that is to be made.
+/// A message about a link that is up; index 0 for a new one.
 fn up(index: u32) -> LinkMessage {
     let mut link = numbered(index);
     link.header.flags = LinkFlags::Up;
@@ -257,7 +266,7 @@ fn named(name: &str) -> LinkAttribute {
     LinkAttribute::IfName(name.to_owned())
 }
 
-/// Nothing for 0: the kernel's default.
+/// `None` for 0, the kernel's default.
 fn mtu_of(mtu: u32) -> Option<LinkAttribute> {
     (mtu != 0).then_some(LinkAttribute::Mtu(mtu))
 }
@@ -282,6 +291,9 @@ pub(super) fn parse(reply: &Reply) -> Option<Link> {
     for attribute in body.attributes().map_while(|attribute| attribute.ok()) {
         if attribute.kind() == LINKINFO {
             link.kind = kind(attribute.value());
+        }
+        // The library panics at some of the others when they are too short.
+        if !READ.contains(&attribute.kind()) {
             continue;
         }
         match LinkAttribute::parse_with_param(&attribute, AddressFamily::Unspec) {
@@ -306,7 +318,7 @@ fn kind(info: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    /// One attribute: length, kind, value, padding.
+    /// An attribute: length, type, value, padding.
     fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
         let length = u16::try_from(value.len() + 4).unwrap();
         let mut bytes = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();
@@ -319,7 +331,7 @@ mod tests {
     fn what_a_newer_kernel_says_of_a_link_hides_nothing_else() {
         let mut body = vec![0; 16];
         body[4..8].copy_from_slice(&7u32.to_ne_bytes());
-        // Operational state and statistics of lengths that no kernel has yet, and details of a bridge that nobody knows.
+        // An operational state and statistics with lengths of no existing kernel, and unknown options of a bridge.
         body.extend(attribute(16, &[1, 2, 3]));
         body.extend(attribute(23, &[0; 3]));
         let info = [attribute(1, b"bridge\0"), attribute(2, &attribute(5, &[9]))].concat();

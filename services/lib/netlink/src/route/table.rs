@@ -3,7 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
-use netlink_packet_core::{NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE, Parseable, ParseableParametrized};
+use netlink_packet_core::{
+    NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE, NlaBuffer, Parseable, ParseableParametrized,
+};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteLwEnCapType, RouteMessage, RouteMessageBuffer,
     RouteProtocol, RouteScope, RouteType,
@@ -15,15 +17,17 @@ use crate::error::Result;
 use crate::message::Reply;
 use crate::socket::Described;
 
-/// The priority that the kernel gives to IPv6 routes whose maker names none.
+/// `RTA_DST`, `RTA_OIF`, `RTA_GATEWAY` and `RTA_TABLE`, in rtnetlink(7).
+const READ: [u16; 4] = [1, 4, 5, 15];
+/// The kernel's default priority of IPv6 routes.
 const PRIORITY_V6: u32 = 1024;
 
 /// A route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteEntry {
-    /// Where it leads: `0.0.0.0/0` or `::/0` for the default route.
+    /// The destination: `0.0.0.0/0` or `::/0` for a default route.
     pub destination: IpNet,
-    /// The next hop; none when the destination is on the link.
+    /// The next hop; `None` when the destination is on the link.
     pub gateway: Option<IpAddr>,
     /// The link's index.
     pub link: Option<u32>,
@@ -87,7 +91,9 @@ pub(super) fn parse(reply: &Reply) -> Option<RouteEntry> {
         _ => return None,
     };
     let (mut table, mut destination, mut gateway, mut link) = (u32::from(header.table), any, None, None);
-    for attribute in body.attributes().map_while(|attribute| attribute.ok()) {
+    // The library panics at some of the others when they are too short.
+    let read = |attribute: &NlaBuffer<&[u8]>| READ.contains(&attribute.kind());
+    for attribute in body.attributes().map_while(|attribute| attribute.ok()).filter(read) {
         let context = (header.address_family, header.kind, RouteLwEnCapType::None);
         match RouteAttribute::parse_with_param(&attribute, context) {
             Ok(RouteAttribute::Table(found)) => table = found,

@@ -1,4 +1,4 @@
-//! Against the kernel, in namespaces of the test's own. Needs root.
+//! Tests with the kernel, in network namespaces of their own. They need root.
 
 use std::net::IpAddr;
 use std::time::Instant;

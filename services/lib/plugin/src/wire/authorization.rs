@@ -1,4 +1,4 @@
-//! `authz`: whether a request may be made, and whether its answer may be given.
+//! `authz`: whether a request may be carried out, and whether its response may be sent.
 //!
 //! | method | asked | answered |
 //! | --- | --- | --- |
@@ -11,46 +11,46 @@ use serde::{Deserialize, Serialize};
 
 use super::or_default;
 
-/// A request to Docker's API, and what it is about to be answered.
+/// A request to Docker's API, and its response.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Question {
     /// The common name of the client's certificate.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub user: String,
-    /// `TLS`, where there is a user.
+    /// `TLS`, if there is a user.
     #[serde(rename = "UserAuthNMethod", skip_serializing_if = "String::is_empty")]
     pub user_authn_method: String,
-    /// HTTP's.
+    /// The HTTP method.
     pub request_method: String,
-    /// As it was sent, with its version and parameters.
+    /// The URI of the request, with its version and parameters.
     pub request_uri: String,
-    /// Of JSON alone: base64.
+    /// The body of the request, only of JSON: base64.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub request_body: String,
-    /// Without credentials for registries.
+    /// The headers of the request, without credentials for registries.
     pub request_headers: BTreeMap<String, String>,
-    /// What the client has shown: base64 of PEM.
+    /// The client's certificates: base64 of PEM.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub request_peer_certificates: Vec<String>,
-    /// HTTP's.
+    /// The HTTP status of the response.
     #[serde(skip_serializing_if = "is_none")]
     pub response_status_code: u16,
-    /// Of JSON alone that is no stream: base64.
+    /// The body of the response, only of JSON that is no stream: base64.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub response_body: String,
-    /// Of the answer.
+    /// The headers of the response.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub response_headers: BTreeMap<String, String>,
 }
 
-/// What a plugin says of it.
+/// A plugin's decision.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Verdict {
-    /// Whether it may be.
+    /// Whether the request or the response is allowed.
     pub allow: bool,
-    /// Why not, for the user.
+    /// The reason, for the user.
     #[serde(deserialize_with = "or_default")]
     pub msg: String,
 }

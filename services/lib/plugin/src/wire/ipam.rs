@@ -1,4 +1,4 @@
-//! `IpamDriver`: subnets, and the addresses in them.
+//! `IpamDriver`: subnets and their addresses.
 //!
 //! | method | asked | answered |
 //! | --- | --- | --- |
@@ -9,7 +9,7 @@
 //! | `RequestAddress` | [`AddressRequest`] | [`GivenAddress`] |
 //! | `ReleaseAddress` | [`Address`] | nothing |
 //!
-//! Unlike those of all other interfaces, an answer that is a refusal says so in `Error`.
+//! Unlike in all other interfaces, a refusal is in the field `Error`.
 
 use std::collections::BTreeMap;
 
@@ -17,109 +17,109 @@ use serde::{Deserialize, Serialize};
 
 use super::or_default;
 
-/// The option of an address that says what it is for, and the value that it has for a network's gateway.
+/// The option of an address with its purpose, which is [`GATEWAY`] for a network's gateway.
 pub const REQUEST_ADDRESS_TYPE: &str = "RequestAddressType";
-/// An address that is a network's gateway.
+/// The purpose of a network's gateway.
 pub const GATEWAY: &str = "com.docker.network.gateway";
-/// The option of an address with the MAC address of the endpoint that is to have it.
+/// The option of an address with the MAC address of its endpoint.
 pub const MAC_ADDRESS: &str = "com.docker.network.endpoint.macaddress";
 
-/// What an allocator needs.
+/// What a driver needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Capabilities {
-    /// Addresses are given by MAC addresses.
+    /// It allocates by MAC address.
     #[serde(rename = "RequiresMACAddress")]
     pub requires_mac_address: bool,
-    /// It keeps nothing: what is on record is asked for again at each start.
+    /// It keeps no allocations: the service requests the recorded ones again at each start.
     pub requires_request_replay: bool,
 }
 
-/// Where subnets must not overlap.
+/// The address spaces, in each of which subnets must not overlap.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct AddressSpaces {
-    /// Of one machine's networks.
+    /// The space of networks of one host.
     #[serde(deserialize_with = "or_default")]
     pub local_default_address_space: String,
-    /// Of networks that machines share.
+    /// The space of networks that hosts share.
     #[serde(deserialize_with = "or_default")]
     pub global_default_address_space: String,
 }
 
-/// A subnet to be given.
+/// A request for a subnet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct PoolRequest {
     /// One of [`AddressSpaces`].
     pub address_space: String,
-    /// The subnet; empty for one that the allocator chooses.
+    /// The subnet; empty: the driver chooses.
     pub pool: String,
-    /// The part of it that addresses are chosen from; or empty.
+    /// The part of the subnet that addresses are allocated from; may be empty.
     pub sub_pool: String,
-    /// The user's (`--ipam-opt`).
+    /// The user's options (`--ipam-opt`).
     #[serde(deserialize_with = "or_default")]
     pub options: BTreeMap<String, String>,
-    /// Of the sixth version.
+    /// It is for IPv6.
     #[serde(rename = "V6")]
     pub v6: bool,
 }
 
-/// A subnet that was given.
+/// An allocated subnet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct GivenPool {
-    /// What the allocator calls it.
+    /// The driver's id of the pool.
     #[serde(rename = "PoolID")]
     pub pool_id: String,
     /// The subnet.
     pub pool: String,
-    /// What else it says of it.
+    /// Further facts.
     #[serde(deserialize_with = "or_default")]
     pub data: BTreeMap<String, String>,
 }
 
-/// A subnet by its name.
+/// A pool by its id.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Pool {
-    /// What the allocator calls it.
+    /// The driver's id of the pool.
     #[serde(rename = "PoolID")]
     pub pool_id: String,
 }
 
-/// An address to be given.
+/// A request for an address.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct AddressRequest {
-    /// What the allocator calls the subnet.
+    /// The driver's id of the pool.
     #[serde(rename = "PoolID")]
     pub pool_id: String,
-    /// The address; empty for any.
+    /// The address; empty: any.
     pub address: String,
-    /// What it is for; `null` for nothing.
+    /// The options; `null` for none.
     pub options: Option<BTreeMap<String, String>>,
 }
 
-/// An address that was given.
+/// An allocated address.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct GivenAddress {
-    /// With the length of its subnet's prefix.
+    /// The subnet with its prefix length.
     #[serde(deserialize_with = "or_default")]
     pub address: String,
-    /// What else the allocator says of it.
+    /// Further facts.
     #[serde(deserialize_with = "or_default")]
     pub data: BTreeMap<String, String>,
 }
 
-/// An address to be taken back.
+/// An address to release.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Address {
-    /// What the allocator calls the subnet.
+    /// The driver's id of the pool.
     #[serde(rename = "PoolID")]
     pub pool_id: String,
-    /// Without the length of a prefix.
+    /// The address without a prefix length.
     pub address: String,
 }

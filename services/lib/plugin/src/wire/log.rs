@@ -1,4 +1,4 @@
-//! `LogDriver`: containers' output that somebody else takes.
+//! `LogDriver`: plugins that take containers' output.
 //!
 //! | method | asked | answered |
 //! | --- | --- | --- |
@@ -17,17 +17,17 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::or_default;
 
-/// The most bytes that an entry may have.
+/// The longest entry in bytes.
 pub const LONGEST: usize = 1_000_000;
 
-/// What Go writes for no time.
+/// Go's form of a time that is not set.
 pub const NO_TIME: &str = "0001-01-01T00:00:00Z";
 
 /// A container whose output is logged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Info {
-    /// What its user said (`--log-opt`), unchecked.
+    /// The user's options (`--log-opt`), not validated.
     #[serde(deserialize_with = "or_default")]
     pub config: BTreeMap<String, String>,
     /// Its id.
@@ -43,7 +43,7 @@ pub struct Info {
     /// Its image's id.
     #[serde(rename = "ContainerImageID")]
     pub container_image_id: String,
-    /// The name that its image was asked for by.
+    /// The image's name as the user wrote it.
     pub container_image_name: String,
     /// RFC 3339.
     pub container_created: String,
@@ -53,23 +53,23 @@ pub struct Info {
     /// Its labels.
     #[serde(deserialize_with = "or_default")]
     pub container_labels: BTreeMap<String, String>,
-    /// A file that the engine would write to; empty for a plugin.
+    /// The file that the engine would write to; empty for a plugin.
     pub log_path: String,
     /// `docker`.
     pub daemon_name: String,
 }
 
-/// Asks for a container's output to be taken.
+/// Begins to log a container's output.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct StartRequest {
     /// The FIFO.
     pub file: String,
-    /// Whose output it is.
+    /// The container.
     pub info: Info,
 }
 
-/// Says that no more comes.
+/// Ends the logging of a FIFO.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct StopRequest {
@@ -77,33 +77,33 @@ pub struct StopRequest {
     pub file: String,
 }
 
-/// What a driver can do.
+/// The capabilities of a driver.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Capabilities {
-    /// It answers `ReadLogs`.
+    /// It implements `ReadLogs`.
     pub read_logs: bool,
 }
 
-/// The answer to `Capabilities`.
+/// The response of `Capabilities`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct CapabilitiesResponse {
-    /// What the driver can do.
+    /// The capabilities.
     pub cap: Capabilities,
 }
 
-/// Which entries are wanted.
+/// Which entries to read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct ReadConfig {
-    /// None older: RFC 3339, or [`NO_TIME`].
+    /// The earliest time: RFC 3339, or [`NO_TIME`].
     pub since: String,
-    /// None younger, likewise.
+    /// The latest time, in the same form.
     pub until: String,
-    /// The last ones, so many; negative: all.
+    /// How many of the last entries; negative: all.
     pub tail: i64,
-    /// And those that are to come.
+    /// Also the entries to come.
     pub follow: bool,
 }
 
@@ -113,17 +113,17 @@ impl Default for ReadConfig {
     }
 }
 
-/// Asks for what a container has said.
+/// Reads a container's log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct ReadRequest {
-    /// Which container.
+    /// The container.
     pub info: Info,
-    /// Which entries.
+    /// The entries to read.
     pub config: ReadConfig,
 }
 
-/// A line of a container's output, or a piece of one.
+/// A line of a container's output, or a part of one.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct Entry {
     /// `stdout` or `stderr`.
@@ -132,33 +132,33 @@ pub struct Entry {
     /// Nanoseconds since 1970.
     #[prost(int64, tag = "2")]
     pub time_nano: i64,
-    /// Without its newline.
+    /// The line without its newline.
     #[prost(bytes = "vec", tag = "3")]
     pub line: Vec<u8>,
-    /// It is a piece.
+    /// It is a part of a line.
     #[prost(bool, tag = "4")]
     pub partial: bool,
-    /// Which one.
+    /// The part of the line, if it was split.
     #[prost(message, optional, tag = "5")]
     pub partial_log_metadata: Option<Piece>,
 }
 
-/// Which piece of a line an entry is.
+/// Which part of a line an entry is.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct Piece {
-    /// With the line's end.
+    /// It is the last part.
     #[prost(bool, tag = "1")]
     pub last: bool,
-    /// The same for all pieces of a line.
+    /// The same for all parts of a line.
     #[prost(string, tag = "2")]
     pub id: String,
-    /// From one.
+    /// The number of the part, from one.
     #[prost(int32, tag = "3")]
     pub ordinal: i32,
 }
 
 impl Entry {
-    /// The entry as it goes through a FIFO.
+    /// The entry with its length, for a FIFO.
     pub fn frame(&self) -> Vec<u8> {
         let length = self.encoded_len();
         let mut bytes = Vec::with_capacity(4 + length);
@@ -168,32 +168,32 @@ impl Entry {
     }
 }
 
-/// Bytes that become entries as they come.
+/// Splits bytes into entries as they arrive.
 #[derive(Debug, Default)]
 pub struct Frames(BytesMut);
 
-/// Bytes that are no entries.
+/// Bytes that do not parse as entries.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
-    /// More than an entry may have.
+    /// An entry is too long.
     #[error("an entry of {0} bytes is too long")]
     TooLong(usize),
-    /// Not the message that it should be.
+    /// An entry does not decode.
     #[error("not a log entry: {0}")]
     Odd(String),
 }
 
 impl Frames {
-    /// Takes what has come.
+    /// Adds bytes that have arrived.
     pub fn push(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
     }
 
-    /// The next entry; none until more has come.
+    /// The next entry; `None` until more bytes arrive.
     ///
     /// # Errors
     ///
-    /// What comes cannot be read, and nothing after it.
+    /// When the bytes do not parse; nothing after them can be read.
     pub fn entry(&mut self) -> Result<Option<Entry>, FrameError> {
         let Some((head, rest)) = self.0.split_first_chunk::<4>() else { return Ok(None) };
         let length = u32::from_be_bytes(*head) as usize;
@@ -208,7 +208,7 @@ impl Frames {
         Ok(Some(entry))
     }
 
-    /// Whether a part of an entry has come, and not yet its end.
+    /// Whether an entry has arrived only in part.
     pub fn is_torn(&self) -> bool {
         !self.0.is_empty()
     }

@@ -1,4 +1,4 @@
-//! `NetworkDriver`: networks, and the interfaces by which containers are on them.
+//! `NetworkDriver`: networks, and the interfaces of containers on them.
 //!
 //! | method | asked | answered |
 //! | --- | --- | --- |
@@ -6,8 +6,15 @@
 //! | `CreateNetwork` | [`Network`] | nothing |
 //! | `DeleteNetwork` | [`NetworkId`] | nothing |
 //! | `CreateEndpoint` | [`EndpointRequest`] | [`EndpointResponse`] |
-//! | `Join` | [`JoinRequest`] | [`JoinResponse`]: a link of the host, which is moved into the network namespace |
+//! | `Join` | [`JoinRequest`] | [`JoinResponse`]: a link of the host, which the service moves into the network namespace |
+//! | `ProgramExternalConnectivity` | [`ConnectivityRequest`] | nothing |
+//! | `RevokeExternalConnectivity` | [`EndpointId`] | nothing |
+//! | `EndpointOperInfo` | [`EndpointId`] | [`EndpointInfo`] |
 //! | `Leave`, `DeleteEndpoint` | [`EndpointId`] | nothing |
+//!
+//! `ProgramExternalConnectivity` tells a plugin that a container's default route leads through an endpoint, with the
+//! container's published ports. `RevokeExternalConnectivity` tells it of the end. A plugin that does not implement
+//! these two answers with 404.
 
 use std::collections::BTreeMap;
 
@@ -16,16 +23,25 @@ use serde_json::Value;
 
 use super::or_default;
 
-/// Whether IPv4 is wanted, among a network's options.
+/// The option of a network that enables IPv4.
 pub const ENABLE_IPV4: &str = "com.docker.network.enable_ipv4";
-/// Whether IPv6 is wanted.
+/// The option of a network that enables IPv6.
 pub const ENABLE_IPV6: &str = "com.docker.network.enable_ipv6";
-/// Whether nothing may lead out.
+/// The option of a network without a way out.
 pub const INTERNAL: &str = "com.docker.network.internal";
-/// The user's own options (`-o`).
+/// The option with the user's own options (`-o`).
 pub const GENERIC: &str = "com.docker.network.generic";
 
-/// What a driver is.
+/// The ports that a container exposes or publishes, among an endpoint's options: a list of [`TransportPort`].
+pub const EXPOSED_PORTS: &str = "com.docker.network.endpoint.exposedports";
+/// The ports that a container publishes, among an endpoint's options: a list of [`PortBinding`].
+pub const PORT_MAP: &str = "com.docker.network.portmap";
+/// The hardware address that the user requested, among an endpoint's options: its bytes in base64.
+pub const MAC_ADDRESS: &str = "com.docker.network.endpoint.macaddress";
+/// Whether the IPv6 default route leads through another endpoint, among the options of `ProgramExternalConnectivity`.
+pub const NO_PROXY_6TO4: &str = "com.docker.network.driver.private.no_proxy_6to4";
+
+/// The capabilities of a driver.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Capabilities {
@@ -34,20 +50,20 @@ pub struct Capabilities {
     pub scope: String,
 }
 
-/// A network that is made.
+/// A new network.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Network {
     /// 64 hexadecimal digits.
     #[serde(rename = "NetworkID")]
     pub network_id: String,
-    /// What is wanted of it.
+    /// Its options.
     #[serde(deserialize_with = "or_default")]
     pub options: BTreeMap<String, Value>,
-    /// Its subnets.
+    /// Its IPv4 subnets.
     #[serde(rename = "IPv4Data", deserialize_with = "or_default")]
     pub ipv4_data: Vec<Subnet>,
-    /// Of the sixth version.
+    /// Its IPv6 subnets.
     #[serde(rename = "IPv6Data", deserialize_with = "or_default")]
     pub ipv6_data: Vec<Subnet>,
 }
@@ -56,13 +72,13 @@ pub struct Network {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Subnet {
-    /// In which subnets do not overlap.
+    /// The address space, in which subnets do not overlap.
     pub address_space: String,
-    /// With the length of the prefix.
+    /// The gateway with its prefix length.
     pub gateway: String,
     /// The subnet.
     pub pool: String,
-    /// Addresses that are no container's, by name.
+    /// Addresses that no container gets, by name.
     #[serde(deserialize_with = "or_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub aux_addresses: BTreeMap<String, String>,
 }
@@ -80,7 +96,7 @@ pub struct NetworkId {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct EndpointId {
-    /// The network's.
+    /// The network's id.
     #[serde(rename = "NetworkID")]
     pub network_id: String,
     /// 64 hexadecimal digits.
@@ -88,7 +104,7 @@ pub struct EndpointId {
     pub endpoint_id: String,
 }
 
-/// An endpoint that is made.
+/// A new endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct EndpointRequest {
@@ -98,18 +114,18 @@ pub struct EndpointRequest {
     /// 64 hexadecimal digits.
     #[serde(rename = "EndpointID")]
     pub endpoint_id: String,
-    /// What it has already; what is empty the driver may choose.
+    /// Its addresses; the driver may choose the empty ones.
     pub interface: Interface,
-    /// What is wanted of it.
+    /// Its options.
     #[serde(deserialize_with = "or_default")]
     pub options: BTreeMap<String, Value>,
 }
 
-/// What a driver has chosen for an endpoint.
+/// The driver's choices for an endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct EndpointResponse {
-    /// Empty where it has chosen nothing.
+    /// Empty when the driver has chosen nothing.
     #[serde(deserialize_with = "or_default")]
     pub interface: Interface,
 }
@@ -118,18 +134,18 @@ pub struct EndpointResponse {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Interface {
-    /// With the length of the prefix.
+    /// The IPv4 address with its prefix length.
     #[serde(deserialize_with = "or_default")]
     pub address: String,
-    /// With the length of the prefix.
+    /// The IPv6 address with its prefix length.
     #[serde(rename = "AddressIPv6", deserialize_with = "or_default")]
     pub address_ipv6: String,
-    /// As `02:42:ac:11:00:02`.
+    /// The hardware address, as `02:42:ac:11:00:02`.
     #[serde(deserialize_with = "or_default")]
     pub mac_address: String,
 }
 
-/// An endpoint that is put into a network namespace.
+/// An endpoint that joins a network namespace.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct JoinRequest {
@@ -139,34 +155,110 @@ pub struct JoinRequest {
     /// 64 hexadecimal digits.
     #[serde(rename = "EndpointID")]
     pub endpoint_id: String,
-    /// What tells one network namespace from another.
+    /// The key of the network namespace.
     pub sandbox_key: String,
-    /// What is wanted of it.
+    /// Its options.
     #[serde(deserialize_with = "or_default")]
     pub options: BTreeMap<String, Value>,
 }
 
-/// How an endpoint is put there.
+/// The interface and routes of an endpoint that joins.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct JoinResponse {
     /// The link.
     #[serde(deserialize_with = "or_default")]
     pub interface_name: InterfaceName,
-    /// Without the length of a prefix; empty for none.
+    /// Without a prefix length; empty: none.
     #[serde(deserialize_with = "or_default")]
     pub gateway: String,
-    /// Without the length of a prefix; empty for none.
+    /// Without a prefix length; empty: none.
     #[serde(rename = "GatewayIPv6", deserialize_with = "or_default")]
     pub gateway_ipv6: String,
+    /// Further routes through its link.
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    pub static_routes: Vec<StaticRoute>,
 }
 
-/// A link's names.
+/// A route through an endpoint's link.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct StaticRoute {
+    /// The destination with its prefix length.
+    #[serde(deserialize_with = "or_default")]
+    pub destination: String,
+    /// [`NEXT_HOP`] or [`CONNECTED`].
+    pub route_type: i64,
+    /// Without a prefix length; empty when the destination is on the link.
+    #[serde(deserialize_with = "or_default")]
+    pub next_hop: String,
+}
+
+/// A route through another host.
+pub const NEXT_HOP: i64 = 0;
+/// A route to a destination on the link.
+pub const CONNECTED: i64 = 1;
+
+/// The names of a link.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct InterfaceName {
-    /// On the host.
+    /// The link's name on the host.
     pub src_name: String,
-    /// In the network namespace, before its number.
+    /// The prefix of its name in the network namespace, before a number.
     pub dst_prefix: String,
+}
+
+/// A port of a container.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct TransportPort {
+    /// Its protocol's number in the IP header.
+    pub proto: u8,
+    /// The port's number.
+    pub port: u16,
+}
+
+/// A published port.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct PortBinding {
+    /// Its protocol's number in the IP header.
+    pub proto: u8,
+    /// The container's address; always empty.
+    #[serde(rename = "IP")]
+    pub ip: String,
+    /// The container's port.
+    pub port: u16,
+    /// The host's address; empty for all.
+    #[serde(rename = "HostIP")]
+    pub host_ip: String,
+    /// The first acceptable port of the host; 0 for any.
+    pub host_port: u16,
+    /// The last acceptable port of the host.
+    pub host_port_end: u16,
+}
+
+/// An endpoint through which a container's default route leads.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ConnectivityRequest {
+    /// The network's.
+    #[serde(rename = "NetworkID")]
+    pub network_id: String,
+    /// 64 hexadecimal digits.
+    #[serde(rename = "EndpointID")]
+    pub endpoint_id: String,
+    /// The ports.
+    #[serde(deserialize_with = "or_default")]
+    pub options: BTreeMap<String, Value>,
+}
+
+/// A driver's facts about an endpoint. Gantry does not use them, and neither does dockerd.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct EndpointInfo {
+    /// The facts by name.
+    #[serde(deserialize_with = "or_default")]
+    pub value: BTreeMap<String, Value>,
 }

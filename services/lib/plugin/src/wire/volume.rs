@@ -1,12 +1,12 @@
-//! `VolumeDriver`: volumes that somebody else keeps.
+//! `VolumeDriver`: volumes of a plugin.
 //!
 //! | method | asked | answered |
 //! | --- | --- | --- |
-//! | `Create` | [`CreateRequest`] | nothing; the volume takes no place yet |
+//! | `Create` | [`CreateRequest`] | nothing; the volume is not mounted yet |
 //! | `Remove` | [`Named`] | nothing |
 //! | `Mount` | [`MountRequest`] | [`Mountpoint`]; once for each user (`ID`) |
 //! | `Unmount` | [`MountRequest`] | nothing |
-//! | `Path` | [`Named`] | [`Mountpoint`]; empty while nobody has it mounted |
+//! | `Path` | [`Named`] | [`Mountpoint`]; empty while the volume is not mounted |
 //! | `Get` | [`Named`] | [`GetResponse`] |
 //! | `List` | nothing | [`ListResponse`] |
 //! | `Capabilities` | nothing | [`CapabilitiesResponse`] |
@@ -18,13 +18,13 @@ use serde::{Deserialize, Serialize};
 
 use super::or_default;
 
-/// What a volume is to be.
+/// The parameters of a volume.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct CreateRequest {
     /// Its name.
     pub name: String,
-    /// What the user said (`-o`); `null` for nothing.
+    /// The user's options (`-o`); `null` for none.
     pub opts: Option<BTreeMap<String, String>>,
 }
 
@@ -36,18 +36,18 @@ pub struct Named {
     pub name: String,
 }
 
-/// A volume, and who has it.
+/// A volume and its user.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct MountRequest {
     /// Its name.
     pub name: String,
-    /// The same in `Mount` and in the `Unmount` that ends it.
+    /// The user's id, the same in `Mount` and `Unmount`.
     #[serde(rename = "ID")]
     pub id: String,
 }
 
-/// Where a volume is.
+/// The mount point of a volume.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Mountpoint {
@@ -62,25 +62,25 @@ pub struct Mountpoint {
 pub struct Volume {
     /// Its name.
     pub name: String,
-    /// A path on the host; empty while nobody has it mounted.
+    /// A path on the host; empty while the volume is not mounted.
     #[serde(deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
     pub mountpoint: String,
-    /// RFC 3339; empty where the plugin does not know.
+    /// RFC 3339; empty when the plugin does not know.
     #[serde(deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
     pub created_at: String,
-    /// What the plugin wants to be seen by those who inspect it.
+    /// Facts that `inspect` shows.
     #[serde(deserialize_with = "or_default", skip_serializing_if = "serde_json::Map::is_empty")]
     pub status: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Volume {
-    /// A volume whose content is at this path, of which nothing else is told.
+    /// A volume with only its name and mount point.
     pub fn at(name: &str, mountpoint: &Path) -> Volume {
         Volume { name: name.to_owned(), mountpoint: mountpoint.display().to_string(), ..Volume::default() }
     }
 }
 
-/// The answer to `Get`.
+/// The response of `Get`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct GetResponse {
@@ -88,7 +88,7 @@ pub struct GetResponse {
     pub volume: Option<Volume>,
 }
 
-/// The answer to `List`.
+/// The response of `List`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct ListResponse {
@@ -97,19 +97,19 @@ pub struct ListResponse {
     pub volumes: Vec<Volume>,
 }
 
-/// The answer to `Capabilities`.
+/// The response of `Capabilities`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct CapabilitiesResponse {
-    /// What the driver is.
+    /// The capabilities.
     pub capabilities: Capabilities,
 }
 
-/// What a driver is.
+/// The capabilities of a driver.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Capabilities {
-    /// `local`: a volume is of this machine; `global`: the same name is the same volume on all.
+    /// `local`: a volume belongs to this host; `global`: the same name is the same volume on all hosts.
     pub scope: String,
 }
 

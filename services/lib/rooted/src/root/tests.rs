@@ -1,4 +1,4 @@
-//! Names that try to leave the root.
+//! Paths that try to leave the root.
 
 use super::*;
 
@@ -47,6 +47,20 @@ fn removing_a_tree_does_not_follow_links() {
     root.remove_all(Path::new("tree")).unwrap();
     root.remove_all(Path::new("tree")).unwrap();
     assert!(base.join("keep/file").exists() && !base.join("in/tree").exists());
+    std::fs::remove_dir_all(base).unwrap();
+}
+
+#[test]
+fn root_of_a_file_that_may_not_be_removed_the_true_reason_is_told() {
+    let (base, root) = scratch("immutable");
+    root.write(Path::new("file"), b"", 0o600).unwrap();
+    let file = std::fs::File::open(base.join("in/file")).unwrap();
+    // Not every kernel supports this on tmpfs.
+    if rustix::fs::ioctl_setflags(&file, rustix::fs::IFlags::IMMUTABLE).is_ok() {
+        let error = root.remove_all(Path::new("file")).unwrap_err();
+        rustix::fs::ioctl_setflags(&file, rustix::fs::IFlags::empty()).unwrap();
+        assert_eq!(error.raw_os_error(), Some(libc::EPERM));
+    }
     std::fs::remove_dir_all(base).unwrap();
 }
 

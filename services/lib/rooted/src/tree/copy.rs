@@ -1,4 +1,4 @@
-//! Copies of trees that differ in nothing: owners, modes, times, attributes, hard links, holes, devices.
+//! Copies of trees with owners, modes, times, attributes, hard links, holes and devices.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -12,24 +12,24 @@ use crate::dir::change_mode;
 use crate::{Entry, entries, get_xattr_at, list_xattrs_at, open_in, set_xattr_at};
 use crate::{Error, Result};
 
-/// What a copy came to.
+/// The size of a copy.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CopyReport {
-    /// Entries made.
+    /// The number of entries.
     pub entries: u64,
     /// Bytes of file contents, holes included.
     pub bytes: u64,
 }
 
-/// Copies everything in one open directory into another, whose own owner, mode, times and attributes become the same.
+/// Copies everything in one open directory to another, with the directory's own owner, mode, times and attributes.
 ///
-/// Blocks are shared where the file system can (reflinks). An entry that is already there is an error, except for
-/// directories, which are filled. A tree that goes deeper than a path can name is refused.
+/// Shares blocks where the file system can (reflinks). An existing entry is an error, except for a directory, which
+/// is filled. Refuses a tree that is deeper than the longest path.
 pub fn copy_tree(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<CopyReport> {
     copy(from, to, false)
 }
 
-/// As [`copy_tree`], of a tree that others go on changing: what they remove meanwhile is left out.
+/// As [`copy_tree`], for a tree that other processes change meanwhile: leaves out entries that they remove.
 pub fn copy_live_tree(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<CopyReport> {
     copy(from, to, true)
 }
@@ -47,7 +47,7 @@ fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>, live: bool) -> Result<CopyRepo
                 below => levels.extend(below?),
             }
         } else {
-            // Last: entries that are made in a directory change its times.
+            // The times are set last, because making entries in a directory changes them.
             level.finish()?;
             levels.pop();
         }
@@ -55,19 +55,19 @@ fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>, live: bool) -> Result<CopyRepo
     Ok(copy.report)
 }
 
-/// Whether an entry is still there to be copied.
+/// Whether an entry still exists.
 fn is_there(level: &Level, name: &OsStr) -> bool {
     rustix::fs::statat(&level.from, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
 }
 
-/// Parts of the longest path (`PATH_MAX`); each level takes two descriptors.
+/// The number of components in the longest path (`PATH_MAX`); each level takes two descriptors.
 const DEEPEST: usize = 2048;
 
-/// A directory on both sides.
+/// A directory and its copy.
 struct Level {
     from: OwnedFd,
     to: OwnedFd,
-    /// From the top; the same on both sides.
+    /// The path from the top, the same on both sides.
     path: PathBuf,
     left: Vec<Entry>,
 }
@@ -87,17 +87,17 @@ impl Level {
 }
 
 struct Copy {
-    /// The directory that is copied to.
+    /// The directory of the copy.
     top: OwnedFd,
-    /// Inodes with more names than one: device and number to the copy's path, and the names that are still to come.
+    /// Inodes with several names: from device and inode to the path of the copy and the number of names to come.
     linked: HashMap<(u64, u64), (PathBuf, u64)>,
     report: CopyReport,
-    /// Off after the file system has said once that it cannot.
+    /// Whether to try reflinks; false once the file system has refused one.
     reflink: bool,
 }
 
 impl Copy {
-    /// Copies one entry; what is in a directory is left to be done.
+    /// Copies an entry. A directory's content is copied later.
     fn entry(&mut self, level: &Level, name: &OsStr) -> Result<Option<Level>> {
         let (from, to) = (level.from.as_fd(), level.to.as_fd());
         let path = level.path.join(name);
@@ -137,7 +137,7 @@ impl Copy {
         Ok(None)
     }
 
-    /// Links an entry to an earlier copy of its inode; `false`, and the entry is remembered, if there is none.
+    /// Links an entry to the earlier copy of its inode. Without one, remembers the entry and returns `false`.
     fn link(
         &mut self,
         stat: &Stat,
@@ -196,7 +196,7 @@ impl Copy {
     }
 }
 
-/// Copies what is data and leaves holes where holes were.
+/// Copies the data of a file, and keeps its holes.
 fn copy_data_ranges(source: &OwnedFd, target: &OwnedFd, size: u64) -> rustix::io::Result<()> {
     let mut at = 0;
     while at < size {
@@ -219,7 +219,7 @@ fn copy_range(source: &OwnedFd, target: &OwnedFd, start: u64, length: u64) -> ru
     while from < end {
         let want = usize::try_from(end - from).unwrap_or(usize::MAX);
         match rustix::fs::copy_file_range(source, Some(&mut from), target, Some(&mut to), want) {
-            // The file became shorter meanwhile, or its file system does not do this and does not say so.
+            // The file became shorter meanwhile, or its file system does not support the call and does not report it.
             Ok(0) => return copy_by_hand(source, target, from, end),
             Ok(_) | Err(Errno::INTR) => {}
             Err(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
@@ -248,8 +248,7 @@ fn copy_by_hand(source: &OwnedFd, target: &OwnedFd, mut at: u64, end: u64) -> ru
     Ok(())
 }
 
-/// Owner first (it clears setuid), then attributes, then mode, then times (the others touch them).
-/// Gives one open directory the owner, mode, times and attributes of another.
+/// Copies the owner, mode, times and attributes of one open directory to another.
 pub fn copy_attributes(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<()> {
     let here = OsStr::new(".");
     rustix::fs::fstat(from)
@@ -257,6 +256,8 @@ pub fn copy_attributes(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<()> {
         .map_err(|e| Error::os("copy", "a directory's attributes", e))
 }
 
+/// Sets the owner first (which clears setuid), then the attributes, then the mode, and the times last (the other
+/// calls change them).
 fn set_metadata(
     from: BorrowedFd<'_>,
     name: &OsStr,

@@ -1,4 +1,4 @@
-//! Trees in memory, copied and counted.
+//! Copies and usage of trees in memory.
 
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::PathBuf;
@@ -66,14 +66,14 @@ fn usage_counts_an_inode_once_and_blocks_not_lengths() {
     remove_tree(&base).unwrap();
 }
 
-/// Lets this process have no more files open than a process begins with on most machines.
+/// Sets the usual limit of open files of a new process.
 fn few_descriptors() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: Some(1024), maximum }).unwrap();
 }
 
-/// Makes directories below one another.
+/// Makes nested directories.
 fn dig(top: &Path, depth: usize) {
     let mut dir = crate::Dir::open(top).unwrap();
     for _ in 0..depth {

@@ -1,4 +1,4 @@
-//! How much room a tree takes: by blocks, each inode once, as containerd counts it.
+//! The disk usage of a tree: in blocks, each inode once, as containerd counts it.
 
 use std::collections::HashSet;
 use std::os::fd::{AsFd, OwnedFd};
@@ -10,17 +10,16 @@ use rustix::io::Errno;
 use crate::{Entry, EntryKind, entries};
 use crate::{Error, Result};
 
-/// The room that a tree takes.
+/// The disk usage of a tree.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Bytes of its blocks.
+    /// The size of its blocks in bytes.
     pub size: u64,
-    /// Inodes, the top directory's included.
+    /// The number of inodes, with the top directory.
     pub inodes: u64,
 }
 
-/// Directories below one another that are entered, each of which takes a descriptor: as many as the longest path has
-/// parts.
+/// How deep directories are entered; each takes a descriptor. As deep as the longest path has components.
 const DEEPEST: usize = 2048;
 
 struct Level {
@@ -35,8 +34,8 @@ impl Level {
     }
 }
 
-/// Counts a tree. What is removed meanwhile is left out; other file systems mounted below are not entered, nor what no
-/// path is long enough to name.
+/// The usage of a tree. Leaves out what is removed meanwhile, other file systems mounted below, and directories that
+/// are too deep for a path.
 pub fn disk_usage(path: &Path) -> Result<Usage> {
     let fail = |e| Error::path("count usage of", path, e);
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -70,7 +69,7 @@ pub fn disk_usage(path: &Path) -> Result<Usage> {
             rustix::fs::openat(&level.directory, &entry.name, flags | OFlags::NOFOLLOW, Mode::empty());
         match below.and_then(Level::open) {
             Ok(below) => levels.push(below),
-            // Removed meanwhile, or something else now.
+            // The entry was removed meanwhile, or is of another kind now.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS) => {}
             Err(error) => return Err(fail(error)),
         }

@@ -1,11 +1,11 @@
-//! Paths through a root and what is over it.
+//! Paths through a root and its mounts.
 
 use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::*;
 
-/// A directory that goes with its value.
+/// A directory that is removed with its value.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -32,7 +32,7 @@ fn open(path: &Path) -> OwnedFd {
     rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).expect("opened")
 }
 
-/// A root with `data/vol` and `etc/one`, over which a directory and a file are.
+/// A root with `data/vol` and `etc/one`, over which a directory and a file are mounted.
 fn view(dir: &Path) -> View {
     for folder in ["root/data/vol", "root/etc", "volume/sub"] {
         std::fs::create_dir_all(dir.join(folder)).expect("made");

@@ -1,4 +1,4 @@
-//! An answer on its way.
+//! A response that is being received.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -19,10 +19,10 @@ use super::{Told, away, is, unheard};
 pub struct Answer {
     peer: &'static str,
     body: Body,
-    /// Runs until the end, for an answer that has to be there by then.
+    /// Limits the whole response, for a call with a deadline.
     timer: Option<Timer>,
-    /// Whether the end of the body is that of the answer: gRPC has trailers (or their content in the head), and a body
-    /// without them was cut off, which HTTP/2 does not always call an error.
+    /// The end of the body ends the response: gRPC has sent the trailers (or their content in the head). A body
+    /// without trailers was truncated, which HTTP/2 does not always report as an error.
     whole: bool,
     _wanted: Wanted,
 }

@@ -1,20 +1,20 @@
-//! When a channel that found nobody listening tries again.
+//! When a channel connects again after no process has listened.
 //!
-//! A service that is started anew is away for some hundred milliseconds. A call that found nobody listening never reached
-//! it, so the channel tries again, after a pause that grows and is never the same. What tries in vain may try less and
-//! less: attempts come out of a bucket, which is filled when the peer is found.
+//! A service that is restarted is down for some hundred milliseconds. A call that found no listener never reached the
+//! service, so the channel connects again, after a pause that grows and is random. The attempts come from a budget,
+//! which is refilled when the peer is found, so that a channel without success tries less and less.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// What the bucket holds.
+/// The size of the budget.
 const MOST: u32 = 12;
 /// The most further attempts in a row.
 const ATTEMPTS: u32 = 4;
-/// The pause before the second attempt, in the middle; the next ones are twice as long each.
+/// The mean pause before the second attempt; each following one is twice as long.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What a channel may spend on further attempts.
+/// The budget of a channel for further attempts.
 #[derive(Debug)]
 pub(super) struct Budget {
     most: u32,
@@ -22,22 +22,22 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// A channel tries once.
+    /// A channel that tries once.
     pub(super) fn none() -> Self {
         Self { most: 0, left: AtomicU32::new(0) }
     }
 
-    /// A channel tries a few times.
+    /// A channel that tries a few times.
     pub(super) fn full() -> Self {
         Self { most: MOST, left: AtomicU32::new(MOST) }
     }
 
-    /// The peer is there.
+    /// Refills the budget, because the peer was found.
     pub(super) fn refill(&self) {
         self.left.store(self.most, Ordering::Relaxed);
     }
 
-    /// How long to wait before trying again after so many attempts in a row, if at all.
+    /// How long to wait before another attempt, after this many in a row; `None`: no further attempt.
     pub(super) fn spend(&self, attempts: u32) -> Option<Duration> {
         if attempts > ATTEMPTS {
             return None;

@@ -1,4 +1,4 @@
-//! How a channel gets to its peer's socket.
+//! The connector of a channel to its peer's socket.
 
 use std::io;
 use std::path::PathBuf;
@@ -14,8 +14,7 @@ use super::budget::Budget;
 use crate::socket;
 use crate::stream::Stream;
 
-/// Connects to a unix socket. A service that is started anew is away for a moment, which is waited for within a
-/// [`Budget`].
+/// Connects to a unix socket. Waits, within a [`Budget`], for a service that is being restarted.
 #[derive(Debug, Clone)]
 pub(super) struct Connector {
     path: Arc<PathBuf>,

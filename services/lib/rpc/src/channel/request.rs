@@ -1,4 +1,4 @@
-//! A request's body on its way.
+//! The body of a request that is being sent.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,13 +10,13 @@ use tokio::sync::oneshot;
 
 use crate::BoxError;
 
-/// A body that is broken off, and its call cancelled, when the call's answer is dropped; HTTP goes on with it otherwise.
+/// A body that ends, and its call with it, when the call's response is dropped; otherwise HTTP would go on sending.
 pub(super) struct Bound<B> {
     body: Pin<Box<B>>,
     answer: oneshot::Receiver<()>,
 }
 
-/// Kept as long as the answer is wanted.
+/// Kept while the response is wanted.
 #[derive(Debug)]
 pub(super) struct Wanted(#[expect(dead_code, reason = "it is dropped")] oneshot::Sender<()>);
 

@@ -11,7 +11,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::*;
 use crate::{socket, terms};
 
-/// A channel to `path` whose calls have no bound.
+/// A channel to `path` whose calls have no limit.
 fn channel(path: PathBuf) -> Channel {
     Channel::unix("x", path, terms::open)
 }
@@ -40,7 +40,7 @@ async fn accept(listener: &UnixListener) -> h2::server::Connection<tokio::net::U
         .expect("a client's preface")
 }
 
-/// Answers each call with its own body.
+/// Responds to each call with the call's own body.
 async fn echo(listener: UnixListener) {
     loop {
         let mut connection = accept(&listener).await;
@@ -67,12 +67,12 @@ fn http_trailers() -> tonic::codegen::http::HeaderMap {
     trailers
 }
 
-/// The head of an answer to a call of gRPC.
+/// The head of a gRPC response.
 fn grpc() -> Response<()> {
     Response::builder().header("content-type", "application/grpc").body(()).expect("a response")
 }
 
-/// What a call says that the server at `path` does not answer.
+/// The status of a call that the server at `path` does not answer.
 async fn refused(path: &Path) -> Status {
     match channel(path.to_owned()).send(unary()).await {
         Ok(response) => response.into_body().collect().await.expect_err("no end"),
@@ -83,7 +83,7 @@ async fn refused(path: &Path) -> Status {
 #[tokio::test]
 async fn a_peer_that_does_not_answer_is_away() {
     let (path, listener) = listener("away");
-    // Headers of HTTP/2 and no answer; then an answer's headers and no answer.
+    // HTTP/2 settings without a response; then the head of a response without a body.
     const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
     const OK: &[u8] = &[0, 0, 1, 1, 4, 0, 0, 0, 1, 0x88];
     for answer in [SETTINGS.to_vec(), [SETTINGS, OK].concat()] {
@@ -162,7 +162,8 @@ async fn an_answer_that_is_cut_off_is_no_answer() {
     tokio::spawn(async move { connection.accept().await.is_none() });
     let mut body = call.await.expect("no panic").expect("an answer").into_body();
     assert_eq!(body.frame().await.expect("a frame").expect("data").into_data().expect("data"), "half");
-    // Not an error to HTTP: it is the way to say that the rest of a request is not wanted, after an answer.
+    // HTTP/2 does not call it an error: a server sends it after a response when it does not want the rest of a
+    // request.
     answer.send_reset(Reason::NO_ERROR);
     let status = body.frame().await.expect("no end").expect_err("half an answer");
     assert_eq!(status.code(), Code::Unavailable, "{status}");
@@ -202,7 +203,7 @@ async fn a_peer_that_hangs_costs_its_caller_the_deadline() {
     let status = hasty(path.clone()).send(unary()).await.expect_err("no head");
     assert_eq!(status.code(), Code::DeadlineExceeded);
     assert_eq!(status.message(), "service x did not answer b/C within 150.0ms");
-    // The connection of before is still in the queue.
+    // The earlier connection is still in the queue.
     drop(listener.accept().await);
     let call = tokio::spawn(async move { hasty(path).send(unary()).await });
     let mut connection = accept(&listener).await;

@@ -1,4 +1,4 @@
-//! The time that a call has for its answer.
+//! The deadline of a call.
 
 use std::fmt;
 use std::pin::Pin;
@@ -9,7 +9,7 @@ use tokio::time::{Instant, Sleep};
 use tonic::Status;
 use tonic::codegen::http::Request;
 
-/// Runs from the call until its whole answer is there.
+/// Runs from the call until its whole response has arrived.
 #[derive(Debug)]
 pub(super) struct Timer {
     peer: &'static str,
@@ -17,7 +17,7 @@ pub(super) struct Timer {
     method: String,
     limit: Duration,
     deadline: Instant,
-    /// Set when the answer's body is waited for.
+    /// Set while the body of the response is awaited.
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
@@ -27,19 +27,19 @@ impl Timer {
         Self { peer, method, limit, deadline: Instant::now() + limit, sleep: None }
     }
 
-    /// The outcome of work, if it comes in time.
+    /// The result of work, if it comes in time.
     pub(super) async fn bound<T>(&self, work: impl Future<Output = T>) -> Result<T, Status> {
         tokio::time::timeout_at(self.deadline, work).await.map_err(|_| self.late())
     }
 
-    /// Ready when time is up.
+    /// Ready when the deadline has passed.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Status> {
         let deadline = self.deadline;
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         sleep.as_mut().poll(cx).map(|()| self.late())
     }
 
-    /// What a call fails with whose time is up.
+    /// The status of a call whose deadline has passed.
     pub(super) fn late(&self) -> Status {
         let Self { peer, method, limit, .. } = self;
         Status::deadline_exceeded(format!(
@@ -49,14 +49,14 @@ impl Timer {
     }
 }
 
-/// A method's path without its package.
+/// The path of a method without its package.
 fn short(path: &str) -> &str {
     let service = path.rfind('/').map_or(path, |end| &path[..end]);
     let start = service.rfind(['.', '/']).map_or(0, |dot| dot + 1);
     &path[start..]
 }
 
-/// A duration as people read it: `10s`, `9.5s`.
+/// A duration as text: `10s`, `9.5s`.
 struct Seconds(Duration);
 
 impl fmt::Display for Seconds {

@@ -1,4 +1,4 @@
-//! The whole specification of a plain container, and what single settings change of it.
+//! The whole spec of a plain container, and how single settings change it.
 
 use std::path::Path;
 

@@ -1,9 +1,9 @@
-//! The system calls that the default seccomp profile allows to everybody, by name.
+//! The system calls that the default seccomp profile always allows, by name.
 //!
-//! What is absent is refused with EPERM unless a capability opens it (see [`super`]): module loading,
-//! mounting, namespaces, keyrings, tracing of strangers, clocks, kexec, io_uring, userfaultfd and obsolete calls.
+//! Every other call returns EPERM, unless a capability allows it (see [`super`]): module loading, mounting,
+//! namespaces, keyrings, tracing of other users' processes, clocks, kexec, io_uring, userfaultfd and obsolete calls.
 
-/// Allowed without condition. Names that an architecture does not know are skipped by the runtime.
+/// Allowed without a condition. The runtime skips names that an architecture does not have.
 pub const ALLOWED: &[&str] = &[
     "_llseek",
     "_newselect",

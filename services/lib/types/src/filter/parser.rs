@@ -1,10 +1,10 @@
-//! From text to selectors.
+//! Parses filters.
 
 use crate::{Error, Result};
 
 use super::{Selector, Test};
 
-/// A bound for what a regular expression from outside may cost.
+/// The limit of a compiled regular expression in bytes.
 const REGEX_LIMIT: usize = 1 << 20;
 
 pub(super) fn parse(filter: &str) -> Result<Vec<Selector>> {
@@ -43,7 +43,7 @@ impl Parser<'_> {
         self.at += rest.len() - rest.trim_start().len();
     }
 
-    /// Steps over `token`, which was peeked, and the white space behind it.
+    /// Skips `token`, which was peeked, and the white space behind it.
     fn advance(&mut self, token: char) {
         self.at += token.len_utf8();
         self.skip_space();
@@ -124,7 +124,7 @@ impl Parser<'_> {
         Ok(value)
     }
 
-    /// `/…/` or `|…|`: a backslash keeps the quote that follows it, and stays itself before anything else.
+    /// `/…/` or `|…|`: a backslash escapes the quote; before any other character it stands for itself.
     fn regex_literal(&mut self, quote: char) -> Result<String> {
         let mut value = String::new();
         let mut chars = self.rest().char_indices().skip(1);
@@ -146,7 +146,7 @@ impl Parser<'_> {
         self.refuse("unterminated regular expression")
     }
 
-    /// A text quoted as in Go's source.
+    /// A text quoted as in Go.
     fn quoted(&mut self) -> Result<String> {
         let mut value = Vec::new();
         let rest = self.rest().to_owned();
@@ -200,7 +200,7 @@ impl Parser<'_> {
     }
 }
 
-/// RE2's perl classes are ASCII's, so Unicode is off; the fields are searched as bytes.
+/// RE2's perl classes are ASCII, so Unicode is off; fields are searched as bytes.
 fn compile(pattern: &str) -> Result<regex::bytes::Regex, regex::Error> {
     regex::bytes::RegexBuilder::new(pattern).unicode(false).size_limit(REGEX_LIMIT).build()
 }

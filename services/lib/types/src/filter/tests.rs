@@ -102,7 +102,7 @@ proptest::proptest! {
     #[test]
     fn any_value_can_be_quoted(value in "\\PC{0,20}") {
         let filter = format!("labels.foo=={value:?}");
-        // Rust's `\u{…}` is not Go's: such values are for another test.
+        // Rust's `\u{…}` differs from Go's: another test has such values.
         if !filter.contains("\\u{") && !filter.contains("\\'") {
             FilterSet::parse(&[filter]).unwrap();
         }

@@ -117,7 +117,7 @@ proptest::proptest! {
             let again = Reference::parse_normalized(&parsed.to_string());
             proptest::prop_assert_eq!(again.as_ref(), Ok(&parsed));
             let familiar = Reference::parse_normalized(&parsed.familiar());
-            // Sixty-four hex digits are a name only with a tag or digest behind them.
+            // Sixty-four hex digits are a name only with a tag or a digest.
             proptest::prop_assert!(familiar.is_err() || familiar == Ok(parsed));
         }
     }

@@ -1,4 +1,4 @@
-//! The bridge itself, on the host. Every step finds itself already done: creation and recovery are the same code.
+//! The bridge on the host. Every step does nothing when its result exists: creation and recovery run the same code.
 
 use gantry_netlink::{Mac, Route, or_exists, or_missing, sysctl};
 
@@ -6,13 +6,14 @@ use super::options;
 use crate::error::{Error, Result};
 use crate::record::Network;
 
-/// The link group (`ip link show group …`) of the bridges of all Gantrys on a host: "gant". What one of them closes to
-/// others, it leaves open to these.
+/// The link group (`ip link show group …`) of the bridges of all Gantries on a host: "gant". Rules that close the
+/// host to other bridges leave these open.
 pub const GROUP: u32 = 0x6761_6e74;
 
-/// Makes the bridge as the record says, or completes it.
+/// Makes the bridge that the record describes, or completes it.
 ///
-/// `mark` is noted on a bridge that is ours, so that it is recognised when its record is gone.
+/// `mark` becomes the alias of a bridge that Gantry makes, by which Gantry recognizes the bridge when its record is
+/// lost.
 pub(super) fn ensure(route: &mut Route, network: &Network, mark: &str) -> Result<()> {
     let name = network.bridge.as_str();
     let failed = || Error::kernel(format!("bridge {name} of network {}", network.name));
@@ -40,14 +41,14 @@ pub(super) fn ensure(route: &mut Route, network: &Network, mark: &str) -> Result
     }
     let v6 = network.gateways().iter().any(|net| net.addr().is_ipv6());
     if v6 || !network.preexisting {
-        // Also without IPv6: a container that sends router advertisements must not become the host's router. An preexisting
-        // bridge may have a real one.
+        // Without IPv6 too: a container that sends router advertisements must not become the host's router. A bridge
+        // that existed before may have a real router.
         let refuse = sysctl::ensure(&format!("net/ipv6/conf/{name}/accept_ra"), "0");
         or_missing(refuse.map(drop)).map_err(failed())?;
     }
     if v6 {
-        // Without a link-local address that is settled the host asks no neighbour on behalf of others: no duplicate
-        // detection, whose seconds the first packets would be lost in.
+        // The host asks a neighbour on behalf of others only from a link-local address that is settled. Duplicate
+        // detection would take seconds, and the first packets would be lost.
         for (setting, value) in [("accept_dad", "0"), ("disable_ipv6", "0")] {
             sysctl::ensure(&format!("net/ipv6/conf/{name}/{setting}"), value).map_err(failed())?;
         }
@@ -56,13 +57,13 @@ pub(super) fn ensure(route: &mut Route, network: &Network, mark: &str) -> Result
     if !link.up {
         route.set_up(link.index).map_err(failed())?;
     }
-    // Lets the host's own 127.0.0.1:port reach a container. What it would let containers reach in turn, the rules drop.
+    // Lets the host's own 127.0.0.1:port reach a container. The rules drop what containers would reach by it.
     sysctl::ensure(&format!("net/ipv4/conf/{name}/route_localnet"), "1").map_err(failed())?;
     Ok(())
 }
 
-/// Takes the addresses of a bridge that is ours away, so that its subnet is free at once. Says whether it was: then the
-/// link is to go too. A link of the name that somebody else made is left alone.
+/// Removes the addresses of a bridge that Gantry has made, so that its subnet is free at once. Returns whether the
+/// bridge is Gantry's: the caller then deletes the link. A link of the same name that another program has made stays.
 pub(super) fn retire(route: &mut Route, network: &Network, mark: &str) -> Result<bool> {
     let failed = || Error::kernel(format!("bridge {} of network {}", network.bridge, network.name));
     let link = route.link(&network.bridge).map_err(failed())?;
@@ -74,7 +75,8 @@ pub(super) fn retire(route: &mut Route, network: &Network, mark: &str) -> Result
     Ok(true)
 }
 
-/// Always the same for a network, so that its containers' neighbour tables stay right when the bridge is made again.
+/// The same for every bridge of a network, so that the neighbour tables of containers stay right when the bridge is
+/// made again.
 fn mac(network: &Network) -> Mac {
     crate::mac::derived(&network.id, "bridge")
 }

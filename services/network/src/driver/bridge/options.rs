@@ -1,4 +1,4 @@
-//! The options of a bridge network: checked when it is made, read whenever they are needed.
+//! The options of a bridge network: checked at its creation, read when they are needed.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::networks::boolean;
 use crate::record::{Network, option};
 
-/// Options of Docker's that change what a network does, and that are not built.
+/// Options of Docker's that change what a network does, and that Gantry does not implement.
 const NOT_BUILT: [&str; 4] = [
     "com.docker.network.host_ipv4",
     "com.docker.network.host_ipv6",
@@ -15,7 +15,7 @@ const NOT_BUILT: [&str; 4] = [
     "com.docker.network.bridge.host_binding_ipv6",
 ];
 
-/// Refuses options that are wrong, or that change what a network does and are not built.
+/// Refuses invalid options, and options that change what a network does and are not implemented.
 pub(super) fn check(options: &HashMap<String, String>) -> Result<()> {
     let unread = |name: &str, value: &str, why: String| {
         Error::Invalid(format!("failed to parse {name} value: {value} ({why})"))
@@ -70,7 +70,7 @@ pub(super) fn check(options: &HashMap<String, String>) -> Result<()> {
     }
 }
 
-/// What Docker shows of its default network.
+/// The options that Docker shows of its default network.
 pub(super) fn predefined(bridge: &str) -> HashMap<String, String> {
     let pairs = [
         (option::DEFAULT_BRIDGE, "true"),
@@ -83,28 +83,28 @@ pub(super) fn predefined(bridge: &str) -> HashMap<String, String> {
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// A boolean option; these are true unless said otherwise.
+/// A boolean option; the default is true.
 fn flag(network: &Network, name: &str) -> bool {
     let off = |value: &String| matches!(value.to_ascii_lowercase().as_str(), "false" | "0" | "f");
     !network.options.get(name).is_some_and(off)
 }
 
-/// Containers reach each other.
+/// Whether containers of the network reach each other.
 pub(super) fn icc(network: &Network) -> bool {
     flag(network, option::ENABLE_ICC)
 }
 
-/// Containers leave the host under its address.
+/// Whether containers leave the host under the host's address.
 pub(super) fn masquerade(network: &Network) -> bool {
     flag(network, option::ENABLE_MASQUERADE) && !network.internal
 }
 
-/// The MTU to set; 0 for the kernel's default.
+/// The MTU; 0 is the kernel's default.
 pub(super) fn mtu(network: &Network) -> u32 {
     network.options.get(option::MTU).and_then(|value| value.parse().ok()).unwrap_or(0)
 }
 
-/// The host's address for ports that name none.
+/// The host's address for published ports that name none.
 pub(super) fn host_binding(network: &Network) -> Option<IpAddr> {
     let named: Option<IpAddr> =
         network.options.get(option::HOST_BINDING).and_then(|value| value.parse().ok());

@@ -177,6 +177,29 @@ fn later_entries_replace_earlier_ones() {
 }
 
 #[test]
+fn the_last_of_a_directory_s_entries_holds() {
+    let place = Place::new("twice");
+    let with = |path: &str, mode: u32, seconds: i64| Entry {
+        mode,
+        mtime: Time { seconds, nanos: 0 },
+        ..entry(path, Kind::Directory, "")
+    };
+    let entries = [
+        with("dir", 0o1777, 1),
+        with("./", 0o1777, 2),
+        file("dir/x"),
+        with("dir", 0o750, 3),
+        with("./", 0o755, 4),
+    ];
+    place.extract(Mode::Overlay, &entries).unwrap();
+    let seen = |path: &str| {
+        let found = place.path(path).metadata().unwrap();
+        (found.mode() & 0o7777, found.mtime())
+    };
+    assert_eq!((seen("dir"), seen("")), ((0o750, 3), (0o755, 4)));
+}
+
+#[test]
 fn a_directory_behind_a_link_gets_its_mode_and_time() {
     let place = Place::new("behind");
     let mut sticky = entry("var/run/lock", Kind::Directory, "");
@@ -316,7 +339,7 @@ fn a_full_disk_is_told_as_such() {
         target: String::new(),
         options: vec!["size=1m".into()],
     };
-    // Detached: nobody else sees it, and it is gone at the end.
+    // The mount is detached: no other process sees it, and it ends with the test.
     let root = Root::from_fd(gantry_mount::open_detached(&[mount]).unwrap());
     let mut bomb = file("bomb");
     bomb.size = 64 << 20;

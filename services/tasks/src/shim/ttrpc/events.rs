@@ -1,13 +1,14 @@
-//! The other direction: shims publish events over ttrpc.
+//! The server side of ttrpc: shims publish events here.
 //!
-//! This service publishes itself what happens to a task, so all that is taken
-//! from them is what only they see: that the kernel killed for lack of memory.
-//! The rest is answered, or those written by others would try again and stay for it.
+//! This service publishes the events of a task itself. It takes from shims only what they alone see: that the kernel
+//! killed a process for want of memory. It answers all other events and drops them; without an answer, a shim written
+//! by others would send the event again, and stay for that.
 
 use std::time::Duration;
 
 use gantry_proto::containerd::services::events::v1::ForwardRequest;
 use gantry_proto::containerd::types::Envelope;
+use gantry_rpc::carry;
 use gantry_ttrpc::{Kind, Request, Response};
 use prost::Message;
 use tokio::net::{UnixListener, UnixStream};
@@ -16,19 +17,18 @@ use tonic::Code;
 const SERVICE: &str = "containerd.services.events.ttrpc.v1.Events";
 const OUT_OF_MEMORY: &str = "/tasks/oom";
 
-/// Who takes what shims tell of want of memory.
+/// Receives the out-of-memory events of shims.
 pub trait TakeOom: Clone + Send + Sync + 'static {
     /// Takes one event, in its envelope.
     fn take_oom(&self, envelope: Envelope);
 }
 
-/// Serves shims, for ever.
+/// Serves shims until the listener fails; does not return otherwise.
 pub async fn serve(listener: UnixListener, taker: impl TakeOom) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                // Ends with the shim.
-                tokio::spawn(connection(stream, taker.clone()));
+                carry::beside(connection(stream, taker.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "event socket of shims: accept failed");
@@ -40,9 +40,14 @@ pub async fn serve(listener: UnixListener, taker: impl TakeOom) {
 
 async fn connection(mut stream: UnixStream, taker: impl TakeOom) {
     while let Ok((id, call)) = gantry_ttrpc::read(&mut stream, Kind::Request).await {
-        let Ok(call) = Request::decode(call.as_slice()) else { return };
-        let answer = answer(&call, &taker);
-        if gantry_ttrpc::write(&mut stream, Kind::Response, id, &answer).await.is_err() {
+        let answer = match call {
+            Ok(call) => match Request::decode(call.as_slice()) {
+                Ok(call) => answer(&call, &taker),
+                Err(_) => return,
+            },
+            Err(oversized) => Response::refused(oversized.status()),
+        };
+        if gantry_ttrpc::write_answer(&mut stream, id, &answer).await.is_err() {
             return;
         }
     }

@@ -1,9 +1,8 @@
-//! Files through the data socket.
+//! Files through content's data socket.
 
 use std::fs::File;
 use std::time::Duration;
 
-use gantry_rpc::Channel;
 use gantry_types::{Digest, Namespace};
 use tonic::Status;
 
@@ -18,18 +17,16 @@ use crate::wire;
 const FILL: &str = "take an ingest's bytes";
 const FOLLOW: &str = "tell how bytes arrive";
 
-/// An ingest for as long as the connection lasts.
+/// The writer of an ingest, while the connection lasts and the service shows that it is alive.
 #[derive(Debug)]
 pub struct Filler {
     caller: Caller,
-    // Its steps last as long as the service shows that it is alive.
-    channel: Channel,
     writer: ingest::Writer,
     total: Option<u64>,
 }
 
-/// What arrives, for as long as the connection lasts: bytes take the time that they take, and a service that goes away
-/// ends the connection.
+/// The follower of an ingest, while the connection lasts. Waiting for bytes has no limit; the connection ends when the
+/// service does, or does not show that it is alive.
 #[derive(Debug)]
 pub struct Follower {
     caller: Caller,
@@ -58,8 +55,7 @@ impl Files for Client {
         let file = writer.file().try_clone();
         let file =
             file.map_err(|error| caller.failed(FILL, Status::resource_exhausted(error.to_string())))?;
-        let channel = self.peers.channel("content");
-        Ok((Filler { caller, channel, writer, total: expected.total }, file))
+        Ok((Filler { caller, writer, total: expected.total }, file))
     }
 
     async fn follow(
@@ -87,7 +83,7 @@ impl files::Filler for Filler {
     }
 
     async fn truncate(&mut self) -> Result<(), Failure> {
-        self.caller.hear(FILL, self.channel.while_alive(self.writer.truncate())).await
+        self.caller.hear(FILL, self.writer.truncate()).await
     }
 
     async fn commit(&mut self, commit: Commit) -> Result<Committed, Failure> {
@@ -95,7 +91,7 @@ impl files::Filler for Filler {
         let Commit { expected, labels } = commit;
         let size = expected.total.unwrap_or(0);
         let committing = self.writer.commit(size, expected.digest.as_ref(), labels.into());
-        let blob = self.caller.hear(CALL, self.channel.while_alive(committing)).await?;
+        let blob = self.caller.hear(CALL, committing).await?;
         let garbled = self.caller.garbled(CALL);
         let parsed = wire::digest(&blob.digest)
             .and_then(|digest| Ok(Committed { digest, size: wire::number("size", blob.size)? }));
@@ -103,7 +99,7 @@ impl files::Filler for Filler {
     }
 
     async fn abort(&mut self) -> Result<(), Failure> {
-        self.caller.hear("abort an ingest", self.channel.while_alive(self.writer.end())).await
+        self.caller.hear("abort an ingest", self.writer.end()).await
     }
 }
 

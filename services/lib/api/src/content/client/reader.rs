@@ -1,4 +1,4 @@
-//! The stream of a read.
+//! The client's end of a read.
 
 use bytes::Bytes;
 use gantry_proto::containerd::services::content::v1 as pb;
@@ -10,7 +10,7 @@ use crate::content;
 
 pub(super) const CALL: &str = "read a blob";
 
-/// The answers of a read.
+/// The responses of a read.
 #[derive(Debug)]
 pub struct Reader(Option<(Caller, Streaming<pb::ReadContentResponse>)>);
 
@@ -19,7 +19,7 @@ impl Reader {
         Self(Some((caller, stream)))
     }
 
-    /// Of no bytes.
+    /// A read of no bytes.
     pub(super) fn empty() -> Self {
         Self(None)
     }

@@ -1,4 +1,4 @@
-//! The stream of a write: one request, one answer.
+//! The client's end of a write: one request, one response.
 
 use bytes::Bytes;
 use gantry_proto::containerd::services::content::v1 as pb;
@@ -17,17 +17,17 @@ use crate::wire::{self, Invalid};
 
 const CALL: &str = "take an ingest's bytes";
 const COMMIT: &str = "commit an ingest";
-/// The longest piece that is sent in one message: a quarter of what a message may have.
+/// The longest piece in one message: a quarter of a message's limit.
 const PIECE: usize = 4 << 20;
 
-/// An ingest for as long as the stream lasts.
+/// The writer of an ingest, while the stream lasts.
 #[derive(Debug)]
 pub struct Writer {
     caller: Caller,
     requests: mpsc::Sender<pb::WriteContentRequest>,
     answers: Streaming<pb::WriteContentResponse>,
     status: Status,
-    /// Of the bytes so far.
+    /// The digest of the bytes that are written.
     digest: Digest,
 }
 
@@ -66,13 +66,13 @@ impl Writer {
         Ok(writer)
     }
 
-    /// Sends a request and takes note of the answer.
+    /// Sends a request and records the response.
     async fn ask(&mut self, action: WriteAction, request: pb::WriteContentRequest) -> Result<(), Failure> {
         let request = pb::WriteContentRequest { action: action.into(), ..request };
         let call = if action == WriteAction::Commit { COMMIT } else { CALL };
         let (requests, answers) = (&self.requests, &mut self.answers);
         let answer = async {
-            // It fails when the service has ended the stream, and then the answer says why.
+            // Sending fails when the service has ended the stream. The response then says why.
             let _ = requests.send(request).await;
             next(answers).await
         };
@@ -126,7 +126,7 @@ impl content::Writer for Writer {
     }
 
     async fn truncate(&mut self) -> Result<(), Failure> {
-        // A write at 0 begins anew.
+        // A write at offset 0 discards the bytes.
         self.ask(WriteAction::Write, pb::WriteContentRequest::default()).await
     }
 

@@ -15,18 +15,18 @@ use super::Filler;
 use crate::content::{Commit, convert};
 use crate::wire::{self, Invalid};
 
-/// Hands out the file, and does as its holder says.
+/// Hands out the file, and carries out the messages of its holder.
 pub(super) async fn run(stream: &mut UnixStream, mut filler: impl Filler, file: File) -> io::Result<()> {
     let (offset, total) = filler.extent();
     let detail = pb::IngestState { offset: wire::signed(offset), total: wire::signed(total.unwrap_or(0)) };
     data::accept(stream, &detail, &[file.as_fd()]).await?;
-    // Ours would count as a writer at the commit.
+    // An open file of this process would count as a writer at the commit.
     drop(file);
     while let Some(message) = data::receive::<pb::WriterMessage>(stream).await? {
         let (answer, goes_on) = match message.message {
             Some(Message::Progress(offset)) => match progress(&mut filler, offset).await {
                 Ok(()) => continue,
-                // Progress has no answer of its own: the error ends the connection.
+                // Progress has no response: an error ends the connection.
                 Err(status) => (Err(status), false),
             },
             Some(Message::Commit(request)) => {

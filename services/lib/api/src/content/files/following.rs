@@ -14,7 +14,7 @@ use super::{Followed, Follower};
 use crate::content::convert;
 use crate::wire;
 
-/// Hands out the file, and tells of every change until the end of the bytes or of the connection.
+/// Hands out the file, and reports every change until the ingest or the connection ends.
 pub(super) async fn run(stream: &mut UnixStream, mut follower: impl Follower, file: File) -> io::Result<()> {
     let (offset, total) = follower.begun_at();
     let detail = pb::IngestState { offset: wire::signed(offset), total: wire::signed(total.unwrap_or(0)) };
@@ -24,14 +24,14 @@ pub(super) async fn run(stream: &mut UnixStream, mut follower: impl Follower, fi
         let mut nothing = [0];
         let news = tokio::select! {
             news = follower.next() => news,
-            // A follower has nothing to say: this is its end.
+            // A follower sends nothing: the end of the stream is the end of the connection.
             _ = stream.read(&mut nothing) => return Ok(()),
         };
         let (message, last) = match news {
             Ok(Followed::Available(offset)) => (Message::Available(wire::signed(offset)), false),
             Ok(Followed::Committed(blob)) => (Message::Committed(convert::committed(&blob)), true),
             Ok(Followed::Aborted(reason)) => (Message::Aborted(reason), true),
-            // The store is ending, and so does the connection: who follows opens it again.
+            // The store ends, and with it the connection. The follower connects again.
             Err(error) => {
                 tracing::debug!(%error, "a follower is left alone");
                 return Ok(());

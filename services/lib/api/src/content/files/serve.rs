@@ -1,6 +1,6 @@
-//! The data socket over whatever lends files. The contract is in `gantry/content/v1/content.proto`.
+//! The server of the data socket. The contract is in `gantry/content/v1/content.proto`.
 //!
-//! A connection is one writer, one follower or one opened blob; its end ends what it began.
+//! A connection is one writer, one follower or one opened blob, which ends with the connection.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -27,7 +27,7 @@ pub async fn connection<S: Files>(mut stream: UnixStream, store: S) {
         }
     };
     if let Err(error) = answer(&mut stream, &store, request).await {
-        // Whoever is at the other end has gone; nothing is lost.
+        // The client has disconnected; nothing is lost.
         tracing::debug!(%error, "a data connection broke");
     }
 }

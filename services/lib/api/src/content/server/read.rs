@@ -1,4 +1,4 @@
-//! The stream of a read: each piece is read when the one before it was taken.
+//! The stream of a read: a piece is read when the client has taken the one before.
 
 use futures::stream::{self, Stream};
 use gantry_proto::containerd::services::content::v1 as pb;
@@ -8,7 +8,7 @@ use tonic::Status;
 use crate::content::Reader;
 use crate::wire;
 
-/// The answers of a reader whose first byte is at `start`.
+/// The responses of a reader whose first byte is at `start`.
 pub(super) fn pieces<R>(
     reader: R,
     start: u64,

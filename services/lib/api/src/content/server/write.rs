@@ -1,4 +1,4 @@
-//! The stream of a write: one answer for each request, the ingest's writer for as long as the stream lasts.
+//! The stream of a write: one response for each request. The stream holds the ingest's writer.
 
 use futures::stream::Stream;
 use gantry_proto::containerd::services::content::v1 as pb;
@@ -8,12 +8,11 @@ use gantry_types::Digest;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
-use tracing::Instrument;
 
 use crate::content::{Commit, Expected, IngestRef, Owner, Store, Writer, convert};
 use crate::wire::{self, Invalid};
 
-/// What the stream's headers said.
+/// What the stream's headers say.
 pub(super) struct Session<S> {
     pub(super) store: S,
     pub(super) owner: Owner,
@@ -37,7 +36,7 @@ impl Coded for WrongOffset {
 }
 
 impl<S: Store + 'static> Session<S> {
-    /// Serves the stream in a task of its own, so that a commit that has begun comes to its end.
+    /// Serves the stream in a task of its own, so that a commit that has begun runs to its end.
     pub(super) fn start(
         self,
         requests: Streaming<pb::WriteContentRequest>,
@@ -45,11 +44,11 @@ impl<S: Store + 'static> Session<S> {
         let (answers, stream) = mpsc::channel(1);
         let conversation = async move {
             if let Err(status) = self.run(requests, &answers).await {
-                // A client that went away does not need to know.
+                // A client that has disconnected does not need it.
                 let _ = answers.send(Err(status)).await;
             }
         };
-        tokio::spawn(conversation.in_current_span());
+        gantry_rpc::carry::start(conversation);
         ReceiverStream::new(stream)
     }
 
@@ -84,10 +83,10 @@ impl<S: Store + 'static> Session<S> {
     }
 }
 
-/// A stream whose ingest is open.
+/// A stream with an open ingest.
 struct Conversation<W> {
     writer: W,
-    /// The digest that the client has told.
+    /// The digest that the client has sent.
     known: Option<Digest>,
 }
 
@@ -110,7 +109,7 @@ impl<W: Writer> Conversation<W> {
         Ok(self.response(action, digest))
     }
 
-    /// Takes note of what any request may say of the blob.
+    /// Records the expectations of a request.
     async fn hear(&mut self, request: &pb::WriteContentRequest) -> Result<(), Status> {
         let mut said = convert::parse_expected(request.total, &request.expected).map_err(status)?;
         if said.digest == self.known {
@@ -125,7 +124,7 @@ impl<W: Writer> Conversation<W> {
         Ok(())
     }
 
-    /// An offset of 0 in front of bytes that are there means "from the start again".
+    /// An offset of 0 below the bytes that are written means "from the start again".
     async fn write(&mut self, request: &pb::WriteContentRequest) -> Result<(), Status> {
         let offset = wire::number("offset", request.offset).map_err(status)?;
         let now = self.writer.status();

@@ -1,4 +1,4 @@
-//! Files of containers.
+//! Conversions of files in containers.
 
 use gantry_proto::gantry::engine::v1 as pb;
 
@@ -29,24 +29,4 @@ impl From<pb::PathStat> for PathStat {
     }
 }
 
-impl From<PutSpec> for pb::data_request::ArchivePut {
-    fn from(spec: PutSpec) -> Self {
-        pb::data_request::ArchivePut {
-            container: spec.container,
-            path: spec.path,
-            no_overwrite_dir_non_dir: spec.no_overwrite_dir_non_dir,
-            copy_uid_gid: spec.copy_uid_gid,
-        }
-    }
-}
-
-impl From<pb::data_request::ArchivePut> for PutSpec {
-    fn from(spec: pb::data_request::ArchivePut) -> Self {
-        PutSpec {
-            container: spec.container,
-            path: spec.path,
-            no_overwrite_dir_non_dir: spec.no_overwrite_dir_non_dir,
-            copy_uid_gid: spec.copy_uid_gid,
-        }
-    }
-}
+alike!(PutSpec, pb::data_request::ArchivePut { container, path, no_overwrite_dir_non_dir, copy_uid_gid });

@@ -1,4 +1,4 @@
-//! What differs between a container's root and its image.
+//! Conversions of differences between a container and its image.
 
 use gantry_proto::gantry::engine::v1::changes_response as pb;
 

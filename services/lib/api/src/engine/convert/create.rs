@@ -1,4 +1,4 @@
-//! What a container is asked to be.
+//! Conversions of create and update requests.
 
 use gantry_proto::gantry::engine::v1 as pb;
 
@@ -30,17 +30,7 @@ impl From<pb::CreateRequest> for CreateSpec {
     }
 }
 
-impl From<Created> for pb::CreateResponse {
-    fn from(created: Created) -> Self {
-        pb::CreateResponse { id: created.id, warnings: created.warnings }
-    }
-}
-
-impl From<pb::CreateResponse> for Created {
-    fn from(response: pb::CreateResponse) -> Self {
-        Created { id: response.id, warnings: response.warnings }
-    }
-}
+alike!(Created, pb::CreateResponse { id, warnings });
 
 impl From<pb::UpdateRequest> for Update {
     fn from(request: pb::UpdateRequest) -> Self {

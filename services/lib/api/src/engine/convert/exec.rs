@@ -1,73 +1,46 @@
-//! Further processes.
+//! Conversions of execs.
 
 use gantry_proto::gantry::engine::v1 as pb;
 
-use crate::engine::{Exec, ExecSpec};
+use crate::engine::execs::StartSpec;
+use crate::engine::{Exec, ExecSpec, Window};
 
-impl From<ExecSpec> for pb::ExecCreateRequest {
-    fn from(spec: ExecSpec) -> Self {
-        pb::ExecCreateRequest {
-            container: spec.container,
-            attach_stdin: spec.attach_stdin,
-            attach_stdout: spec.attach_stdout,
-            attach_stderr: spec.attach_stderr,
-            detach_keys: spec.detach_keys,
+alike!(
+    ExecSpec,
+    pb::ExecCreateRequest {
+        container,
+        attach_stdin,
+        attach_stdout,
+        attach_stderr,
+        detach_keys,
+        tty,
+        env,
+        cmd,
+        privileged,
+        user,
+        working_dir,
+        console_height,
+        console_width,
+    }
+);
+
+alike!(Exec, pb::Exec { id, container_id, running, exit_code, pid, spec: required, can_remove });
+
+impl From<StartSpec> for pb::exec_start_request::Open {
+    fn from(spec: StartSpec) -> Self {
+        pb::exec_start_request::Open {
+            id: spec.id,
+            detach: spec.detach,
             tty: spec.tty,
-            env: spec.env,
-            cmd: spec.cmd,
-            privileged: spec.privileged,
-            user: spec.user,
-            working_dir: spec.working_dir,
-            console_height: spec.console_height,
-            console_width: spec.console_width,
+            console_height: spec.size.height,
+            console_width: spec.size.width,
         }
     }
 }
 
-impl From<pb::ExecCreateRequest> for ExecSpec {
-    fn from(spec: pb::ExecCreateRequest) -> Self {
-        ExecSpec {
-            container: spec.container,
-            attach_stdin: spec.attach_stdin,
-            attach_stdout: spec.attach_stdout,
-            attach_stderr: spec.attach_stderr,
-            detach_keys: spec.detach_keys,
-            tty: spec.tty,
-            env: spec.env,
-            cmd: spec.cmd,
-            privileged: spec.privileged,
-            user: spec.user,
-            working_dir: spec.working_dir,
-            console_height: spec.console_height,
-            console_width: spec.console_width,
-        }
-    }
-}
-
-impl From<Exec> for pb::Exec {
-    fn from(exec: Exec) -> Self {
-        pb::Exec {
-            id: exec.id,
-            container_id: exec.container_id,
-            running: exec.running,
-            exit_code: exec.exit_code,
-            pid: exec.pid,
-            spec: Some(exec.spec.into()),
-            can_remove: exec.can_remove,
-        }
-    }
-}
-
-impl From<pb::Exec> for Exec {
-    fn from(exec: pb::Exec) -> Self {
-        Exec {
-            id: exec.id,
-            container_id: exec.container_id,
-            running: exec.running,
-            exit_code: exec.exit_code,
-            pid: exec.pid,
-            spec: exec.spec.unwrap_or_default().into(),
-            can_remove: exec.can_remove,
-        }
+impl From<pb::exec_start_request::Open> for StartSpec {
+    fn from(open: pb::exec_start_request::Open) -> Self {
+        let size = Window { height: open.console_height, width: open.console_width };
+        StartSpec { id: open.id, detach: open.detach, tty: open.tty, size }
     }
 }

@@ -1,4 +1,4 @@
-//! What a container does.
+//! Conversions of container states.
 
 use gantry_proto::gantry::engine::v1 as pb;
 

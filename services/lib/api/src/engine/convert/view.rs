@@ -1,4 +1,4 @@
-//! Containers as they are shown.
+//! Conversions of containers as they are shown.
 
 use gantry_proto::gantry::engine::v1 as pb;
 
@@ -35,137 +35,48 @@ impl From<pb::State> for State {
     }
 }
 
-impl From<Health> for pb::Health {
-    fn from(health: Health) -> Self {
-        pb::Health {
-            status: health.status,
-            failing_streak: health.failing_streak,
-            log: health.log.into_iter().map(Into::into).collect(),
-        }
-    }
-}
+alike!(Health, pb::Health { status, failing_streak, log: each });
 
-impl From<pb::Health> for Health {
-    fn from(health: pb::Health) -> Self {
-        Health {
-            status: health.status,
-            failing_streak: health.failing_streak,
-            log: health.log.into_iter().map(Into::into).collect(),
-        }
+alike!(
+    HealthResult,
+    pb::HealthResult {
+        start: by(timestamp, nanoseconds),
+        end: by(timestamp, nanoseconds),
+        exit_code,
+        output,
     }
-}
+);
 
-impl From<HealthResult> for pb::HealthResult {
-    fn from(result: HealthResult) -> Self {
-        pb::HealthResult {
-            start: timestamp(result.start),
-            end: timestamp(result.end),
-            exit_code: result.exit_code,
-            output: result.output,
-        }
-    }
-}
+alike!(PublishedPort, pb::PublishedPort { protocol, container_port, host_ip, host_port });
 
-impl From<pb::HealthResult> for HealthResult {
-    fn from(result: pb::HealthResult) -> Self {
-        HealthResult {
-            start: nanoseconds(result.start),
-            end: nanoseconds(result.end),
-            exit_code: result.exit_code,
-            output: result.output,
-        }
-    }
-}
+alike!(NamedEndpoint, pb::NamedEndpoint { network, settings: required });
 
-impl From<PublishedPort> for pb::PublishedPort {
-    fn from(port: PublishedPort) -> Self {
-        pb::PublishedPort {
-            protocol: port.protocol,
-            container_port: port.container_port,
-            host_ip: port.host_ip,
-            host_port: port.host_port,
-        }
+alike!(
+    ContainerSummary,
+    pb::ContainerSummary {
+        id,
+        name,
+        created_at: by(timestamp, nanoseconds),
+        state: required,
+        image,
+        image_id,
+        manifest_digest,
+        manifest_size,
+        manifest_media_type,
+        path,
+        args,
+        labels,
+        network_mode,
+        annotations,
+        networks: each,
+        mounts: each,
+        ports: each,
+        exposed_ports,
+        size_rw,
+        size_root_fs,
+        further_names,
     }
-}
-
-impl From<pb::PublishedPort> for PublishedPort {
-    fn from(port: pb::PublishedPort) -> Self {
-        PublishedPort {
-            protocol: port.protocol,
-            container_port: port.container_port,
-            host_ip: port.host_ip,
-            host_port: port.host_port,
-        }
-    }
-}
-
-impl From<NamedEndpoint> for pb::NamedEndpoint {
-    fn from(endpoint: NamedEndpoint) -> Self {
-        pb::NamedEndpoint { network: endpoint.network, settings: Some(endpoint.settings.into()) }
-    }
-}
-
-impl From<pb::NamedEndpoint> for NamedEndpoint {
-    fn from(endpoint: pb::NamedEndpoint) -> Self {
-        NamedEndpoint { network: endpoint.network, settings: endpoint.settings.unwrap_or_default().into() }
-    }
-}
-
-impl From<ContainerSummary> for pb::ContainerSummary {
-    fn from(summary: ContainerSummary) -> Self {
-        pb::ContainerSummary {
-            id: summary.id,
-            name: summary.name,
-            created_at: timestamp(summary.created_at),
-            state: Some(summary.state.into()),
-            image: summary.image,
-            image_id: summary.image_id,
-            manifest_digest: summary.manifest_digest,
-            manifest_size: summary.manifest_size,
-            manifest_media_type: summary.manifest_media_type,
-            path: summary.path,
-            args: summary.args,
-            labels: summary.labels,
-            network_mode: summary.network_mode,
-            annotations: summary.annotations,
-            networks: summary.networks.into_iter().map(Into::into).collect(),
-            mounts: summary.mounts.into_iter().map(Into::into).collect(),
-            ports: summary.ports.into_iter().map(Into::into).collect(),
-            exposed_ports: summary.exposed_ports,
-            size_rw: summary.size_rw,
-            size_root_fs: summary.size_root_fs,
-            further_names: summary.further_names,
-        }
-    }
-}
-
-impl From<pb::ContainerSummary> for ContainerSummary {
-    fn from(summary: pb::ContainerSummary) -> Self {
-        ContainerSummary {
-            id: summary.id,
-            name: summary.name,
-            created_at: nanoseconds(summary.created_at),
-            state: summary.state.unwrap_or_default().into(),
-            image: summary.image,
-            image_id: summary.image_id,
-            manifest_digest: summary.manifest_digest,
-            manifest_size: summary.manifest_size,
-            manifest_media_type: summary.manifest_media_type,
-            path: summary.path,
-            args: summary.args,
-            labels: summary.labels,
-            network_mode: summary.network_mode,
-            annotations: summary.annotations,
-            networks: summary.networks.into_iter().map(Into::into).collect(),
-            mounts: summary.mounts.into_iter().map(Into::into).collect(),
-            ports: summary.ports.into_iter().map(Into::into).collect(),
-            exposed_ports: summary.exposed_ports,
-            size_rw: summary.size_rw,
-            size_root_fs: summary.size_root_fs,
-            further_names: summary.further_names,
-        }
-    }
-}
+);
 
 impl From<Container> for pb::Container {
     fn from(container: Container) -> Self {

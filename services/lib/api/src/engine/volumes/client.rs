@@ -1,4 +1,4 @@
-//! Volumes through the engine's socket.
+//! A client of the engine's volumes, over its socket.
 
 use gantry_proto::gantry::engine::v1 as pb;
 
@@ -15,7 +15,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// The engine among `peers`.
+    /// A client of the engine in `peers`.
     pub fn new(peers: &Peers) -> Self {
         Self { peers: peers.clone(), caller: Caller::new("engine") }
     }

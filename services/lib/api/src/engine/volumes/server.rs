@@ -1,4 +1,4 @@
-//! `gantry.engine.v1.Volumes`, over whatever keeps the promise of volumes.
+//! `gantry.engine.v1.Volumes`, served by any implementation of the volumes' interface.
 
 use gantry_proto::gantry::engine::v1 as pb;
 use gantry_rpc::status;
@@ -10,13 +10,13 @@ use crate::engine::Filter;
 use crate::peers::MESSAGE_LIMIT;
 use crate::to_the_end;
 
-/// The service over what keeps the promise.
+/// The service over an implementation.
 pub fn service<S: Service + Clone + 'static>(service: S) -> VolumesServer<Server<S>> {
     VolumesServer::new(Server(service)).max_decoding_message_size(MESSAGE_LIMIT)
 }
 
-/// Parses, calls, converts. Changes come to their end even if their callers go away: half of one would have to be undone
-/// otherwise.
+/// Parses requests, calls the implementation, converts answers. A change continues if its client disconnects, because
+/// an interrupted change would have to be undone.
 #[derive(Debug, Clone)]
 pub struct Server<S>(S);
 

@@ -1,4 +1,4 @@
-//! Layers on their way, as the service tells.
+//! The client's end of an unpacking.
 
 use gantry_proto::gantry::snapshots::v1 as pb;
 use gantry_proto::gantry::snapshots::v1::unpacker_client::UnpackerClient;
@@ -12,7 +12,7 @@ use crate::peers::MESSAGE_LIMIT;
 
 const CALL: &str = "unpack layers";
 
-/// Layers on their way; dropped, they are given up.
+/// An unpacking; dropping it cancels it.
 #[derive(Debug)]
 pub struct Unpacking {
     caller: Caller,

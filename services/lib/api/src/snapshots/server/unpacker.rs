@@ -1,4 +1,4 @@
-//! `gantry.snapshots.v1.Unpacker`, over whatever unpacks layers.
+//! `gantry.snapshots.v1.Unpacker`, over an implementation of the promise.
 
 use std::pin::Pin;
 
@@ -11,12 +11,12 @@ use tonic::{Request, Response, Status};
 use super::super::{Owner, Unpack, Unpacking, convert};
 use crate::peers::MESSAGE_LIMIT;
 
-/// The service over what unpacks.
+/// The service over an implementation.
 pub fn unpacker<U: Unpack + 'static>(unpacker: U) -> UnpackerServer<Server<U>> {
     UnpackerServer::new(Server(unpacker)).max_decoding_message_size(MESSAGE_LIMIT)
 }
 
-/// Parses, calls, converts. A call that is dropped is given up.
+/// Parses, calls, converts. Ends when the caller cancels.
 #[derive(Debug, Clone)]
 pub struct Server<U>(U);
 
