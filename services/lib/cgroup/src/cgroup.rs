@@ -1,4 +1,4 @@
-//! The directories of one container, wherever they are: who is in them, freezing, killing, figures, removal.
+//! The cgroup directories of one container: processes, freezing, killing, counters, removal.
 
 use std::fs;
 use std::io;
@@ -15,6 +15,11 @@ pub const ROOT: &str = "/sys/fs/cgroup";
 /// The attribute of a cgroup that names its container's bundle.
 const BUNDLE: &str = "trusted.gantry.bundle";
 
+/// How long processes may take until they stand still, or go on.
+const STANDSTILL: Duration = Duration::from_secs(2);
+/// How long processes that are to be killed may take until they stand still, and how long those that do not are chased.
+const CHASE: Duration = Duration::from_millis(500);
+
 /// The directories of one container.
 #[derive(Debug, Clone)]
 pub struct Cgroup {
@@ -22,21 +27,20 @@ pub struct Cgroup {
 }
 
 impl Cgroup {
-    /// From directories that were recorded earlier.
+    /// The cgroup with these directories, which were recorded earlier.
     pub fn from_directories(directories: Vec<PathBuf>) -> Self {
         Self { directories }
     }
 
-    /// The directories that `pid` is in. A process that sits in a hierarchy's root
-    /// has none there.
+    /// The directories of the process `pid`. A process in the root of a hierarchy has no directory there.
     pub fn of_process(pid: i32) -> io::Result<Self> {
         let text = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
         Ok(Self::from_directories(parse_membership(&text, is_unified())))
     }
 
-    /// The directories that were made for `pid`: not those that it shares with the calling process,
-    /// which it was born in. On v1 that is v2's, mounted beside it: there `pid` may be in the cgroup
-    /// of the services and of every shim.
+    /// The directories that were made for `pid`: leaves out those that it shares with the calling process, in which
+    /// it was born. On v1 the shared one is that of v2, mounted beside it: `pid` may there be in the cgroup of the
+    /// services and of every shim.
     pub fn made_for(pid: i32) -> io::Result<Self> {
         let own = Self::of_process(std::process::id().cast_signed())?;
         Ok(Self::of_process(pid)?.without(&own))
@@ -47,8 +51,8 @@ impl Cgroup {
         self
     }
 
-    /// Says on its directories whose they are, for whoever finds them when the bundle is gone. Only helps: where it cannot
-    /// be said, nothing else is different.
+    /// Writes the path of the bundle on the directories, for fsck to find when the bundle is gone. A failure has no
+    /// other effect.
     pub fn mark(&self, bundle: &Path) {
         use std::os::unix::ffi::OsStrExt;
         for directory in &self.directories {
@@ -57,7 +61,7 @@ impl Cgroup {
         }
     }
 
-    /// What a spec's `cgroupsPath` stands for, as far as it exists.
+    /// The existing directories of a spec's `cgroupsPath`.
     pub fn at(path: &str) -> Self {
         let below = path.trim_start_matches('/');
         let candidates: Vec<PathBuf> = if is_unified() {
@@ -71,19 +75,19 @@ impl Cgroup {
         Self::from_directories(candidates.into_iter().filter(exists).collect())
     }
 
-    /// All its directories.
+    /// The directories.
     pub fn directories(&self) -> &[PathBuf] {
         &self.directories
     }
 
-    /// The directory where `file` exists: on v1 that of the controller that has it.
+    /// The directory with the file `name`: on v1 that of its controller.
     pub fn file(&self, name: &str) -> Option<PathBuf> {
         self.directories.iter().map(|directory| directory.join(name)).find(|file| file.exists())
     }
 
-    /// The processes in it and in what the container made below it.
+    /// The processes in the cgroup and in those that the container has made below it.
     pub fn pids(&self) -> Vec<i32> {
-        // Any hierarchy would do; pids and freezer are never shared with others.
+        // Any hierarchy would do; those of pids and freezer are never shared with other cgroups.
         let directory = self
             .controller("pids.current")
             .or_else(|| self.controller("cgroup.freeze"))
@@ -98,18 +102,18 @@ impl Cgroup {
         pids
     }
 
-    /// Stops every process; answers when all of them stand still.
+    /// Freezes every process. Returns when all are frozen.
     pub fn freeze(&self) -> Result<()> {
-        self.set_frozen(true)
+        self.set_frozen(true, STANDSTILL)
     }
 
-    /// Lets them go on.
+    /// Thaws every process.
     pub fn thaw(&self) -> Result<()> {
-        self.set_frozen(false)
+        self.set_frozen(false, STANDSTILL)
     }
 
-    fn set_frozen(&self, frozen: bool) -> Result<()> {
-        let deadline = Instant::now() + Duration::from_secs(2);
+    fn set_frozen(&self, frozen: bool, patience: Duration) -> Result<()> {
+        let deadline = Instant::now() + patience;
         let (file, value, events, wanted) = if let Some(file) = self.file("cgroup.freeze") {
             let value = if frozen { "1" } else { "0" };
             let events = file.with_file_name("cgroup.events");
@@ -121,7 +125,7 @@ impl Cgroup {
             return Err(Error::NoFreezer);
         };
         loop {
-            // v1 may stick at FREEZING while processes fork: writing again helps.
+            // v1 may stay at FREEZING while processes fork; writing again helps.
             fs::write(&file, value).map_err(Error::io("write", &file))?;
             let state = fs::read_to_string(&events).map_err(Error::io("read", &events))?;
             if state.lines().any(|line| line.trim() == wanted) {
@@ -129,7 +133,7 @@ impl Cgroup {
             }
             if Instant::now() > deadline {
                 if frozen {
-                    let _ = self.set_frozen(false);
+                    let _ = self.thaw();
                 }
                 return Err(Error::Stuck { file, state: value });
             }
@@ -137,12 +141,12 @@ impl Cgroup {
         }
     }
 
-    /// Has a signal sent to every process in it, by `send`.
+    /// Calls `send` for every process.
     pub fn signal_all(&self, send: impl Fn(Pid)) {
         self.pids().into_iter().filter_map(Pid::from_raw).for_each(send);
     }
 
-    /// Kills every process in it, also frozen ones; does not wait.
+    /// Kills every process, frozen ones too, and those that they make meanwhile. Does not wait for their end.
     pub fn kill_all(&self) {
         // Linux 5.14, v2 only.
         if let Some(file) = self.file("cgroup.kill")
@@ -150,16 +154,29 @@ impl Cgroup {
         {
             return;
         }
-        self.signal_all(|pid| {
-            // One that has ended meanwhile is no loss.
-            let _ = rustix::process::kill_process(pid, Signal::KILL);
-        });
+        // A frozen process makes no further processes. Processes that cannot be frozen, without a freezer or while
+        // they wait in the kernel, are searched for until no new ones are found.
+        let stands = self.set_frozen(true, CHASE).is_ok();
+        let deadline = Instant::now() + CHASE;
+        let mut known = Vec::new();
+        loop {
+            let pids = self.pids();
+            for pid in pids.iter().copied().filter_map(Pid::from_raw) {
+                // One that has ended meanwhile is no loss.
+                let _ = rustix::process::kill_process(pid, Signal::KILL);
+            }
+            let new = pids.iter().any(|pid| known.binary_search(pid).is_err());
+            if stands || !new || Instant::now() > deadline {
+                break;
+            }
+            known = pids;
+        }
         if self.file("freezer.state").is_some() {
             let _ = self.thaw();
         }
     }
 
-    /// How many processes in it were killed for want of memory.
+    /// How many processes the kernel has killed for want of memory.
     pub fn oom_kills(&self) -> u64 {
         ["memory.events", "memory.oom_control"]
             .iter()
@@ -168,7 +185,7 @@ impl Cgroup {
             .unwrap_or(0)
     }
 
-    /// Removes its directories and what the container made below them.
+    /// Removes the directories, with those that the container has made below.
     pub fn remove(&self) -> Result<()> {
         let mut failure = None;
         for directory in &self.directories {
@@ -184,12 +201,12 @@ impl Cgroup {
     }
 }
 
-/// Whether the machine has only cgroup v2.
+/// Whether the host has only cgroup v2.
 pub fn is_unified() -> bool {
     Path::new(ROOT).join("cgroup.controllers").exists()
 }
 
-/// The number behind `name` in a file of `name number` lines.
+/// The number of `name` in a file of `name number` lines.
 pub fn field(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| {
         let (key, value) = line.split_once(' ')?;
@@ -238,7 +255,7 @@ fn children(directory: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Removes a cgroup directory; the kernel lets go of dead processes a moment late.
+/// Removes a cgroup directory. The kernel frees a dead process a moment after its end.
 fn remove_tree(directory: &Path) -> io::Result<()> {
     let deadline = Instant::now() + Duration::from_millis(500);
     loop {
@@ -282,6 +299,106 @@ mod tests {
         let container = directories("4:memory:/gantry/a\n0::/system.slice/tasks\n");
         let own = container.without(&services);
         assert_eq!(own.directories(), [PathBuf::from("/sys/fs/cgroup/memory/gantry/a")]);
+    }
+
+    mod root_kills {
+        use std::process::{Command, Stdio};
+        use std::sync::Arc;
+        use std::sync::atomic::{AtomicBool, Ordering};
+        use std::thread::JoinHandle;
+
+        use rustix::process::{WaitOptions, set_child_subreaper, wait};
+
+        use super::*;
+
+        /// A cgroup of the test's own, in every hierarchy in which processes can be frozen or killed.
+        struct Own(Cgroup);
+
+        impl Own {
+            fn make() -> Self {
+                let name = format!("gantry-cgroup-{}", std::process::id());
+                let roots =
+                    if is_unified() { vec![ROOT.into()] } else { vec![Path::new(ROOT).join("freezer")] };
+                let directories: Vec<PathBuf> =
+                    roots.into_iter().map(|root: PathBuf| root.join(&name)).collect();
+                for directory in &directories {
+                    fs::create_dir(directory).unwrap();
+                }
+                Own(Cgroup::from_directories(directories))
+            }
+
+            /// Starts a shell whose script begins when it is inside. [`Reaper`] waits for it.
+            fn start(&self, script: &str) {
+                let enter = self.0.directories().iter();
+                let enter =
+                    enter.map(|directory| format!("echo $$ > {}/cgroup.procs; ", directory.display()));
+                let script = enter.collect::<String>() + script;
+                let mut shell = Command::new("sh");
+                shell.arg("-c").arg(script).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+                drop(shell.spawn().unwrap());
+            }
+
+            fn is_empty_within(&self, patience: Duration) -> bool {
+                let deadline = Instant::now() + patience;
+                while !self.0.pids().is_empty() && Instant::now() < deadline {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                self.0.pids().is_empty()
+            }
+        }
+
+        impl Drop for Own {
+            fn drop(&mut self) {
+                for _ in 0..1000 {
+                    self.0.kill_all();
+                    if self.0.remove().is_ok() {
+                        break;
+                    }
+                }
+            }
+        }
+
+        /// Waits for every child of this process, and for their children once they are orphans. Where process 1
+        /// does not, as in some virtual machines, what the test makes would fill the table of processes.
+        struct Reaper {
+            thread: Option<JoinHandle<()>>,
+            over: Arc<AtomicBool>,
+        }
+
+        impl Reaper {
+            fn start() -> Self {
+                set_child_subreaper(Some(rustix::process::getpid())).unwrap();
+                let over = Arc::new(AtomicBool::new(false));
+                let ended = Arc::clone(&over);
+                let thread = std::thread::spawn(move || {
+                    while !ended.load(Ordering::Relaxed) {
+                        if !matches!(wait(WaitOptions::NOHANG), Ok(Some(_))) {
+                            std::thread::sleep(Duration::from_micros(200));
+                        }
+                    }
+                    while wait(WaitOptions::NOHANG).is_ok_and(|reaped| reaped.is_some()) {}
+                });
+                Reaper { thread: Some(thread), over }
+            }
+        }
+
+        impl Drop for Reaper {
+            fn drop(&mut self) {
+                self.over.store(true, Ordering::Relaxed);
+                let _ = self.thread.take().map(JoinHandle::join);
+            }
+        }
+
+        #[test]
+        fn what_makes_itself_anew_all_the_time_is_ended() {
+            let _reaper = Reaper::start();
+            let own = Own::make();
+            // Each of them lives for no longer than it takes to make the next one.
+            own.start("r() { r & }; for n in $(seq 20); do r & done");
+            assert!(!own.is_empty_within(Duration::from_millis(50)), "it goes on");
+            own.0.kill_all();
+            assert!(own.is_empty_within(Duration::from_secs(5)), "left: {:?}", own.0.pids());
+        }
     }
 
     #[test]
