@@ -4,7 +4,6 @@
 //! Only waits are answered from here, and only by the full id, because names are reused. Memory is enough: an engine
 //! answers the waits for the containers that it removes itself, and a container that ended while no engine ran is
 //! removed by the next engine, which remembers it here.
-//! engine has removed it has also told to those who waited; it is the next one that removes what ended meanwhile.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

@@ -3,7 +3,6 @@
 //! The shim writes the same file as for every driver that sends, and one task sends from it ([`crate::shipping`]),
 //! here through a FIFO ([`delivery`]). So a plugin that does not read blocks no container, in either `mode`. If the
 //! plugin cannot read its log back (`ReadLogs`, [`reading`]), the log is read from the shim's file.
-//! (`ReadLogs`, [`reading`]) is read from what the shim has written.
 //!
 //! ```text
 //! run/logging/<id>     a FIFO for each run of a container; a new engine deletes those of the last one

@@ -12,7 +12,6 @@
 //! A call is answered when its line is queued for the thread that writes the file. When the queue is full, the call
 //! waits for the thread. So every call of a living service is recorded; a killed service loses the lines in its
 //! queue.
-//! waits for it. So no call goes unrecorded while the service lives. Lines that a killed service had not written are lost.
 
 mod file;
 mod object;

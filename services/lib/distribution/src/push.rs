@@ -40,7 +40,6 @@ pub enum Mounted {
 
 const CHUNK: usize = 256 << 10;
 /// How fast a registry stores a received blob at least, in bytes per second: it may read the blob again, and copy it.
-/// copy it.
 const STORING: u64 = 8 << 20;
 
 impl Payload {

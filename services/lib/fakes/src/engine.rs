@@ -37,7 +37,6 @@ const QUEUE: usize = 1024;
 /// A process runs until it is stopped or the test ends it, unless its [`Program`] says otherwise. The test provides
 /// the input of a process that reads. A container has the files of its image (directories and `/etc/passwd` only) and
 /// those that clients put there; it has no mounts and no ports, and its networks are names only.
-/// and `/etc/passwd` is, and those that were put there; no mounts and no ports; and of networks their names alone.
 #[derive(Debug, Clone)]
 pub struct Engine(Arc<Shared>);
 

@@ -22,7 +22,6 @@ pub fn sync_file_system(file: impl AsFd) -> Result<()> {
 /// ext4 otherwise puts all of them into one block group. Where trees are made and removed often, ext4 then searches
 /// for each new inode among those that were just deleted. Without a journal, that made the third unpacking of an
 /// image in a minute three times slower than the first (Linux 6.18).
-/// minute three times slower than the first (Linux 6.18).
 pub fn spread_below(directory: &Path) -> Result<()> {
     use rustix::fs::{IFlags, Mode, OFlags};
     use rustix::io::Errno;
