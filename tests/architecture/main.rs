@@ -1,6 +1,7 @@
 //! Which crate may depend on which: `cargo metadata` compared with the tables here. And what the systemd units allow.
 
 mod dependencies;
+mod engine;
 mod failpoints;
 mod units;
 mod unsafe_code;

@@ -22,7 +22,7 @@ const FILES: &[(&str, &str)] = &[
     ("shim/src/stdio/logger.rs", "descriptors of a logging program"),
 ];
 
-fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
+pub(crate) fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(directory).expect("a directory").flatten() {
         let path = entry.path();
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {

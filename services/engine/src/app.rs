@@ -39,7 +39,7 @@ pub async fn run(context: Context) -> Result<(), BoxError> {
     let peers = Peers::new(context.run());
     let plugins = Plugins::new(settings.plugins);
     let engine = Engine::open(context.clone(), peers, settings.snapshotter, plugins).await?;
-    engine.recover().await?;
+    engine.recovery.recover(&engine.logs, engine.strays.clone(), &context).await?;
     let (containers, published) = (engine.containers.clone(), engine.peers.published.clone());
     let listening = shortage::listen(containers, published, engine.events.clone(), context.clone());
     engine.spawn("listen for memory shortages", listening);

@@ -1,4 +1,5 @@
-//! The engine: its parts, and helpers that all of them use.
+//! The engine: its parts, and how they are joined. A verb takes the parts that it needs; this type is named only where
+//! requests arrive and where the service starts.
 
 use std::ops::Deref;
 use std::path::PathBuf;
@@ -6,23 +7,38 @@ use std::sync::Arc;
 
 use gantry_daemon::Context;
 use gantry_plugin::Plugins;
-use gantry_rpc::paced::Slots;
+use gantry_spec::Facts;
 
+use crate::archive::place::Places;
+use crate::archive::serve::Archives;
 use crate::blocking::blocking;
 use crate::container::connect::Connections;
+use crate::container::create::make::Making;
+use crate::container::create::plan::Plans;
+use crate::container::exit::Ends;
 use crate::container::files::Files;
 use crate::container::health::Probes;
+use crate::container::holdings::Holdings;
+use crate::container::remove::Removal;
+use crate::container::run::Runs;
+use crate::container::shm::Shm;
+use crate::container::specs::Specs;
+use crate::container::start::Starts;
 use crate::container::view::Views;
 use crate::containers::Containers;
 use crate::error::{Error, Result};
 use crate::events::Events;
 use crate::exec::Execs;
+use crate::info::About;
 use crate::logs::Logs;
 use crate::paths::Paths;
 use crate::peers::Peers;
+use crate::recover::Recovery;
 use crate::shipping::plugin::Fifos;
 use crate::store::Store;
+use crate::strays::Strays;
 use crate::volumes::Volumes;
+use crate::volumes::held::Mounts;
 
 /// The shim's binary. It is also the init that `--init` starts before a container's program.
 const SHIM: &str = "containerd-shim-gantry-v2";
@@ -34,25 +50,24 @@ pub struct Engine(Arc<Shared>);
 /// The parts of an [`Engine`].
 pub struct Shared {
     pub(crate) context: Context,
-    pub(crate) paths: Paths,
     pub(crate) containers: Containers,
     pub(crate) events: Events,
-    pub(crate) execs: Execs,
-    pub(crate) probes: Probes,
-    pub(crate) files: Files,
-    pub(crate) connections: Connections,
     pub(crate) peers: Peers,
-    pub(crate) volumes: Arc<Volumes>,
-    pub(crate) views: Views,
-    pub(crate) facts: gantry_spec::Facts,
-    pub(crate) init: PathBuf,
-    pub(crate) snapshotter: String,
-    pub(crate) identity: String,
-    /// How many containers the engine itself may start at once.
-    pub(crate) starts: tokio::sync::Semaphore,
-    /// How many archives may be sent or received at once.
-    pub(crate) archives: Slots,
+    pub(crate) files: Files,
     pub(crate) logs: Logs,
+    pub(crate) volumes: Arc<Volumes>,
+    pub(crate) execs: Execs,
+    pub(crate) connections: Connections,
+    pub(crate) views: Views,
+    pub(crate) places: Places,
+    pub(crate) archives: Archives,
+    pub(crate) plans: Plans,
+    pub(crate) making: Making,
+    pub(crate) runs: Arc<Runs>,
+    pub(crate) removal: Removal,
+    pub(crate) strays: Strays,
+    pub(crate) recovery: Recovery,
+    pub(crate) about: About,
 }
 
 impl Deref for Engine {
@@ -84,33 +99,73 @@ impl Engine {
                 .await?;
         let fifos = Fifos::open(context.run().join("logging"))?;
         let peers = Peers::new(&peers, context.run());
-        let identity = store.identity().await?;
-        let (containers, events) = (Containers::new(store), Events::default());
-        let facts = gantry_spec::Facts::detect();
-        let files = Files::new(&containers, &peers.networks, &paths);
-        let logs = Logs::new(crate::app::log_drivers(plugins, fifos), &paths, &facts.hostname, &context);
-        let volumes = Arc::new(volumes);
-        let execs = Execs::new(&containers, &peers, &events, &facts, &context);
-        Ok(Engine(Arc::new(Shared {
-            probes: Probes::new(&execs, &peers.tasks, &events, &context),
-            execs,
-            views: Views::new(&containers, &peers.snapshots, &volumes, &files, &logs, &facts),
-            connections: Connections::new(&containers, &peers.networks, &events, &files, &context),
-            files,
-            logs,
-            identity,
+        let about = About {
+            identity: store.identity().await?,
+            // As in Docker, the directories `containers` and `volumes` are below it.
+            root: context.state().to_owned(),
+            snapshotter,
+            facts: Facts::detect(),
+        };
+        let (containers, volumes) = (Containers::new(store), Arc::new(volumes));
+        let drivers = crate::app::log_drivers(plugins, fifos);
+        let logs = Logs::new(drivers, &paths, &about.facts.hostname, &context);
+        Ok(Self::made_of(context, containers, peers, volumes, logs, &paths, about))
+    }
+
+    /// Joins the parts.
+    fn made_of(
+        context: Context,
+        containers: Containers,
+        peers: Peers,
+        volumes: Arc<Volumes>,
+        logs: Logs,
+        paths: &Paths,
+        about: About,
+    ) -> Engine {
+        let (events, facts) = (Events::default(), &about.facts);
+        let files = Files::new(&containers, &peers.networks, paths);
+        let mounts = Mounts::new(&volumes, &peers.snapshots, &context);
+        let shm = Shm::new(&containers, paths);
+        let holdings = Holdings::new(&peers, &shm, &mounts);
+        let specs = Specs::new(&containers, &peers, &files, &shm, facts, shim_binary());
+        let places = Places::new(&peers, &mounts, &files);
+        let execs = Execs::new(&containers, &peers, &events, facts, &context);
+        let probes = Probes::new(&execs, &peers.tasks, &events, &context);
+        let connections = Connections::new(&containers, &peers.networks, &events, &files, &context);
+        let removal = Removal::new(&containers, &events, &peers, &holdings, &volumes, paths, &context);
+        let starts = Starts::new(&containers, &events, &peers, &specs, &holdings, &files, &logs);
+        let ends = Ends::new(&containers, &events, &peers, &execs, &logs, &holdings);
+        let runs = Runs::new(&containers, &peers.tasks, starts, ends, &removal, &probes, &context);
+        let (drivers, snapshotter) = (&logs.drivers, &about.snapshotter);
+        Engine(Arc::new(Shared {
+            views: Views::new(&containers, &peers.snapshots, &volumes, &files, &logs, facts),
+            archives: Archives::new(&containers, &places, &events),
+            plans: Plans::new(&containers, &peers, drivers, &specs, facts, paths, snapshotter),
+            making: Making::new(&containers, &peers, &volumes, &mounts, &events, &removal, paths),
+            strays: Strays::new(&containers, &peers, paths, &volumes, &specs),
+            recovery: Recovery::new(
+                &containers,
+                &peers.tasks,
+                &execs,
+                &connections,
+                &holdings,
+                &removal,
+                &runs,
+            ),
             context,
-            paths,
             containers,
             events,
             peers,
+            files,
+            logs,
             volumes,
-            facts,
-            init: shim_binary(),
-            snapshotter,
-            starts: tokio::sync::Semaphore::new(8),
-            archives: Slots::new(256),
-        })))
+            execs,
+            connections,
+            places,
+            runs,
+            removal,
+            about,
+        }))
     }
 
     /// Starts a task that ends with the service.

@@ -22,6 +22,7 @@
 //! | [`peers`] | clients of the other services |
 //! | [`archive`] | `docker cp` and `docker export` |
 //! | [`recover`](mod@recover) | the start of the service |
+//! | `strays` | parts of containers without a record: at the start, and for fsck |
 //! | [`paths`] | the layout of the directory on disk |
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "the work of a test ends with it"))]
@@ -37,7 +38,6 @@ mod error;
 pub mod events;
 pub mod exec;
 pub mod filters;
-mod fsck;
 pub mod generation;
 pub mod health;
 pub mod image;
@@ -50,6 +50,7 @@ pub mod peers;
 pub mod record;
 mod recover;
 pub mod restart;
+mod retry;
 mod root;
 mod server;
 pub mod shipping;

@@ -27,8 +27,9 @@ use std::sync::Arc;
 use gantry_daemon::Context;
 
 use self::driver::Drivers;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::paths::Paths;
+use crate::record::Record;
 use crate::shipping::Shippers;
 
 /// Containers' logs: their drivers, their files, and the tasks that send them elsewhere. Cheap to clone.
@@ -52,5 +53,10 @@ impl Logs {
             hostname: hostname.to_owned(),
             context: context.clone(),
         }
+    }
+
+    /// The URI that tells the shim what to write of a container's output.
+    pub(crate) fn uri(&self, record: &Record) -> Result<String> {
+        kept::uri(&self.drivers, record, &self.paths.log(&record.id))
     }
 }

@@ -8,15 +8,23 @@
 //! A container that is being created is known after its parts were listed, and one that is being removed is known
 //! before. So a part is a stray only if its container was known at neither time.
 
+pub(crate) mod check;
+
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::blocking::blocking;
+use crate::container::specs::Specs;
+use crate::container::{Container, recorded};
 use crate::containers::Containers;
 use crate::error::{Error, Result};
 use crate::index::Index;
 use crate::paths::Paths;
 use crate::peers::Peers;
+use crate::retry;
+use crate::root::kernel;
+use crate::volumes::Volumes;
 
 /// Parts of containers, by the containers' ids.
 #[derive(Default)]
@@ -70,20 +78,91 @@ impl Stray {
     }
 }
 
-/// Lists all parts. A part whose container is unknown afterwards belongs to no container that is being created,
-/// because its record is written first. A part whose container was unknown before belongs to none that is being
-/// removed.
-pub(crate) async fn parts(containers: &Containers, peers: &Peers, paths: &Paths) -> Result<Parts> {
-    let known = containers.all().iter().map(|container| container.id().to_owned()).collect();
-    let directory = paths.containers();
-    let directories = blocking(move || names_in(&directory)).await?;
-    Ok(Parts {
-        known,
-        tasks: peers.tasks.ids().await?.into_iter().collect(),
-        records: peers.records.ids().await?.into_iter().collect(),
-        netns: peers.networks.netns_ids().await?.into_iter().collect(),
-        directories,
-    })
+/// Compares the records with the parts that exist. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Strays {
+    containers: Containers,
+    peers: Peers,
+    paths: Paths,
+    volumes: Arc<Volumes>,
+    specs: Specs,
+}
+
+impl Strays {
+    /// Compares these containers and volumes with what these services and paths have.
+    pub(crate) fn new(
+        containers: &Containers,
+        peers: &Peers,
+        paths: &Paths,
+        volumes: &Arc<Volumes>,
+        specs: &Specs,
+    ) -> Strays {
+        Strays {
+            containers: containers.clone(),
+            peers: peers.clone(),
+            paths: paths.clone(),
+            volumes: Arc::clone(volumes),
+            specs: specs.clone(),
+        }
+    }
+
+    /// Lists all parts. A part whose container is unknown afterwards belongs to no container that is being created,
+    /// because its record is written first. A part whose container was unknown before belongs to none that is being
+    /// removed.
+    async fn parts(&self) -> Result<Parts> {
+        let known = self.containers.all().iter().map(|container| container.id().to_owned()).collect();
+        let directory = self.paths.containers();
+        let directories = blocking(move || names_in(&directory)).await?;
+        let peers = &self.peers;
+        Ok(Parts {
+            known,
+            tasks: peers.tasks.ids().await?.into_iter().collect(),
+            records: peers.records.ids().await?.into_iter().collect(),
+            netns: peers.networks.netns_ids().await?.into_iter().collect(),
+            directories,
+        })
+    }
+
+    /// Looks for parts of containers in other services and on the disk, once all services answer. Reports what has no
+    /// record, makes records of the tasks service that are lost, and removes what an earlier removal has left.
+    pub(crate) async fn look_around(&self) {
+        loop {
+            match self.try_look_around().await {
+                Ok(()) => return,
+                Err(error) if error.is_passing() => tokio::time::sleep(retry::PAUSE).await,
+                Err(error) => {
+                    tracing::warn!(error = %gantry_rpc::chain(&error), "strays are not looked for");
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn try_look_around(&self) -> Result<()> {
+        let parts = self.parts().await?;
+        for container in self.containers.all() {
+            if !parts.records.contains(container.id()) {
+                self.record_again(&container).await?;
+            }
+        }
+        for stray in parts.without_container(&self.containers.index) {
+            tracing::warn!(kind = stray.kind(), container = stray.id(), "kept: {}", stray.reason());
+        }
+        for id in parts.idle_netns(&self.containers.index) {
+            tracing::info!(container = %id, "removing a network namespace without a container");
+            self.peers.networks.detach(id).await?;
+        }
+        self.volumes.end_strays(|user| self.containers.find(user).is_ok()).await?;
+        for name in parts.directories.iter().filter(|name| Paths::is_removed(name)) {
+            let path = self.paths.containers().join(name);
+            blocking(move || gantry_rooted::tree::remove_tree(&path).map_err(kernel)).await?;
+        }
+        Ok(())
+    }
+
+    async fn record_again(&self, container: &Container) -> Result<()> {
+        recorded::record_again(&self.peers.records, &self.specs, container).await
+    }
 }
 
 fn names_in(directory: &Path) -> Result<BTreeSet<String>> {

@@ -2,21 +2,64 @@
 
 use std::sync::Arc;
 
+use gantry_api::engine::volumes::Usage;
 use gantry_api::engine::{
-    self as api, AttachPoint, AttachSpec, Change, CommitSpec, Condition, EndpointSettings, ListQuery,
-    Listing, LogQuery, Opened, Sample, StopSpec, Top, Update, Window,
+    self as api, AttachPoint, AttachSpec, Change, CommitSpec, Condition, CreateSpec, Created,
+    EndpointSettings, ExecSpec, Filter, Info, ListQuery, Listing, LogQuery, Opened, PathStat, Pruned,
+    PutSpec, RemoveSpec, Sample, StopSpec, Top, Update, Volume, VolumeSpec, Window,
 };
+use gantry_rooted::Root;
+use gantry_rpc::paced::Slot;
 
+use crate::archive::serve::{Getting, Putting};
 use crate::container::attach::{self, Attachment};
 use crate::container::wait::{self, Waiting};
-use crate::container::{Container, changes, commit, kill, list, pause, rename, resize, stats, top, update};
+use crate::container::{
+    Container, changes, commit, create, kill, list, pause, prune, rename, resize, stats, top, update,
+};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::exec::Exec;
+use crate::info;
 use crate::logs::follow;
 use crate::peers::Peers;
+use crate::strays::check::Told;
+use crate::volumes::serve;
 
 impl Engine {
+    /// Creates a container, which is durable when this returns.
+    pub async fn create(&self, request: CreateSpec) -> Result<Created> {
+        create::create(&self.plans, &self.making, &self.events, request).await
+    }
+
+    /// Starts a container; returns `false` if it runs already.
+    pub async fn start(&self, name: &str) -> Result<bool> {
+        self.runs.start(name).await
+    }
+
+    /// Stops a container if it runs, and then starts it.
+    pub async fn restart(&self, request: &StopSpec) -> Result<()> {
+        kill::restart(&self.containers, &self.peers.tasks, &self.events, &self.runs, request).await
+    }
+
+    /// Removes a container, or a link's name of one.
+    pub async fn remove(&self, request: &RemoveSpec) -> Result<()> {
+        if request.link {
+            return self.files.remove_link(&request.container).await;
+        }
+        self.removal.remove(request).await
+    }
+
+    /// Removes containers that do not run. Returns their ids and the bytes that were freed.
+    pub async fn prune(&self, filters: &[Filter]) -> Result<Pruned> {
+        prune::prune(&self.containers, &self.peers.snapshots, &self.removal, &self.events, filters).await
+    }
+
+    /// Finds objects without an owner and missing objects. With `repair`, repairs what can be repaired without loss.
+    pub(crate) async fn check(&self, repair: bool) -> Result<Vec<Told>> {
+        self.strays.check(repair).await
+    }
+
     /// Announces a client that attaches. The first value is what the client needs at once.
     pub fn attach(&self, open: &AttachSpec) -> Result<(Opened, Attachment)> {
         attach::attach(&self.containers, &self.peers.shims, &self.events, open)
@@ -127,11 +170,67 @@ impl Engine {
 
     /// Changes what the request sets to a value other than zero. Returns warnings for the user.
     pub async fn update(&self, name: &str, asked: Update) -> Result<Vec<String>> {
-        update::update(&self.containers, &self.peers.tasks, &self.events, &self.facts, name, asked).await
+        update::update(&self.containers, &self.peers.tasks, &self.events, &self.about.facts, name, asked)
+            .await
     }
 
     /// Begins a wait. For a container that was removed not long ago the wait is over at once.
     pub fn wait(&self, name: &str, condition: Condition) -> Result<Waiting> {
         wait::wait(&self.containers, name, condition)
+    }
+
+    /// The counts, and the facts about this machine.
+    pub(crate) fn info(&self) -> Info {
+        info::info(&self.containers, &self.volumes, &self.logs, &self.about)
+    }
+
+    /// Describes a path in a container.
+    pub async fn archive_stat(&self, name: &str, path: &str) -> Result<PathStat> {
+        self.archives.stat(name, path).await
+    }
+
+    /// Describes a path in a container, and returns what sending it needs.
+    pub async fn archive_get(&self, name: &str, path: &str) -> Result<(PathStat, Getting)> {
+        self.archives.get(name, path).await
+    }
+
+    /// Checks that a tar can be unpacked at a path in a container.
+    pub async fn archive_put(&self, request: &PutSpec) -> Result<(Putting, Slot)> {
+        self.archives.put(request).await
+    }
+
+    /// The whole root file system of a container.
+    pub async fn export(&self, name: &str) -> Result<Root> {
+        self.archives.export(name).await
+    }
+
+    /// Creates an exec at a user's request; returns its id.
+    pub async fn create_exec(&self, request: ExecSpec) -> Result<String> {
+        self.execs.create(&self.places, request).await
+    }
+
+    /// Creates a volume, or returns the existing one.
+    pub async fn make_volume(&self, request: VolumeSpec) -> Result<Volume> {
+        serve::make(&self.volumes, &self.events, request).await
+    }
+
+    /// Returns one volume.
+    pub async fn get_volume(&self, name: &str) -> Result<Volume> {
+        serve::get(&self.volumes, name).await
+    }
+
+    /// The volumes that match, including those of plugins.
+    pub async fn list_volumes(&self, filters: &[Filter], usage: Usage) -> Result<Vec<Volume>> {
+        serve::list(&self.volumes, &self.containers, filters, usage).await
+    }
+
+    /// Removes a volume. A volume that does not exist is an error only without `force`.
+    pub async fn unmake_volume(&self, name: &str, force: bool) -> Result<()> {
+        serve::remove(&self.volumes, &self.containers, &self.events, name, force).await
+    }
+
+    /// Removes volumes that no container has.
+    pub async fn prune_volumes(&self, filters: &[Filter]) -> Result<Pruned> {
+        serve::prune(&self.volumes, &self.containers, &self.events, filters).await
     }
 }

@@ -28,6 +28,7 @@ pub mod options;
 pub mod plan;
 pub mod propagation;
 pub mod serve;
+pub(crate) mod users;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

@@ -10,13 +10,14 @@ use gantry_host::process::Pinned;
 use gantry_rooted::{Access, Last, Root, View, clean};
 
 use crate::blocking::blocking;
+use crate::container::files::Files;
 use crate::container::pinned::init_of;
 use crate::container::{Container, Turn};
-use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::peers::{Peers, Snapshots, Tasks};
 use crate::record::Record;
 use crate::root::{kernel, open_detached, open_read_only};
-use crate::volumes::held::Held;
+use crate::volumes::held::{Held, Mounts};
 
 /// Directories over which a runtime always mounts something.
 const SYSTEM: [&str; 3] = ["/dev", "/proc", "/sys"];
@@ -47,13 +48,28 @@ pub enum Purpose {
     Write,
 }
 
-impl Engine {
+/// Opens containers' file systems. Cheap to clone.
+#[derive(Clone)]
+pub struct Places {
+    tasks: Tasks,
+    snapshots: Snapshots,
+    mounts: Mounts,
+    files: Files,
+}
+
+impl Places {
+    /// The file systems of containers whose roots and processes these services have.
+    pub fn new(peers: &Peers, mounts: &Mounts, files: &Files) -> Places {
+        let (tasks, snapshots) = (peers.tasks.clone(), peers.snapshots.clone());
+        Places { tasks, snapshots, mounts: mounts.clone(), files: files.clone() }
+    }
+
     /// Opens the file system in which a container's path is resolved.
     ///
     /// Reading uses a mount of the engine's own. A root that is written to may be mounted only once: that of a
     /// running container is reached through the container's init process; that of a container at rest is mounted
     /// here, and the place holds the container's operation lock until it is dropped.
-    pub(crate) async fn place(&self, container: &Container, path: &str, purpose: Purpose) -> Result<Place> {
+    pub(crate) async fn open(&self, container: &Container, path: &str, purpose: Purpose) -> Result<Place> {
         let path = absolute(path);
         let (init, turn) = match purpose {
             Purpose::Read => (None, None),
@@ -65,10 +81,10 @@ impl Engine {
         let record = container.record();
         let mounts = match &init {
             Some(_) => Vec::new(),
-            None => self.peers.snapshots.mounts(&record.snapshotter, container.id()).await?,
+            None => self.snapshots.mounts(&record.snapshotter, container.id()).await?,
         };
-        let held = self.hold_for_now(&record.mounts).await?;
-        let record = self.volumes.placed_in(record);
+        let held = self.mounts.hold_for_now(&record.mounts).await?;
+        let record = self.mounts.placed_in(record);
         let over = self.over(&record);
         blocking(move || {
             let root = match (init, purpose) {
@@ -94,7 +110,7 @@ impl Engine {
 
     /// The init process of a running container, or the operation lock of one at rest.
     async fn for_writing(&self, container: &Container) -> Result<(Option<Pinned>, Option<Turn>)> {
-        match init_of(&self.peers.tasks, container).await {
+        match init_of(&self.tasks, container).await {
             Ok(init) => return Ok((Some(init), None)),
             Err(Error::NotRunning(_)) => {}
             Err(error) => return Err(error),
@@ -102,7 +118,7 @@ impl Engine {
         let turn = container.operate_owned().await;
         // The container may have started while this waited for the lock.
         if container.running_pid().is_ok() {
-            return Ok((Some(init_of(&self.peers.tasks, container).await?), None));
+            return Ok((Some(init_of(&self.tasks, container).await?), None));
         }
         Ok((None, Some(turn)))
     }
@@ -110,7 +126,7 @@ impl Engine {
     /// A container's root without the mounts over it.
     pub(crate) async fn bare_root(&self, container: &Container) -> Result<Root> {
         let record = container.record();
-        let mounts = self.peers.snapshots.mounts(&record.snapshotter, container.id()).await?;
+        let mounts = self.snapshots.mounts(&record.snapshotter, container.id()).await?;
         blocking(move || open_read_only(&mounts)).await
     }
 

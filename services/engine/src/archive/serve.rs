@@ -7,17 +7,18 @@ use std::sync::Arc;
 
 use gantry_api::engine::{PathStat, PutSpec};
 use gantry_rooted::{Last, Root};
-use gantry_rpc::paced::{Paced, Queue, Slot};
+use gantry_rpc::paced::{Paced, Queue, Slot, Slots};
 use tokio::net::UnixStream;
 
-use super::place::{Place, Purpose};
+use super::place::{Place, Places, Purpose};
 use super::stat::Found;
 use super::unpack::{Manner, Target};
 use super::{pack, stat};
 use crate::blocking::blocking;
 use crate::container::Container;
-use crate::engine::Engine;
+use crate::containers::Containers;
 use crate::error::{Error, Result};
+use crate::events::Events;
 
 /// A part of a container that will be sent.
 pub struct Getting {
@@ -32,15 +33,38 @@ pub struct Putting {
     turn: Queue,
 }
 
-impl Engine {
+/// How many archives may be sent or received at once.
+const MOST: usize = 256;
+
+/// The archives that clients send and get. Cheap to clone.
+#[derive(Clone)]
+pub struct Archives {
+    containers: Containers,
+    places: Places,
+    events: Events,
+    slots: Slots,
+}
+
+impl Archives {
+    /// Archives of these containers, whose file systems `places` opens.
+    pub fn new(containers: &Containers, places: &Places, events: &Events) -> Archives {
+        let (containers, places, events) = (containers.clone(), places.clone(), events.clone());
+        Archives { containers, places, events, slots: Slots::new(MOST) }
+    }
+
+    /// Waits for a slot for an archive.
+    pub async fn slot(&self) -> Slot {
+        self.slots.take().await
+    }
+
     /// Describes a path.
-    pub async fn archive_stat(&self, name: &str, path: &str) -> Result<PathStat> {
+    pub async fn stat(&self, name: &str, path: &str) -> Result<PathStat> {
         let (_, place, found) = self.look(name, path).await?;
         Ok(found.view(&place.view))
     }
 
     /// Describes a path, and returns what [`send`] needs.
-    pub async fn archive_get(&self, name: &str, path: &str) -> Result<(PathStat, Getting)> {
+    pub async fn get(&self, name: &str, path: &str) -> Result<(PathStat, Getting)> {
         let (container, place, found) = self.look(name, path).await?;
         self.events.publish_container(&container, "archive-path", BTreeMap::new());
         Ok((found.view(&place.view), Getting { place, found }))
@@ -51,7 +75,7 @@ impl Engine {
         if path.is_empty() {
             return Err(Error::Invalid("bad parameter: path cannot be empty".to_owned()));
         }
-        let place = self.place(&container, path, Purpose::Read).await?;
+        let place = self.places.open(&container, path, Purpose::Read).await?;
         let (name, path) = (name.to_owned(), path.to_owned());
         let (place, found) = blocking(move || {
             let found = stat::find(&place, &name, &path)?;
@@ -62,14 +86,14 @@ impl Engine {
     }
 
     /// Checks that a tar can be unpacked at a path.
-    pub async fn archive_put(&self, request: &PutSpec) -> Result<(Putting, Slot)> {
+    pub async fn put(&self, request: &PutSpec) -> Result<(Putting, Slot)> {
         let container = self.containers.find(&request.container)?;
         if request.path.is_empty() {
             return Err(Error::Invalid("bad parameter: path cannot be empty".to_owned()));
         }
         // The slot is taken first, so that waiting for one does not hold the container's turn.
-        let slot = self.archives.take().await;
-        let place = self.place(&container, &request.path, Purpose::Write).await?;
+        let slot = self.slots.take().await;
+        let place = self.places.open(&container, &request.path, Purpose::Write).await?;
         let (user, turn) = (container.record().config.user.clone(), container.queue().clone());
         let (name, path) = (request.container.clone(), request.path.clone());
         let (keep_kinds, as_user) = (request.no_overwrite_dir_non_dir, request.copy_uid_gid);
@@ -87,7 +111,7 @@ impl Engine {
     /// The whole root file system of a container.
     pub async fn export(&self, name: &str) -> Result<Root> {
         let container = self.containers.find(name)?;
-        let root = self.bare_root(&container).await?;
+        let root = self.places.bare_root(&container).await?;
         self.events.publish_container(&container, "export", BTreeMap::new());
         Ok(root)
     }

@@ -10,7 +10,6 @@
 //! [settles]: Connections::settled_netns
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use gantry_api::engine::EndpointSettings;
 use gantry_api::network::{Endpoint, Netns, Network};
@@ -26,9 +25,7 @@ use crate::error::{Error, Result};
 use crate::events::Events;
 use crate::peers::Networks;
 use crate::record::Record;
-
-/// Time between attempts to reach the network service.
-const RETRY: Duration = Duration::from_millis(250);
+use crate::retry;
 
 /// Connects containers to networks. Cheap to clone.
 #[derive(Clone)]
@@ -205,7 +202,7 @@ impl Connections {
                     }
                 }
                 drop(turn);
-                tokio::time::sleep(RETRY).await;
+                tokio::time::sleep(retry::PAUSE).await;
             }
         });
     }

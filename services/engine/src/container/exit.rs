@@ -10,36 +10,67 @@ use std::time::Duration;
 use gantry_failpoint::failpoint;
 use gantry_types::ProcessId;
 
-use super::Container;
+use super::holdings::Holdings;
 use super::life::{End, Illegal};
-use super::start::By;
 use super::validate::policy_of;
-use crate::engine::Engine;
-use crate::peers::{Exit, Task, Tasks};
-use crate::time;
+use super::{Container, network};
+use crate::containers::Containers;
+use crate::events::Events;
+use crate::exec::Execs;
+use crate::logs::Logs;
+use crate::peers::{Exit, Networks, Peers, Task, Tasks};
+use crate::{retry, time};
 
-/// Time between attempts to reach the tasks service.
-const RETRY: Duration = Duration::from_millis(200);
-/// Time between attempts to subscribe to events.
-pub(super) const RESUBSCRIBE: Duration = Duration::from_millis(20);
 /// The exit code that is recorded if the process's exit code is unknown.
 const UNKNOWN: i32 = 255;
 
-impl Engine {
-    /// Waits in the background for a container's run to end.
-    pub(crate) fn monitor(&self, container: &Arc<Container>, run: u64) {
-        let (engine, container) = (self.clone(), Arc::clone(container));
-        self.spawn("wait for a container", async move {
-            let exit = exit_of(&engine.peers.tasks, &container.init()).await;
-            let _turn = container.operate().await;
-            if container.life().is_in(run) {
-                engine.ended(&container, exit).await;
-            }
-        });
+/// What follows the end of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Nothing.
+    Rest,
+    /// The container is removed (`--rm`). Its end is not recorded, and what the run had is not cleared, because the
+    /// removal does both.
+    Remove,
+    /// The restart policy starts the container after this time.
+    Restart(Duration),
+}
+
+/// Takes in the ends of runs. Cheap to clone.
+#[derive(Clone)]
+pub struct Ends {
+    containers: Containers,
+    events: Events,
+    tasks: Tasks,
+    networks: Networks,
+    execs: Execs,
+    logs: Logs,
+    holdings: Holdings,
+}
+
+impl Ends {
+    /// The ends of these containers' runs.
+    pub fn new(
+        containers: &Containers,
+        events: &Events,
+        peers: &Peers,
+        execs: &Execs,
+        logs: &Logs,
+        holdings: &Holdings,
+    ) -> Ends {
+        Ends {
+            containers: containers.clone(),
+            events: events.clone(),
+            tasks: peers.tasks.clone(),
+            networks: peers.networks.clone(),
+            execs: execs.clone(),
+            logs: logs.clone(),
+            holdings: holdings.clone(),
+        }
     }
 
     /// Takes the end of a run in; the caller has the container's turn.
-    pub(crate) async fn ended(&self, container: &Arc<Container>, exit: Exit) {
+    pub(crate) async fn take_in(&self, container: &Arc<Container>, exit: Exit) -> Next {
         let record = container.record();
         let policy = policy_of(&record.host).unwrap_or_default();
         let finished_at = if exit.at == 0 { time::now() } else { exit.at };
@@ -58,7 +89,7 @@ impl Engine {
             Ok(end) => end,
             Err(error) => {
                 tracing::error!(container = %container.id(), %error, "end not taken in");
-                return;
+                return Next::Rest;
             }
         };
         failpoint!("engine.exit.taken", infallible);
@@ -67,9 +98,9 @@ impl Engine {
             self.events.publish_container(container, "oom", BTreeMap::new());
         }
         // Docker's order: a container's networks and volumes are gone before it dies.
-        self.publish_networks(container, netns.as_deref(), "disconnect").await;
+        network::publish(&self.networks, &self.events, container, netns.as_deref(), "disconnect").await;
         self.events.publish_unmounts(container);
-        self.release_volumes(container).await;
+        self.holdings.release(container).await;
         if stopped {
             self.events.publish_container(container, "stop", BTreeMap::new());
         }
@@ -79,17 +110,12 @@ impl Engine {
         ]);
         self.events.publish_container(container, "die", more);
         self.execs.forget(container).await;
-        self.release_shm(container).await;
 
         if record.host.auto_remove {
             self.logs.shipped(container).await;
         }
         if record.host.auto_remove && !kept {
-            // The removal records that it continues, and removes everything else itself.
-            if let Err(error) = self.remove_locked(container).await {
-                tracing::error!(container = %container.id(), error = %gantry_rpc::chain(&error), "container not removed after its end");
-            }
-            return;
+            return Next::Remove;
         }
         let state = container.life().recorded();
         let ((written, task), network) = tokio::join!(
@@ -98,68 +124,23 @@ impl Engine {
                 match self.containers.store.put_state(container.id(), &state).await {
                     Ok(()) => {
                         failpoint!("engine.exit.recorded", infallible);
-                        (Ok(()), self.peers.tasks.delete(container.task()).await)
+                        (Ok(()), self.tasks.delete(container.task()).await)
                     }
                     failed => (failed, Ok(())),
                 }
             },
-            self.peers.networks.detach(container.id()),
+            self.networks.detach(container.id()),
         );
         for failed in [written, task, network].into_iter().filter_map(Result::err) {
             tracing::warn!(container = %container.id(), error = %gantry_rpc::chain(&failed), "after a container's end");
         }
         failpoint!("engine.exit.cleared", infallible);
-        if let Some(delay) = restart {
-            self.restart_later(container, delay);
-        }
-    }
-
-    /// Starts a container again after a delay, unless it has changed meanwhile.
-    pub(crate) fn restart_later(&self, container: &Arc<Container>, delay: Duration) {
-        let (engine, container) = (self.clone(), Arc::clone(container));
-        let run = container.life().run();
-        self.spawn("restart a container", async move {
-            tokio::time::sleep(delay).await;
-            let Ok(_permit) = engine.starts.acquire().await else { return };
-            let _turn = container.operate().await;
-            let still = {
-                let life = container.life();
-                life.run() == run && life.is_due()
-            };
-            if still && let Err(error) = engine.start_locked(&container, By::Policy).await {
-                tracing::warn!(container = %container.id(), error = %gantry_rpc::chain(&error), "container not restarted");
-                engine.after_failed_restart(&container).await;
-            }
-        });
-    }
-
-    /// A restart that fails counts for the restart policy like a run that failed: the policy decides whether to try
-    /// again.
-    async fn after_failed_restart(&self, container: &Arc<Container>) {
-        let record = container.record();
-        let policy = policy_of(&record.host).unwrap_or_default();
-        let again = {
-            let life = container.life();
-            let past = life.past();
-            policy.after_exit(past.exit_code, past.restart_count, past.stopped_by_hand)
-        };
-        if !again {
-            return;
-        }
-        let delay = container.backoff.lock().next(Duration::ZERO);
-        let written = match container.change(|life| life.retry().map(|()| life.recorded())) {
-            Ok(state) => self.containers.store.put_state(container.id(), &state).await,
-            Err(illegal) => Err(illegal.into()),
-        };
-        if let Err(error) = written {
-            tracing::error!(container = %container.id(), error = %gantry_rpc::chain(&error), "state not recorded");
-        }
-        self.restart_later(container, delay);
+        restart.map_or(Next::Rest, Next::Restart)
     }
 }
 
 /// Waits for a container's process to end, and returns how it ended.
-async fn exit_of(tasks: &Tasks, process: &ProcessId) -> Exit {
+pub(super) async fn exit_of(tasks: &Tasks, process: &ProcessId) -> Exit {
     loop {
         match tasks.wait(process).await {
             Ok(exit) => return exit,
@@ -175,6 +156,6 @@ async fn exit_of(tasks: &Tasks, process: &ProcessId) -> Exit {
                 tracing::debug!(container = %process.container, error = %gantry_rpc::chain(&error), "waiting for tasks");
             }
         }
-        tokio::time::sleep(RETRY).await;
+        tokio::time::sleep(retry::PAUSE).await;
     }
 }

@@ -49,6 +49,13 @@ impl Files {
         }
     }
 
+    /// Makes a container's directory, unless it is there.
+    pub(crate) fn make_directory(&self, record: &Record) -> Result<()> {
+        let directory = self.paths.container(&record.id);
+        std::fs::create_dir_all(&directory)
+            .map_err(|source| Error::io("create directory", &directory, source))
+    }
+
     /// Writes the files of a container that is about to start. `netns` is `None` for the host's network.
     pub(crate) async fn write(&self, record: &Record, netns: Option<&Netns>) -> Result<()> {
         let files = self.paths.files(&record.id);

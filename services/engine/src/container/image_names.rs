@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Container;
-use super::exit::RESUBSCRIBE;
 use crate::containers::Containers;
 use crate::error::Error;
 use crate::peers::{Images, Published};
+use crate::retry::RESUBSCRIBE;
 
 /// Follows the changes of images' names, without end.
 pub(crate) async fn follow(containers: Containers, images: Images, published: Published) {

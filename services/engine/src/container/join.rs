@@ -12,8 +12,9 @@ use gantry_host::process::path_of_own;
 use super::Container;
 use super::mode::container_of;
 use super::pinned::init_of;
-use crate::engine::Engine;
+use crate::containers::Containers;
 use crate::error::{Error, Result};
+use crate::peers::Tasks;
 use crate::record::Record;
 use crate::root::kernel;
 
@@ -31,27 +32,21 @@ impl Joined {
     }
 }
 
-impl Engine {
-    /// Opens the namespaces that a container's modes name.
-    pub(crate) async fn join_others(&self, record: &Record) -> Result<Joined> {
-        let mut joined = Joined::default();
-        for (kind, mode) in [
-            ("net", &record.host.network_mode),
-            ("pid", &record.host.pid_mode),
-            ("ipc", &record.host.ipc_mode),
-        ] {
-            let Some(other) = container_of(mode) else { continue };
-            let init = match self.containers.find(other) {
-                Ok(other) => init_of(&self.peers.tasks, &other)
-                    .await
-                    .map_err(|error| not_joined(kind, &other, error))?,
-                Err(error) if kind == "net" => return Err(error),
-                Err(error) => return Err(not_joined_at_all(kind, &error)),
-            };
-            joined.held.push((kind, init.namespace(kind).map_err(kernel)?));
-        }
-        Ok(joined)
+/// Opens the namespaces that a container's modes name.
+pub(crate) async fn join_others(containers: &Containers, tasks: &Tasks, record: &Record) -> Result<Joined> {
+    let mut joined = Joined::default();
+    for (kind, mode) in
+        [("net", &record.host.network_mode), ("pid", &record.host.pid_mode), ("ipc", &record.host.ipc_mode)]
+    {
+        let Some(other) = container_of(mode) else { continue };
+        let init = match containers.find(other) {
+            Ok(other) => init_of(tasks, &other).await.map_err(|error| not_joined(kind, &other, error))?,
+            Err(error) if kind == "net" => return Err(error),
+            Err(error) => return Err(not_joined_at_all(kind, &error)),
+        };
+        joined.held.push((kind, init.namespace(kind).map_err(kernel)?));
     }
+    Ok(joined)
 }
 
 /// Docker's words for a namespace whose container does not run.

@@ -12,9 +12,9 @@ use gantry_types::Signal;
 
 use super::Container;
 use super::life::{Life, Then};
+use super::run::Runs;
 use super::start::By;
 use crate::containers::Containers;
-use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::events::Events;
 use crate::peers::Tasks;
@@ -189,25 +189,27 @@ pub(crate) async fn cancel_restart(
     Ok(())
 }
 
-impl Engine {
-    /// Stops a container if it runs, and then starts it.
-    pub async fn restart(&self, request: &StopSpec) -> Result<()> {
-        let container = self.containers.find(&request.container)?;
-        let stopped =
-            stop_found(&self.containers, &self.peers.tasks, &self.events, &container, request, Then::Start)
-                .await;
-        container.change(|life| life.withdraw(Then::Start));
-        stopped?;
-        let _turn = container.operate().await;
-        container.refuse_if_removing()?;
-        if !container.life().has_process() {
-            let named = &request.container;
-            let started = self.start_locked(&container, By::Hand).await;
-            started.map_err(|error| Error::cannot(format!("Cannot restart container {named}"), error))?;
-        }
-        self.events.publish_container(&container, "restart", BTreeMap::new());
-        Ok(())
+/// Stops a container if it runs, and then starts it.
+pub async fn restart(
+    containers: &Containers,
+    tasks: &Tasks,
+    events: &Events,
+    runs: &Arc<Runs>,
+    request: &StopSpec,
+) -> Result<()> {
+    let container = containers.find(&request.container)?;
+    let stopped = stop_found(containers, tasks, events, &container, request, Then::Start).await;
+    container.change(|life| life.withdraw(Then::Start));
+    stopped?;
+    let _turn = container.operate().await;
+    container.refuse_if_removing()?;
+    if !container.life().has_process() {
+        let named = &request.container;
+        let started = runs.begin(&container, By::Hand).await;
+        started.map_err(|error| Error::cannot(format!("Cannot restart container {named}"), error))?;
     }
+    events.publish_container(&container, "restart", BTreeMap::new());
+    Ok(())
 }
 
 fn stop_signal(container: &Container) -> Signal {

@@ -5,101 +5,96 @@ use std::str::FromStr;
 
 use gantry_api::engine::{ContainerConfig, EndpointSettings, HostConfig, PortBinding};
 use gantry_api::network::{EndpointSpec, ExposedPort, Netns, NetnsSpec, Network, PortMapping};
-use gantry_spec::Namespace;
 
 use super::Container;
 use super::mode::{NetworkMode, container_of};
 use super::port::{HostPorts, Port};
-use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::events::Events;
+use crate::peers::Networks;
 use crate::record::Record;
 
 /// The network of containers whose configuration names none.
 pub(super) const DEFAULT: &str = "bridge";
 
-impl Engine {
-    /// The networks of a container, by name. A network that does not exist may be created before the start, which
-    /// looks it up again.
-    pub(crate) async fn networks(
-        &self,
-        config: &ContainerConfig,
-        host: &HostConfig,
-        asked: HashMap<String, EndpointSettings>,
-    ) -> Result<BTreeMap<String, EndpointSettings>> {
-        let mode = NetworkMode::of(&host.network_mode);
-        if mode.is_shared() {
-            if let Some((name, _)) = asked.iter().find(|(name, _)| !is_own_mode(name, &host.network_mode)) {
-                return Err(Error::Invalid(format!(
-                    "container sharing network namespace with another container or host cannot be connected to network {name}"
-                )));
-            }
-            if let Some(settings) = asked.get("host") {
-                let host = self.peers.networks.find("host").await?;
-                super::endpoint::check(&host, settings).map_err(in_network("host"))?;
-            }
-            return Ok(match mode {
-                NetworkMode::Host => BTreeMap::from([("host".to_owned(), EndpointSettings::default())]),
-                _ => BTreeMap::new(),
-            });
+/// The networks of a container, by name. A network that does not exist may be created before the start, which
+/// looks it up again.
+pub(super) async fn asked_for(
+    networks: &Networks,
+    config: &ContainerConfig,
+    host: &HostConfig,
+    asked: HashMap<String, EndpointSettings>,
+) -> Result<BTreeMap<String, EndpointSettings>> {
+    let mode = NetworkMode::of(&host.network_mode);
+    if mode.is_shared() {
+        if let Some((name, _)) = asked.iter().find(|(name, _)| !is_own_mode(name, &host.network_mode)) {
+            return Err(Error::Invalid(format!(
+                "container sharing network namespace with another container or host cannot be connected to network {name}"
+            )));
         }
-        let mut networks = BTreeMap::new();
-        for (name, settings) in asked {
-            let name = if name == "default" { DEFAULT.to_owned() } else { name };
-            let Some(found) = self.network_so_far(&name).await? else {
-                super::endpoint::check_built(&settings)?;
-                networks.insert(name, settings);
-                continue;
-            };
-            super::endpoint::check(&found, &settings).map_err(in_network(&found.name))?;
-            networks.insert(found.name, EndpointSettings { network_id: found.id, ..settings });
+        if let Some(settings) = asked.get("host") {
+            let host = networks.find("host").await?;
+            super::endpoint::check(&host, settings).map_err(in_network("host"))?;
         }
-        let main = match host.network_mode.as_str() {
-            "none" => "none".to_owned(),
-            name => self.network_so_far(name).await?.map_or_else(|| name.to_owned(), |found| found.name),
+        return Ok(match mode {
+            NetworkMode::Host => BTreeMap::from([("host".to_owned(), EndpointSettings::default())]),
+            _ => BTreeMap::new(),
+        });
+    }
+    let mut all = BTreeMap::new();
+    for (name, settings) in asked {
+        let name = if name == "default" { DEFAULT.to_owned() } else { name };
+        let Some(found) = network_so_far(networks, &name).await? else {
+            super::endpoint::check_built(&settings)?;
+            all.insert(name, settings);
+            continue;
         };
-        if !config.mac_address.is_empty() && !networks.is_empty() && !networks.contains_key(&main) {
-            return Err(Error::Invalid("unable to migrate container-wide MAC address to a specific network: HostConfig.NetworkMode must match the identity of a network in NetworkSettings.Networks".to_owned()));
-        }
-        super::endpoint::one_mac(config, &main, networks.entry(main.clone()).or_default())?;
-        Ok(networks)
+        super::endpoint::check(&found, &settings).map_err(in_network(&found.name))?;
+        all.insert(found.name, EndpointSettings { network_id: found.id, ..settings });
     }
-
-    async fn network_so_far(&self, name: &str) -> Result<Option<Network>> {
-        match self.peers.networks.find(name).await.map_err(missing_network(name)) {
-            Ok(found) => Ok(Some(found)),
-            Err(Error::NoSuchNetwork(_)) => Ok(None),
-            Err(error) => Err(error),
-        }
+    let main = match host.network_mode.as_str() {
+        "none" => "none".to_owned(),
+        name => network_so_far(networks, name).await?.map_or_else(|| name.to_owned(), |found| found.name),
+    };
+    if !config.mac_address.is_empty() && !all.is_empty() && !all.contains_key(&main) {
+        return Err(Error::Invalid("unable to migrate container-wide MAC address to a specific network: HostConfig.NetworkMode must match the identity of a network in NetworkSettings.Networks".to_owned()));
     }
+    super::endpoint::one_mac(config, &main, all.entry(main.clone()).or_default())?;
+    Ok(all)
+}
 
-    /// Sends events for the networks that a container was connected to or disconnected from. `netns` is `None` on the
-    /// host's network.
-    pub(crate) async fn publish_networks(&self, container: &Container, netns: Option<&Netns>, action: &str) {
-        for endpoint in netns.iter().flat_map(|netns| &netns.endpoints) {
-            let attributes = BTreeMap::from([
-                ("container".to_owned(), container.id().to_owned()),
-                ("name".to_owned(), endpoint.network_name.clone()),
-                // Only this driver makes endpoints.
-                ("type".to_owned(), DEFAULT.to_owned()),
-            ]);
-            self.events.publish("network", action, &endpoint.network_id, attributes);
-        }
-        for name in container.record().networks.keys().filter(|name| is_without_endpoints(name)) {
-            match self.peers.networks.find(name).await {
-                Ok(found) => self.events.publish_network(container, &found, action),
-                Err(error) => {
-                    tracing::debug!(container = %container.id(), network = %name, error = %gantry_rpc::chain(&error), "network event left out");
-                }
+async fn network_so_far(networks: &Networks, name: &str) -> Result<Option<Network>> {
+    match networks.find(name).await.map_err(missing_network(name)) {
+        Ok(found) => Ok(Some(found)),
+        Err(Error::NoSuchNetwork(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Sends events for the networks that a container was connected to or disconnected from. `netns` is `None` on the
+/// host's network.
+pub(super) async fn publish(
+    networks: &Networks,
+    events: &Events,
+    container: &Container,
+    netns: Option<&Netns>,
+    action: &str,
+) {
+    for endpoint in netns.iter().flat_map(|netns| &netns.endpoints) {
+        let attributes = BTreeMap::from([
+            ("container".to_owned(), container.id().to_owned()),
+            ("name".to_owned(), endpoint.network_name.clone()),
+            // Only this driver makes endpoints.
+            ("type".to_owned(), DEFAULT.to_owned()),
+        ]);
+        events.publish("network", action, &endpoint.network_id, attributes);
+    }
+    for name in container.record().networks.keys().filter(|name| is_without_endpoints(name)) {
+        match networks.find(name).await {
+            Ok(found) => events.publish_network(container, &found, action),
+            Err(error) => {
+                tracing::debug!(container = %container.id(), network = %name, error = %gantry_rpc::chain(&error), "network event left out");
             }
-        }
-    }
-
-    /// The network namespace of a container that is about to start, unless it joins another container's.
-    pub(crate) fn netns_of(&self, record: &Record) -> Namespace {
-        match NetworkMode::of(&record.host.network_mode) {
-            NetworkMode::Host => Namespace::Host,
-            _ => Namespace::Path(self.peers.networks.netns_path(&record.id)),
         }
     }
 }

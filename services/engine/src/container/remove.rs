@@ -3,21 +3,27 @@
 //! The same steps undo a creation that failed, and recovery repeats them after a crash; each step succeeds if it is
 //! already done.
 
+mod take;
+
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use gantry_api::engine::{RemoveSpec, Status};
+use gantry_daemon::Context;
 use gantry_failpoint::failpoint;
 use gantry_types::Signal;
 
-use super::Container;
+use super::holdings::Holdings;
 use super::kill::{send_signal, thaw};
-use super::life::{Life, Then};
-use crate::blocking::blocking;
-use crate::engine::Engine;
+use super::life::{Life, Phase, Then};
+use super::{Container, Turn};
+use crate::containers::Containers;
 use crate::error::{Error, Result};
+use crate::events::Events;
+use crate::paths::Paths;
+use crate::peers::{Peers, Records, Snapshots, Tasks};
 use crate::record::{Record, Stage};
+use crate::retry;
 
 /// Which volumes are removed with a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,12 +34,47 @@ pub enum Volumes {
     Anonymous,
 }
 
-impl Engine {
+/// Removes containers. Cheap to clone.
+#[derive(Clone)]
+pub struct Removal {
+    containers: Containers,
+    events: Events,
+    tasks: Tasks,
+    snapshots: Snapshots,
+    records: Records,
+    holdings: Holdings,
+    volumes: Arc<crate::volumes::Volumes>,
+    paths: Paths,
+    context: Context,
+}
+
+impl Removal {
+    /// Removes these containers from these services, with their volumes and the files below these paths. Work in the
+    /// background ends with the service of `context`.
+    pub fn new(
+        containers: &Containers,
+        events: &Events,
+        peers: &Peers,
+        holdings: &Holdings,
+        volumes: &Arc<crate::volumes::Volumes>,
+        paths: &Paths,
+        context: &Context,
+    ) -> Removal {
+        Removal {
+            containers: containers.clone(),
+            events: events.clone(),
+            tasks: peers.tasks.clone(),
+            snapshots: peers.snapshots.clone(),
+            records: peers.records.clone(),
+            holdings: holdings.clone(),
+            volumes: Arc::clone(volumes),
+            paths: paths.clone(),
+            context: context.clone(),
+        }
+    }
+
     /// Removes a container at a user's request.
     pub async fn remove(&self, request: &RemoveSpec) -> Result<()> {
-        if request.link {
-            return self.files.remove_link(&request.container).await;
-        }
         let container = self.containers.find(&request.container)?;
         let volumes = if request.volumes { Volumes::Anonymous } else { Volumes::Keep };
         let mut watch = container.watch();
@@ -89,13 +130,13 @@ impl Engine {
 
     async fn begin_kill(&self, container: &Container) -> Result<()> {
         if container.status() == Status::Paused {
-            thaw(&self.peers.tasks, container).await?;
+            thaw(&self.tasks, container).await?;
         }
         container.change(|life| {
             life.stop_by_hand();
             life.want(Then::Remove)
         })?;
-        match send_signal(&self.peers.tasks, &self.events, container, Signal::KILL).await {
+        match send_signal(&self.tasks, &self.events, container, Signal::KILL).await {
             Ok(()) | Err(Error::NotRunning(_)) => Ok(()),
             Err(error) => {
                 container.change(|life| life.withdraw(Then::Remove));
@@ -149,92 +190,44 @@ impl Engine {
 
     /// Ends what is left of a container's runs: its task, which holds the root mounted, and its network.
     async fn end_all(&self, container: &Container) -> Result<()> {
-        let task = async {
-            self.end_task(container).await?;
-            failpoint!("engine.remove.ended");
-            Ok(())
-        };
-        tokio::try_join!(task, self.peers.networks.detach(container.id())).map(drop)
-    }
-
-    /// Takes away what nothing uses any more. If this fails, it is retried, because the engine's record still exists.
-    async fn take_away(&self, container: &Arc<Container>, volumes: Volumes) -> Result<()> {
-        let record = container.record();
-        let id = container.id();
-        failpoint!("engine.remove.recorded");
-        tokio::try_join!(
-            self.peers.snapshots.remove(&record.snapshotter, id),
-            self.peers.records.delete(id),
-        )?;
-        failpoint!("engine.remove.detached");
-        self.release_shm(container).await;
-        self.remove_views(&record).await?;
-        if volumes == Volumes::Anonymous {
-            // Before the record is deleted, because only the record names these volumes.
-            self.remove_anonymous_volumes(&record).await;
-        }
-        failpoint!("engine.remove.emptied");
-        let directory = self.put_away(id)?;
-        failpoint!("engine.remove.away");
-        self.containers.store.delete(id, &container.execs.ids()).await?;
-        failpoint!("engine.remove.forgotten", infallible);
-        container.execs.clear();
-        if record.host.auto_remove {
-            self.containers.tombstones.put(id, container.life().past().exit_code);
-        }
-        self.containers.index.remove(id);
-        self.containers.rename_children(&record.links);
-        container.change(Life::removed)?;
-        // If this is interrupted, recovery finishes it.
-        let id = id.to_owned();
-        self.spawn("remove a container's files", async move {
-            let removed = blocking(move || gantry_rooted::tree::remove_tree(&directory).map_err(crate::root::kernel));
-            if let Err(error) = removed.await {
-                tracing::warn!(container = %id, error = %gantry_rpc::chain(&error), "container's files stay for recovery");
-            }
-        });
+        self.holdings.end(container).await?;
+        failpoint!("engine.remove.ended");
         Ok(())
     }
 
-    /// Moves a container's files to a place from which a start may remove them. A start could not tell them from the
-    /// files of a container whose record is lost otherwise.
-    fn put_away(&self, id: &str) -> Result<PathBuf> {
-        let (home, away) = (self.paths.container(id), self.paths.removed(id));
-        match std::fs::rename(&home, &away) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                Err(Error::io("move away", home, source))
-            }
-            _ => Ok(away),
-        }
+    /// Removes in the background a container whose creation failed, as soon as the services that this needs answer.
+    pub(crate) fn unmake_later(&self, container: &Arc<Container>) {
+        container.change(Life::unmake);
+        let (removal, container) = (self.clone(), Arc::clone(container));
+        self.context.spawn("unmake a container", async move {
+            let turn = container.operate_owned().await;
+            removal.finish(&container, turn).await;
+        });
     }
 
-    async fn remove_anonymous_volumes(&self, record: &Record) {
-        for mount in record.mounts.iter().filter(|mount| mount.anonymous) {
-            let users = |name: &str| {
-                let mut others = self.volume_users(name);
-                others.retain(|user| *user != record.id);
-                others
-            };
-            match self.volumes.remove(&mount.point.name, users).await {
-                Ok(driver) => self.events.publish_volume(&mount.point.name, &driver, "destroy"),
-                Err(Error::NoSuchVolume(_) | Error::VolumeInUse { .. }) => {}
+    /// Removes a container whose creation or removal was cut short, again and again while a service is away.
+    pub(crate) async fn finish(&self, container: &Arc<Container>, mut turn: Turn) {
+        let record = container.record();
+        let keeps = record.stage == Stage::Removing && record.keep_volumes;
+        let volumes = if keeps { Volumes::Keep } else { Volumes::Anonymous };
+        // A user may have removed it while this waited for a service.
+        while !container.life().is_removed() {
+            match self.unmake(container, volumes).await {
+                Ok(()) => return,
+                Err(error) if error.is_passing() => {}
                 Err(error) => {
-                    tracing::warn!(volume = %mount.point.name, error = %gantry_rpc::chain(&error), "anonymous volume stays");
+                    tracing::error!(container = %container.id(), error = %gantry_rpc::chain(&error), "container not removed");
+                    if *container.life().phase() == Phase::Removing {
+                        // The user can try again to remove the container.
+                        let _ = container.change(Life::fail_removal);
+                    }
+                    return;
                 }
             }
+            // Requests meanwhile fail because the service is away.
+            drop(turn);
+            tokio::time::sleep(retry::PAUSE).await;
+            turn = container.operate_owned().await;
         }
-    }
-
-    /// Ids of the containers that have a volume.
-    pub(crate) fn volume_users(&self, name: &str) -> Vec<String> {
-        let has = |record: &Record| {
-            record.mounts.iter().any(|mount| mount.point.r#type == "volume" && mount.point.name == name)
-        };
-        self.containers
-            .all()
-            .iter()
-            .filter(|container| has(&container.record()))
-            .map(|container| container.id().to_owned())
-            .collect()
     }
 }

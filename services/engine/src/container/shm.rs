@@ -13,28 +13,41 @@ use gantry_mount::{self as mount, Mount};
 use super::Container;
 use super::mode::IpcMode;
 use crate::blocking::blocking;
-use crate::engine::Engine;
+use crate::containers::Containers;
 use crate::error::{Error, Result};
+use crate::paths::Paths;
 use crate::record::Record;
 use crate::spec;
 
 /// The host's `/dev/shm`.
 const HOST: &str = "/dev/shm";
 
-impl Engine {
+/// The `/dev/shm` of containers. Cheap to clone.
+#[derive(Clone)]
+pub struct Shm {
+    containers: Containers,
+    paths: Paths,
+}
+
+impl Shm {
+    /// The `/dev/shm` of these containers, below these paths.
+    pub fn new(containers: &Containers, paths: &Paths) -> Shm {
+        Shm { containers: containers.clone(), paths: paths.clone() }
+    }
+
     /// The directory that is bound at `/dev/shm` of a container that is about to start; `None` for a tmpfs of its
     /// own.
-    pub(crate) async fn shm_of(&self, record: &Record) -> Result<Option<PathBuf>> {
+    pub(crate) async fn of(&self, record: &Record) -> Result<Option<PathBuf>> {
         match IpcMode::of(&record.host.ipc_mode) {
-            IpcMode::Shareable => self.provide_shm(record).await.map(Some),
+            IpcMode::Shareable => self.provide(record).await.map(Some),
             IpcMode::Host => Ok(Some(PathBuf::from(HOST))),
-            IpcMode::Container(other) => self.shared_shm(&self.containers.find(other)?.record()).map(Some),
+            IpcMode::Container(other) => self.shared(&self.containers.find(other)?.record()).map(Some),
             IpcMode::Own | IpcMode::None => Ok(None),
         }
     }
 
     /// The `/dev/shm` of a container that others join, which may have joined a third container itself.
-    fn shared_shm(&self, donor: &Record) -> Result<PathBuf> {
+    fn shared(&self, donor: &Record) -> Result<PathBuf> {
         let mut owner = Arc::new(donor.clone());
         loop {
             match IpcMode::of(&owner.host.ipc_mode) {
@@ -52,7 +65,7 @@ impl Engine {
     }
 
     /// Mounts a new tmpfs, in place of one that an earlier run has left.
-    async fn provide_shm(&self, record: &Record) -> Result<PathBuf> {
+    async fn provide(&self, record: &Record) -> Result<PathBuf> {
         let place = self.paths.shm(&record.id);
         let size = format!("size={}", spec::shm_size(&record.host));
         let options = ["nosuid", "nodev", "noexec", "mode=1777", &size].map(str::to_owned).to_vec();
@@ -69,7 +82,7 @@ impl Engine {
     }
 
     /// Unmounts the tmpfs after a run. A container that has joined it keeps it until its own end.
-    pub(crate) async fn release_shm(&self, container: &Container) {
+    pub(crate) async fn release(&self, container: &Container) {
         if !is_shareable(&container.record().host) {
             return;
         }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use gantry_daemon::Context;
 
-use super::exit::RESUBSCRIBE;
 use crate::containers::Containers;
 use crate::events::Events;
 use crate::peers::{Published, Shortage};
+use crate::retry::RESUBSCRIBE;
 
 /// Subscribes to memory shortages, without end. They are recorded in the background, until the service of `context`
 /// ends.

@@ -1,26 +1,28 @@
 //! Starts a container: prepares network, root and specification at the same time, creates the process, waits for
-//! clients that attach, and starts the process.
+//! clients that attach, and starts the process. A start that fails at any point is undone.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gantry_api::engine::Status;
-use gantry_api::network::Netns;
 use gantry_failpoint::failpoint;
-use gantry_spec::Namespace;
-use gantry_types::Signal;
 
 use super::Container;
+use super::files::Files;
+use super::holdings::Holdings;
 use super::life::{Illegal, Started};
 use super::mode::NetworkMode;
-use super::network::netns_spec;
-use crate::engine::Engine;
+use super::network;
+use super::specs::Specs;
+use crate::containers::Containers;
 use crate::error::{Error, Result};
+use crate::events::Events;
 use crate::health::Health;
-use crate::peers::Stdio;
-use crate::record::Record;
-use crate::{spec, time};
+use crate::logs::Logs;
+use crate::peers::{Peers, Stdio};
+use crate::record::MountRecord;
+use crate::time;
+use crate::volumes::propagation;
 
 /// How long a start waits for clients that attach.
 const ATTACH_PATIENCE: Duration = Duration::from_secs(5);
@@ -34,70 +36,68 @@ pub enum By {
     Policy,
 }
 
-impl Engine {
-    /// Starts a container at a user's request; returns `false` if it runs already.
-    pub async fn start(&self, name: &str) -> Result<bool> {
-        let container = self.containers.find(name)?;
-        let turn = container.operate().await;
-        container.refuse_if_removing()?;
-        let status = container.status();
-        match status {
-            Status::Running => return Ok(false),
-            Status::Paused => {
-                return Err(Error::Conflict(
-                    "cannot start a paused container, try unpause instead".to_owned(),
-                ));
-            }
-            _ => {}
+/// Starts containers. Cheap to clone.
+#[derive(Clone)]
+pub struct Starts {
+    containers: Containers,
+    events: Events,
+    peers: Peers,
+    specs: Specs,
+    holdings: Holdings,
+    files: Files,
+    logs: Logs,
+}
+
+impl Starts {
+    /// Starts these containers in these services.
+    pub fn new(
+        containers: &Containers,
+        events: &Events,
+        peers: &Peers,
+        specs: &Specs,
+        holdings: &Holdings,
+        files: &Files,
+        logs: &Logs,
+    ) -> Starts {
+        Starts {
+            containers: containers.clone(),
+            events: events.clone(),
+            peers: peers.clone(),
+            specs: specs.clone(),
+            holdings: holdings.clone(),
+            files: files.clone(),
+            logs: logs.clone(),
         }
-        *container.backoff.lock() = crate::restart::Backoff::default();
-        let result = self.start_locked(&container, By::Hand).await;
-        if result.is_err() && container.record().host.auto_remove {
-            self.remove_locked(&container).await?;
-        }
-        drop(turn);
-        result.map(|()| true)
     }
 
-    /// Starts a container. The caller must hold its operation lock.
-    pub(crate) async fn start_locked(&self, container: &Arc<Container>, by: By) -> Result<()> {
+    /// Starts a container and returns the number of its run, for whose end the caller must wait. If the start fails,
+    /// it is undone. The caller must hold the operation lock.
+    pub(crate) async fn start(&self, container: &Arc<Container>, by: By) -> Result<u64> {
         match self.try_start(container, by).await {
-            Ok(()) => Ok(()),
+            Ok(run) => Ok(run),
             Err(error) => {
-                self.abandon_start(container, &error).await;
+                self.abandon(container, &error).await;
                 Err(error)
             }
         }
     }
 
-    async fn try_start(&self, container: &Arc<Container>, by: By) -> Result<()> {
-        let record = container.record();
-        self.hold(&crate::volumes::held::elsewhere(&record.mounts), &record.id).await?;
+    async fn try_start(&self, container: &Arc<Container>, by: By) -> Result<u64> {
+        let record = self.holdings.mount(container.record()).await?;
         failpoint!("engine.start.held");
-        let record = self.volumes.placed_in(record);
-        self.check_sources(&record)?;
+        check_sources(&record.mounts)?;
         // The directory was not synced when it was made, so a power failure may have removed it.
-        let directory = self.paths.container(&record.id);
-        std::fs::create_dir_all(&directory)
-            .map_err(|source| Error::io("create directory", &directory, source))?;
-        // Kept until the process is created, because it joins these namespaces.
-        let joined = self.join_others(&record).await?;
-        let around = spec::Surroundings {
-            host: &self.facts,
-            netns: joined.path("net").map_or_else(|| self.netns_of(&record), Namespace::Path),
-            shared: spec::Shared { pid: joined.path("pid"), ipc: joined.path("ipc") },
-            files: Some(self.files.of(&record)?),
-            init: &self.init,
-            shm: self.shm_of(&record).await?,
-            variables: self.containers.linked(&record)?.iter().flat_map(super::links::variables).collect(),
-        };
-        let spec = spec::build(&record, &around)?;
+        self.files.make_directory(&record)?;
+        let (spec, joined) = self.specs.of_start(&record).await?;
         let shipping = self.logs.prepare(&record).await?;
-        let (netns, rootfs, ()) = tokio::try_join!(
-            self.attach_network(&record),
+        // All three are carried to their ends even if one fails: an attachment that is abandoned on its way could be
+        // made after the start was undone, and nobody would take it down.
+        let (netns, rootfs, written) = tokio::join!(
+            self.holdings.attach(&record),
             container.root_mounts(&self.peers.snapshots),
             self.peers.records.update_spec(&record.id, &spec),
-        )?;
+        );
+        let (netns, rootfs, ()) = (netns?, rootfs?, written?);
         failpoint!("engine.start.attached");
         let mode = NetworkMode::of(&record.host.network_mode);
         let own_files = !matches!(mode, NetworkMode::Container(_));
@@ -106,18 +106,23 @@ impl Engine {
         }
         let netns = netns.map(Arc::new);
 
-        match self.peers.tasks.create(container.task(), rootfs.clone(), &self.stdio(&record)?).await {
+        let stdio = Stdio {
+            log: self.logs.uri(&record)?,
+            stdin: record.config.open_stdin,
+            terminal: record.config.tty,
+        };
+        match self.peers.tasks.create(container.task(), rootfs.clone(), &stdio).await {
             // An interrupted start has left the task; no client was told that it runs.
             Err(error) if error.peer_code() == Some(tonic::Code::AlreadyExists) => {
-                self.end_task(container).await?;
-                self.peers.tasks.create(container.task(), rootfs, &self.stdio(&record)?).await?;
+                self.holdings.end_task(container).await?;
+                self.peers.tasks.create(container.task(), rootfs, &stdio).await?;
             }
             made => drop(made?),
         }
         drop(joined);
         failpoint!("engine.start.created");
         let run = container.change(|life| life.begin(time::now()))?;
-        self.wait_for_attaching(container).await;
+        wait_for_attaching(container).await;
         let pid = self.peers.tasks.start(&container.init()).await?;
         failpoint!("engine.start.started");
 
@@ -128,29 +133,24 @@ impl Engine {
             Ok::<_, Illegal>(life.recorded())
         })?;
         self.files.tell_parents(container).await;
-        self.monitor(container, run);
         if shipping.is_some() {
             self.logs.ship(container, shipping).await;
         }
-        // If this fails, the start is undone, and the run's monitor ignores its end.
         self.containers.store.put_state(&record.id, &state).await?;
         failpoint!("engine.start.recorded", infallible);
         self.events.publish_mounts(container);
-        self.publish_networks(container, netns.as_deref(), "connect").await;
+        network::publish(&self.peers.networks, &self.events, container, netns.as_deref(), "connect").await;
         self.events.publish_container(container, "start", BTreeMap::new());
-        self.probes.watch(container, run);
-        Ok(())
+        Ok(run)
     }
 
     /// Undoes a failed start and records its error.
-    async fn abandon_start(&self, container: &Arc<Container>, error: &Error) {
+    async fn abandon(&self, container: &Arc<Container>, error: &Error) {
         let id = container.id();
-        let (task, network) = tokio::join!(self.end_task(container), self.peers.networks.detach(id));
-        for failed in [task, network].into_iter().filter_map(Result::err) {
+        if let Err(failed) = self.holdings.end(container).await {
             tracing::warn!(container = %id, error = %gantry_rpc::chain(&failed), "undoing a failed start");
         }
-        self.release_shm(container).await;
-        self.release_volumes(container).await;
+        self.holdings.release(container).await;
         let exit_code = match error {
             Error::StartFailed { exit_code, .. } => Some(*exit_code),
             _ => None,
@@ -167,66 +167,37 @@ impl Engine {
             tracing::error!(container = %id, error = %gantry_rpc::chain(&error), "state not recorded");
         }
     }
+}
 
-    /// Kills and deletes a task in any state.
-    pub(crate) async fn end_task(&self, container: &Container) -> Result<()> {
-        match self.peers.tasks.delete(container.task()).await {
-            Ok(()) => return Ok(()),
-            Err(error) if error.peer_code() == Some(tonic::Code::Unavailable) => return Err(error),
-            Err(_) => {}
-        }
-        // The process may run. If it has ended, the deletion succeeds.
-        let init = container.init();
-        let _ = self.peers.tasks.kill(&init, Signal::KILL).await;
-        let _ = tokio::time::timeout(Duration::from_secs(10), self.peers.tasks.wait(&init)).await;
-        self.peers.tasks.delete(container.task()).await
+async fn wait_for_attaching(container: &Container) {
+    let mut attaching = container.attaching.subscribe();
+    let all_there = attaching.wait_for(|waiting| *waiting == 0);
+    if tokio::time::timeout(ATTACH_PATIENCE, all_there).await.is_err() {
+        tracing::warn!(container = %container.id(), "a client that wanted to be attached did not come");
     }
+}
 
-    async fn attach_network(&self, record: &Record) -> Result<Option<Netns>> {
-        match netns_spec(record)? {
-            Some(spec) => self.peers.networks.attach(spec).await.map(Some),
-            None => Ok(None),
+/// Checks the sources of binds, which may have been removed since the creation. Missing sources of `-v` are
+/// created again.
+fn check_sources(mounts: &[MountRecord]) -> Result<()> {
+    for mount in mounts.iter().filter(|mount| !mount.is_tmpfs()) {
+        if mount.point.r#type != "bind" {
+            // Containers may have replaced the part of the volume.
+            mount.open()?;
+            continue;
         }
-    }
-
-    async fn wait_for_attaching(&self, container: &Container) {
-        let mut attaching = container.attaching.subscribe();
-        let all_there = attaching.wait_for(|waiting| *waiting == 0);
-        if tokio::time::timeout(ATTACH_PATIENCE, all_there).await.is_err() {
-            tracing::warn!(container = %container.id(), "a client that wanted to be attached did not come");
-        }
-    }
-
-    /// Checks the sources of binds, which may have been removed since the creation. Missing sources of `-v` are
-    /// created again.
-    fn check_sources(&self, record: &Record) -> Result<()> {
-        for mount in record.mounts.iter().filter(|mount| !mount.is_tmpfs()) {
-            if mount.point.r#type != "bind" {
-                // Containers may have replaced the part of the volume.
-                mount.open()?;
-                continue;
+        let source = mount.source();
+        if !source.exists() {
+            if !mount.make_source {
+                return Err(Error::Invalid(format!(
+                    "invalid mount config for type \"bind\": bind source path does not exist: {}",
+                    source.display()
+                )));
             }
-            let source = mount.source();
-            if !source.exists() {
-                if !mount.make_source {
-                    return Err(Error::Invalid(format!(
-                        "invalid mount config for type \"bind\": bind source path does not exist: {}",
-                        source.display()
-                    )));
-                }
-                std::fs::create_dir_all(&source)
-                    .map_err(|error| Error::io("create mount source", &source, error))?;
-            }
-            crate::volumes::propagation::check(&source, &mount.point.propagation)?;
+            std::fs::create_dir_all(&source)
+                .map_err(|error| Error::io("create mount source", &source, error))?;
         }
-        Ok(())
+        propagation::check(&source, &mount.point.propagation)?;
     }
-
-    fn stdio(&self, record: &Record) -> Result<Stdio> {
-        Ok(Stdio {
-            log: crate::logs::kept::uri(&self.logs.drivers, record, &self.paths.log(&record.id))?,
-            stdin: record.config.open_stdin,
-            terminal: record.config.tty,
-        })
-    }
+    Ok(())
 }

@@ -7,15 +7,14 @@ use gantry_api::engine::{ExecSpec, Status};
 use gantry_failpoint::failpoint;
 
 use super::{Exec, Execs, Kept, user};
-use crate::archive::place::Purpose;
+use crate::archive::place::{Places, Purpose};
 use crate::blocking::blocking;
 use crate::container::Container;
-use crate::engine::Engine;
 use crate::error::{Error, Result};
 
-impl Engine {
-    /// Creates an exec at a user's request.
-    pub async fn create_exec(&self, request: ExecSpec) -> Result<String> {
+impl Execs {
+    /// Creates an exec at a user's request, who may be named in files that `places` shows. Returns its id.
+    pub async fn create(&self, places: &Places, request: ExecSpec) -> Result<String> {
         let container = self.containers.find(&request.container)?;
         if request.cmd.is_empty() {
             return Err(Error::Invalid("No exec command specified".to_owned()));
@@ -25,16 +24,14 @@ impl Engine {
         }
         container.running_pid()?;
         if user::needs_files(&request.user)? {
-            let place = self.place(&container, "/", Purpose::Read).await?;
+            let place = places.open(&container, "/", Purpose::Read).await?;
             let user = request.user.clone();
             blocking(move || user::check(&user, &place.view)).await?;
         }
-        let exec = self.execs.make(&container, request, Kept::Durable).await?;
+        let exec = self.make(&container, request, Kept::Durable).await?;
         Ok(exec.id().to_owned())
     }
-}
 
-impl Execs {
     /// Creates an exec.
     pub(crate) async fn make(
         &self,

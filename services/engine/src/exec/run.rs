@@ -12,12 +12,10 @@ use super::{Exec, Execs, State};
 use crate::container::Container;
 use crate::error::{Error, Result};
 use crate::peers::{Exit, Task};
-use crate::{spec, time};
+use crate::{retry, spec, time};
 
 /// How long a resize waits for the exec to be started.
 const START_PATIENCE: Duration = Duration::from_secs(10);
-/// Time between attempts to reach the tasks service.
-const RETRY: Duration = Duration::from_millis(200);
 
 impl Execs {
     /// Adds an exec to the tasks service. Afterwards the shim accepts attachments to it.
@@ -74,7 +72,7 @@ impl Execs {
                     }
                     Err(_) => {}
                 }
-                tokio::time::sleep(RETRY).await;
+                tokio::time::sleep(retry::PAUSE).await;
             };
             execs.ended(&container, &exec, exit).await;
             failpoint!("engine.exec.ended", infallible);

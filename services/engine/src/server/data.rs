@@ -7,7 +7,7 @@ use gantry_rpc::ending::Teller;
 use gantry_rpc::paced::Slot;
 use tokio::net::UnixStream;
 
-use crate::archive::serve::{self, Getting, Putting};
+use crate::archive::serve::{self, Archives, Getting, Putting};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::logs::follow::Opened;
@@ -30,7 +30,7 @@ impl Lines for Opened {
 
 /// Files that will be sent.
 pub struct Outgoing {
-    engine: Engine,
+    archives: Archives,
     files: Source,
 }
 
@@ -55,7 +55,7 @@ impl Files for Engine {
 
     async fn take_path(&self, container: &str, path: &str) -> Result<(PathStat, Outgoing)> {
         let (stat, getting) = self.archive_get(container, path).await?;
-        Ok((stat, Outgoing { engine: self.clone(), files: Source::Path(Box::new(getting)) }))
+        Ok((stat, Outgoing { archives: self.archives.clone(), files: Source::Path(Box::new(getting)) }))
     }
 
     async fn put_path(&self, spec: PutSpec) -> Result<Incoming> {
@@ -65,7 +65,7 @@ impl Files for Engine {
 
     async fn export(&self, container: &str) -> Result<Outgoing> {
         let root = Engine::export(self, container).await?;
-        Ok(Outgoing { engine: self.clone(), files: Source::Root(root) })
+        Ok(Outgoing { archives: self.archives.clone(), files: Source::Root(root) })
     }
 }
 
@@ -73,7 +73,7 @@ impl data::Outgoing for Outgoing {
     type Error = Error;
 
     async fn send(self, stream: UnixStream) -> Result<()> {
-        let slot = self.engine.archives.take().await;
+        let slot = self.archives.slot().await;
         match self.files {
             Source::Path(getting) => serve::send(*getting, stream, slot).await,
             Source::Root(root) => serve::send_all(root, stream, slot).await,

@@ -4,7 +4,7 @@ use gantry_api::fsck::{Check, Depth, Repair, Stray};
 
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::fsck::Told;
+use crate::strays::check::Told;
 
 impl Check for Engine {
     /// All checks are quick, so the depth changes nothing.

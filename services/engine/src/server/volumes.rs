@@ -26,6 +26,6 @@ impl Manage for Engine {
     }
 
     async fn prune_volumes(&self, filters: &[Filter]) -> Result<Pruned> {
-        self.sweep_volumes(filters).await
+        Engine::prune_volumes(self, filters).await
     }
 }

@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use gantry_daemon::Context;
 use gantry_mount::is_mount_point;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -26,9 +27,10 @@ use super::Volumes;
 use super::driver::{Driver, Last, failed, local};
 use super::options::FileSystem;
 use crate::blocking::blocking;
-use crate::engine::Engine;
+use crate::container::Container;
 use crate::error::{Error, Result};
 use crate::names;
+use crate::peers::Snapshots;
 use crate::record::{HeldRecord, MountRecord, Record};
 use crate::root::{kernel, mount_at};
 
@@ -77,9 +79,17 @@ impl Users {
     }
 }
 
+/// Mounts what containers use: volumes, and views of images. Cheap to clone.
+#[derive(Clone)]
+pub struct Mounts {
+    volumes: Arc<Volumes>,
+    snapshots: Snapshots,
+    context: Context,
+}
+
 /// Volumes that are in use until this value is dropped.
 pub struct Held {
-    engine: Engine,
+    mounts: Mounts,
     /// Needed because the value may be dropped on an archive's own thread.
     runtime: Handle,
     volumes: Vec<Elsewhere>,
@@ -88,7 +98,7 @@ pub struct Held {
 
 /// Something that is mounted while it is in use.
 #[derive(Clone, Debug)]
-pub struct Elsewhere {
+struct Elsewhere {
     /// The name of the volume, or the key of the view.
     key: String,
     /// The snapshotter of a view and its mount point; `None` for a volume.
@@ -97,17 +107,44 @@ pub struct Elsewhere {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let engine = self.engine.clone();
+        let all = Arc::clone(&self.mounts.volumes);
         let (volumes, user) = (std::mem::take(&mut self.volumes), std::mem::take(&mut self.user));
         if !volumes.is_empty() {
             let _entered = self.runtime.enter();
-            self.engine
-                .spawn("release volumes", async move { engine.volumes.release(&volumes, &user).await });
+            self.mounts.context.spawn("release volumes", async move { all.release(&volumes, &user).await });
         }
     }
 }
 
-impl Engine {
+impl Mounts {
+    /// The mounts of these volumes and of views in this service. Work in the background ends with the service of
+    /// `context`.
+    pub fn new(volumes: &Arc<Volumes>, snapshots: &Snapshots, context: &Context) -> Mounts {
+        Mounts { volumes: Arc::clone(volumes), snapshots: snapshots.clone(), context: context.clone() }
+    }
+
+    /// Takes into use what has to be mounted for a container, and returns its record with the present paths of
+    /// plugins' volumes. The caller must release it ([`Self::release`]), even if this fails.
+    pub(crate) async fn hold(&self, record: Arc<Record>) -> Result<Arc<Record>> {
+        self.hold_all(&elsewhere(&record.mounts), &record.id).await?;
+        Ok(self.placed_in(record))
+    }
+
+    /// A record with the present paths of plugins' volumes, of which the caller must be a user.
+    pub(crate) fn placed_in(&self, record: Arc<Record>) -> Arc<Record> {
+        self.volumes.placed_in(record)
+    }
+
+    /// Ends the use by a container that no longer runs.
+    pub(crate) async fn release(&self, container: &Container) {
+        self.volumes.release(&elsewhere(&container.record().mounts), container.id()).await;
+    }
+
+    /// Enters a container that was found running as a user of what is mounted for it.
+    pub(crate) fn expect(&self, record: &Record) -> Result<()> {
+        self.volumes.expect(&elsewhere(&record.mounts), &record.id)
+    }
+
     /// Takes into use what has to be mounted for these mounts, until the guard is dropped.
     pub(crate) async fn hold_for_now(&self, mounts: &[MountRecord]) -> Result<Held> {
         // A random name, which is unique even across restarts of the engine.
@@ -115,20 +152,20 @@ impl Engine {
         let volumes = elsewhere(mounts);
         // The guard is made first, so that if one mount fails, the others are released.
         let runtime = Handle::current();
-        let held = Held { engine: self.clone(), runtime, volumes: volumes.clone(), user: user.clone() };
-        self.hold(&volumes, &user).await?;
+        let held = Held { mounts: self.clone(), runtime, volumes: volumes.clone(), user: user.clone() };
+        self.hold_all(&volumes, &user).await?;
         Ok(held)
     }
 
     /// Mounts what has no user yet. The caller must release it, even if this fails.
-    pub(crate) async fn hold(&self, all: &[Elsewhere], user: &str) -> Result<()> {
+    async fn hold_all(&self, all: &[Elsewhere], user: &str) -> Result<()> {
         for one in all {
             let _turn = self.volumes.turns.lock(one.key.clone()).await;
             match &one.view {
                 None => self.volumes.mount(&one.key, user).await?,
                 Some((snapshotter, place)) => {
                     let (mounts, place) =
-                        (self.peers.snapshots.mounts(snapshotter, &one.key).await?, place.clone());
+                        (self.snapshots.mounts(snapshotter, &one.key).await?, place.clone());
                     let mounted = move || match is_mount_point(&place).map_err(kernel)? {
                         true => Ok(()),
                         false => mount_at(&mounts, &place),
@@ -143,7 +180,7 @@ impl Engine {
 }
 
 /// The parts of a container's mounts that have to be mounted.
-pub fn elsewhere(mounts: &[MountRecord]) -> Vec<Elsewhere> {
+fn elsewhere(mounts: &[MountRecord]) -> Vec<Elsewhere> {
     let view = |mount: &MountRecord| (mount.snapshotter.clone(), PathBuf::from(&mount.point.source));
     let one = |mount: &MountRecord| match mount.snapshot.is_empty() {
         true => Elsewhere { key: mount.point.name.clone(), view: None },
@@ -197,7 +234,7 @@ impl Volumes {
     }
 
     /// Enters a user of volumes that were mounted before the engine started.
-    pub fn expect(&self, all: &[Elsewhere], user: &str) -> Result<()> {
+    fn expect(&self, all: &[Elsewhere], user: &str) -> Result<()> {
         for one in all {
             self.users.add(&one.key, user);
             if let Some(held) = self.store.held(user, &one.key)?.filter(|held| !held.place.is_empty()) {
@@ -230,7 +267,7 @@ impl Volumes {
     }
 
     /// Ends a use, and unmounts what has no user any more.
-    pub async fn release(&self, all: &[Elsewhere], user: &str) {
+    async fn release(&self, all: &[Elsewhere], user: &str) {
         for one in all {
             let _turn = self.turns.lock(one.key.clone()).await;
             let last = self.users.remove(&one.key, user);

@@ -7,8 +7,9 @@
 use std::path::PathBuf;
 
 use crate::blocking::blocking;
-use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::paths::Paths;
+use crate::peers::{Images, Snapshots};
 use crate::record::{MountRecord, Record};
 use crate::root::kernel;
 
@@ -24,50 +25,54 @@ fn views(mounts: &[MountRecord]) -> impl Iterator<Item = &MountRecord> {
     mounts.iter().filter(|mount| !mount.snapshot.is_empty())
 }
 
-impl Engine {
-    /// Resolves the images among the mounts of a container that is being created. Returns whether there are any.
-    pub(crate) async fn find_images(&self, mounts: &mut [MountRecord], id: &str) -> Result<bool> {
-        let mut any = false;
-        for (number, mount) in mounts.iter_mut().filter(|mount| mount.point.r#type == "image").enumerate() {
-            let image = self.peers.images.resolve(&mount.point.name, "").await?;
-            mount.chain_id = image.chain_id().map(|chain| chain.to_string()).unwrap_or_default();
-            mount.snapshotter.clone_from(&self.snapshotter);
-            mount.snapshot = format!("{id}-image-{number}");
-            let place = self.paths.container(id).join(format!("image-{number}"));
-            mount.point.source = place.display().to_string();
-            mount.elsewhere = true;
-            any = true;
-        }
-        Ok(any)
+/// Resolves the images among the mounts of a container that is being created. Returns whether there are any.
+pub(crate) async fn find(
+    images: &Images,
+    paths: &Paths,
+    snapshotter: &str,
+    mounts: &mut [MountRecord],
+    id: &str,
+) -> Result<bool> {
+    let mut any = false;
+    for (number, mount) in mounts.iter_mut().filter(|mount| mount.point.r#type == "image").enumerate() {
+        let image = images.resolve(&mount.point.name, "").await?;
+        mount.chain_id = image.chain_id().map(|chain| chain.to_string()).unwrap_or_default();
+        snapshotter.clone_into(&mut mount.snapshotter);
+        mount.snapshot = format!("{id}-image-{number}");
+        let place = paths.container(id).join(format!("image-{number}"));
+        mount.point.source = place.display().to_string();
+        mount.elsewhere = true;
+        any = true;
     }
+    Ok(any)
+}
 
-    /// Makes a container's views. Only if that fails, makes sure that the image is unpacked and tries again.
-    pub(crate) async fn view_images(&self, record: &Record) -> Result<()> {
-        for mount in views(&record.mounts) {
-            let view = || self.peers.snapshots.view(&mount.snapshotter, &mount.snapshot, &mount.chain_id);
-            match view().await {
-                Err(error) if error.peer_code() == Some(tonic::Code::NotFound) => {
-                    self.peers.images.unpack(&mount.point.name, "", &mount.snapshotter).await?;
-                    view().await?;
-                }
-                made => made?,
+/// Makes a container's views. Only if that fails, makes sure that the image is unpacked and tries again.
+pub(crate) async fn make(images: &Images, snapshots: &Snapshots, record: &Record) -> Result<()> {
+    for mount in views(&record.mounts) {
+        let view = || snapshots.view(&mount.snapshotter, &mount.snapshot, &mount.chain_id);
+        match view().await {
+            Err(error) if error.peer_code() == Some(tonic::Code::NotFound) => {
+                images.unpack(&mount.point.name, "", &mount.snapshotter).await?;
+                view().await?;
             }
-            let place = PathBuf::from(&mount.point.source);
-            blocking(move || {
-                std::fs::create_dir_all(&place).map_err(|source| Error::io("create directory", place, source))
-            })
-            .await?;
+            made => made?,
         }
-        Ok(())
+        let place = PathBuf::from(&mount.point.source);
+        blocking(move || {
+            std::fs::create_dir_all(&place).map_err(|source| Error::io("create directory", place, source))
+        })
+        .await?;
     }
+    Ok(())
+}
 
-    /// Removes a container's views.
-    pub(crate) async fn remove_views(&self, record: &Record) -> Result<()> {
-        for mount in views(&record.mounts) {
-            let place = PathBuf::from(&mount.point.source);
-            blocking(move || gantry_mount::detach_all(&place).map_err(kernel)).await?;
-            self.peers.snapshots.remove(&mount.snapshotter, &mount.snapshot).await?;
-        }
-        Ok(())
+/// Removes a container's views.
+pub(crate) async fn remove(snapshots: &Snapshots, record: &Record) -> Result<()> {
+    for mount in views(&record.mounts) {
+        let place = PathBuf::from(&mount.point.source);
+        blocking(move || gantry_mount::detach_all(&place).map_err(kernel)).await?;
+        snapshots.remove(&mount.snapshotter, &mount.snapshot).await?;
     }
+    Ok(())
 }

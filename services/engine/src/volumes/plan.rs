@@ -4,77 +4,73 @@
 //! Binds and mounts override `--volumes-from`; the image's volumes apply only to destinations without any other
 //! mount. Two mounts of the user's own at the same destination are refused.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use gantry_api::engine::{ContainerConfig, HostConfig, MountPoint};
 
 use super::notation::{checked_destination, parse_bind, parse_mount, parse_tmpfs};
-use crate::engine::Engine;
+use crate::containers::Containers;
 use crate::error::{Error, Result};
 use crate::names;
 use crate::record::MountRecord;
 
-impl Engine {
-    /// Plans the mounts of a container. Creates missing sources of binds where that is allowed.
-    pub(crate) fn plan_mounts(
-        &self,
-        config: &ContainerConfig,
-        host: &HostConfig,
-        id: &str,
-    ) -> Result<Vec<MountRecord>> {
-        let mut plan: BTreeMap<String, MountRecord> = BTreeMap::new();
-        for from in &host.volumes_from {
-            if from.is_empty() {
-                return Err(Error::Invalid(
-                    "volumes-from specification cannot be an empty string".to_owned(),
-                ));
-            }
-            let (name, mode) = from.split_once(':').unwrap_or((from, "rw"));
-            if !matches!(mode, "rw" | "ro" | "z" | "Z" | "rw,z" | "ro,z") {
-                return Err(Error::Invalid(format!("invalid mode: {mode}")));
-            }
-            let other = self.containers.find(name)?.record();
-            for mount in other.mounts.iter().filter(|mount| may_be_shared(mount)) {
-                let mut mount = mount.clone();
-                mount.point.rw &= !mode.starts_with("ro");
-                mount.no_copy = true;
-                plan.insert(mount.point.destination.clone(), mount);
-            }
+/// Plans the mounts of a container. Creates missing sources of binds where that is allowed.
+pub(crate) fn plan(
+    containers: &Containers,
+    config: &ContainerConfig,
+    host: &HostConfig,
+    id: &str,
+) -> Result<Vec<MountRecord>> {
+    let mut plan: BTreeMap<String, MountRecord> = BTreeMap::new();
+    for from in &host.volumes_from {
+        if from.is_empty() {
+            return Err(Error::Invalid("volumes-from specification cannot be an empty string".to_owned()));
         }
-        let mut own: BTreeMap<String, MountRecord> = BTreeMap::new();
-        for bind in &host.binds {
-            add(&mut own, parse_bind(bind, &host.volume_driver)?)?;
+        let (name, mode) = from.split_once(':').unwrap_or((from, "rw"));
+        if !matches!(mode, "rw" | "ro" | "z" | "Z" | "rw,z" | "ro,z") {
+            return Err(Error::Invalid(format!("invalid mode: {mode}")));
         }
-        for mount in &host.mounts {
-            add(&mut own, parse_mount(mount)?)?;
+        let other = containers.find(name)?.record();
+        for mount in other.mounts.iter().filter(|mount| may_be_shared(mount)) {
+            let mut mount = mount.clone();
+            mount.point.rw &= !mode.starts_with("ro");
+            mount.no_copy = true;
+            plan.insert(mount.point.destination.clone(), mount);
         }
-        for (destination, options) in &host.tmpfs {
-            add(&mut own, parse_tmpfs(destination, options)?)?;
-        }
-        plan.extend(own);
-        for destination in &config.volumes {
-            let (source, destination) = match destination.split_once(':') {
-                Some((source, destination)) => (source, destination),
-                None => ("", destination.as_str()),
-            };
-            if !source.is_empty() {
-                return Err(Error::Invalid(format!("invalid volume spec {source}:{destination}")));
-            }
-            let destination = checked_destination(destination)?;
-            plan.entry(destination.clone()).or_insert_with(|| anonymous(destination, &host.volume_driver));
-        }
-        for mount in plan.values_mut() {
-            if mount.point.r#type == "volume" && mount.point.name.is_empty() {
-                mount.point.name = names::new_id();
-                mount.anonymous = true;
-            }
-            if mount.point.r#type == "bind" {
-                check_bind(mount)?;
-            }
-        }
-        tracing::trace!(container = id, mounts = plan.len(), "mounts planned");
-        Ok(plan.into_values().collect())
     }
+    let mut own: BTreeMap<String, MountRecord> = BTreeMap::new();
+    for bind in &host.binds {
+        add(&mut own, parse_bind(bind, &host.volume_driver)?)?;
+    }
+    for mount in &host.mounts {
+        add(&mut own, parse_mount(mount)?)?;
+    }
+    for (destination, options) in &host.tmpfs {
+        add(&mut own, parse_tmpfs(destination, options)?)?;
+    }
+    plan.extend(own);
+    for destination in &config.volumes {
+        let (source, destination) = match destination.split_once(':') {
+            Some((source, destination)) => (source, destination),
+            None => ("", destination.as_str()),
+        };
+        if !source.is_empty() {
+            return Err(Error::Invalid(format!("invalid volume spec {source}:{destination}")));
+        }
+        let destination = checked_destination(destination)?;
+        plan.entry(destination.clone()).or_insert_with(|| anonymous(destination, &host.volume_driver));
+    }
+    for mount in plan.values_mut() {
+        if mount.point.r#type == "volume" && mount.point.name.is_empty() {
+            mount.point.name = names::new_id();
+            mount.anonymous = true;
+        }
+        if mount.point.r#type == "bind" {
+            check_bind(mount)?;
+        }
+    }
+    tracing::trace!(container = id, mounts = plan.len(), "mounts planned");
+    Ok(plan.into_values().collect())
 }
 
 /// A tmpfs and a view of an image belong to one container only.
@@ -119,19 +115,6 @@ fn check_bind(mount: &MountRecord) -> Result<()> {
     std::fs::create_dir_all(&source).map_err(|error| {
         Error::Invalid(format!("error while creating mount source path '{}': {error}", source.display()))
     })
-}
-
-/// Volumes by name, with the containers that have them.
-pub(crate) fn users_of(engine: &Engine) -> HashMap<String, Vec<String>> {
-    let mut users: HashMap<String, Vec<String>> = HashMap::new();
-    for container in engine.containers.all() {
-        for mount in &container.record().mounts {
-            if mount.point.r#type == "volume" {
-                users.entry(mount.point.name.clone()).or_default().push(container.id().to_owned());
-            }
-        }
-    }
-    users
 }
 
 #[cfg(test)]

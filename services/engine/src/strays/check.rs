@@ -3,13 +3,12 @@
 
 use std::time::Duration;
 
+use super::{Stray, Strays};
 use crate::blocking::blocking;
-use crate::engine::Engine;
 use crate::error::Result;
 use crate::paths::Paths;
 use crate::record::{Stage, VolumeRecord};
 use crate::root::kernel;
-use crate::strays::{self, parts};
 
 /// A finding.
 pub(crate) struct Told {
@@ -26,7 +25,7 @@ pub(crate) struct Told {
 /// How long to wait for removals that are in progress in the background.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-impl Engine {
+impl Strays {
     /// Finds objects without an owner and missing objects. With `repair`, repairs what can be repaired without loss.
     pub(crate) async fn check(&self, repair: bool) -> Result<Vec<Told>> {
         let mut found = self.containers_at_odds().await?;
@@ -38,7 +37,7 @@ impl Engine {
         let mut told = Vec::new();
         for stray in found {
             let path = self.paths.containers().join(stray.id());
-            let removed = matches!(&stray, strays::Stray::Directory(name) if Paths::is_removed(name));
+            let removed = matches!(&stray, Stray::Directory(name) if Paths::is_removed(name));
             if repair && removed {
                 blocking(move || gantry_rooted::tree::remove_tree(&path).map_err(kernel)).await?;
             }
@@ -49,16 +48,16 @@ impl Engine {
         Ok(told)
     }
 
-    async fn containers_at_odds(&self) -> Result<Vec<strays::Stray>> {
-        let parts = parts(&self.containers, &self.peers, &self.paths).await?;
+    async fn containers_at_odds(&self) -> Result<Vec<Stray>> {
+        let parts = self.parts().await?;
         let mut found = parts.without_container(&self.containers.index);
-        found.extend(parts.left_behind(&self.containers.index).cloned().map(strays::Stray::Directory));
+        found.extend(parts.left_behind(&self.containers.index).cloned().map(Stray::Directory));
         Ok(found)
     }
 
     /// Containers that lack a part without which they cannot start.
     async fn incomplete_containers(&self, repair: bool) -> Result<Vec<Told>> {
-        let parts = parts(&self.containers, &self.peers, &self.paths).await?;
+        let parts = self.parts().await?;
         let mut told = Vec::new();
         for container in self.containers.all() {
             // A container that was created since the listing is not in `parts` yet. A container whose removal failed
