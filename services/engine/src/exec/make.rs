@@ -41,6 +41,8 @@ impl Execs {
     ) -> Result<Arc<Exec>> {
         self.make_room(container).await;
         let mut exec = Exec::new(container.task(), spec, kept)?;
+        let gone = || Error::NoSuchContainer(container.id().to_owned());
+        let recording = container.execs.recording().await.ok_or_else(gone)?;
         if kept == Kept::Durable {
             match self.containers.store.put_exec(&exec.record()).await {
                 // On a full disk execs still work, because users need them to look at the container and clean it up.
@@ -51,6 +53,7 @@ impl Execs {
         failpoint!("engine.exec.recorded");
         let exec = Arc::new(exec);
         container.execs.insert(Arc::clone(&exec));
+        drop(recording);
         self.publish(container, &exec, &told("exec_create", &exec.spec.cmd), None);
         Ok(exec)
     }

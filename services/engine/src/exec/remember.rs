@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use gantry_api::engine as api;
 use parking_lot::Mutex;
+use tokio::sync::RwLock;
 
 use super::{Exec, Execs, Kept, State};
 use crate::container::Container;
@@ -27,32 +28,60 @@ const MOST_WAITING: usize = 1000;
 
 /// The execs of a container by id, including those that have ended.
 #[derive(Default)]
-pub struct Known(Mutex<BTreeMap<String, Arc<Exec>>>);
+pub struct Known {
+    execs: Mutex<BTreeMap<String, Arc<Exec>>>,
+    /// Shared by those who write an exec's record, and held alone by the removal of the container, which deletes all
+    /// of them.
+    records: RwLock<Records>,
+}
+
+/// Whether execs of a container are recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Records {
+    /// They are.
+    #[default]
+    Open,
+    /// They are deleted with the container, and none may be written any more.
+    Closed,
+}
 
 impl Known {
     /// Adds an exec.
     pub fn insert(&self, exec: Arc<Exec>) {
-        self.0.lock().insert(exec.id.to_string(), exec);
+        self.execs.lock().insert(exec.id.to_string(), exec);
     }
 
     /// Returns an exec.
     pub fn get(&self, id: &str) -> Option<Arc<Exec>> {
-        self.0.lock().get(id).cloned()
+        self.execs.lock().get(id).cloned()
     }
 
     /// Deletes an exec.
     pub fn remove(&self, id: &str) {
-        self.0.lock().remove(id);
+        self.execs.lock().remove(id);
     }
 
-    /// Deletes all execs.
-    pub fn clear(&self) {
-        self.0.lock().clear();
+    /// Deletes all execs with their container. `delete` gets the ids of those that may be recorded. If it succeeds,
+    /// no record of an exec is written afterwards, and none is on its way.
+    pub async fn close<F>(&self, delete: impl FnOnce(Vec<String>) -> F) -> Result<()>
+    where
+        F: Future<Output = Result<()>>,
+    {
+        let mut records = self.records.write().await;
+        delete(self.ids()).await?;
+        *records = Records::Closed;
+        self.execs.lock().clear();
+        Ok(())
+    }
+
+    /// Keeps the container's records from being deleted while one of an exec is written; `None` if they are deleted.
+    pub(super) async fn recording(&self) -> Option<impl Drop + use<'_>> {
+        Some(self.records.read().await).filter(|records| **records == Records::Open)
     }
 
     /// The ids of all execs.
-    pub fn ids(&self) -> Vec<String> {
-        self.0.lock().keys().cloned().collect()
+    fn ids(&self) -> Vec<String> {
+        self.execs.lock().keys().cloned().collect()
     }
 
     /// The ids of the execs that run.
@@ -62,7 +91,7 @@ impl Known {
 
     /// Takes out execs that ended a while ago, and the oldest ones beyond `most_waiting` that were not started.
     fn take_surplus(&self, most_waiting: usize) -> Vec<Arc<Exec>> {
-        let mut execs = self.0.lock();
+        let mut execs = self.execs.lock();
         let (mut surplus, mut waiting) = (Vec::new(), Vec::new());
         for exec in execs.values() {
             match *exec.state.borrow() {
@@ -81,7 +110,7 @@ impl Known {
     }
 
     fn chosen(&self, is_chosen: impl Fn(&Exec) -> bool) -> Vec<Arc<Exec>> {
-        self.0.lock().values().filter(|exec| is_chosen(exec)).cloned().collect()
+        self.execs.lock().values().filter(|exec| is_chosen(exec)).cloned().collect()
     }
 }
 
@@ -105,10 +134,11 @@ impl Execs {
     }
 
     /// Records how an exec ended. Returns whether this is the first record of its end.
-    pub(super) async fn record_end(&self, exec: &Exec, code: i32) -> bool {
+    pub(super) async fn record_end(&self, container: &Container, exec: &Exec, code: i32) -> bool {
         let first = exec.end(code);
         if first
             && exec.kept == Kept::Durable
+            && let Some(_recording) = container.execs.recording().await
             && let Err(error) = self.containers.store.put_exec(&exec.record()).await
         {
             tracing::warn!(exec = %exec.id, error = %gantry_rpc::chain(&error), "exit code not recorded");
@@ -183,6 +213,8 @@ mod tests {
     use gantry_api::engine::ExecSpec;
 
     use super::*;
+    use crate::peers::Exit;
+    use crate::stage::Stage;
 
     #[test]
     fn the_oldest_of_many_that_nobody_starts_are_forgotten() {
@@ -217,5 +249,28 @@ mod tests {
         exec.runs(12);
         assert_eq!((exec.view().exit_code, exec.view().pid), (Some(7), 0), "it is over");
         assert!(exec.take().expect_err("over").to_string().ends_with("has already run"));
+    }
+    #[tokio::test]
+    async fn nothing_is_recorded_of_the_execs_of_a_container_that_is_deleted() {
+        let stage = Stage::new();
+        let container = stage.running("web").await;
+        let facts = gantry_spec::Facts::detect();
+        let execs = Execs::new(&stage.containers, &stage.peers, &stage.events, &facts, &stage.context());
+        let spec = || ExecSpec { cmd: vec!["sleep".to_owned()], ..ExecSpec::default() };
+        let exec = execs.make(&container, spec(), Kept::Durable).await.expect("made");
+        execs.add(exec.id()).await.expect("added");
+        let store = &stage.containers.store;
+        assert_eq!(store.execs().await.expect("readable").len(), 1);
+        let cut = container.execs.close(async |_| Err(Error::ExecNotStarted)).await;
+        cut.expect_err("the deletion failed");
+        assert!(container.execs.recording().await.is_some(), "so the container is still there");
+        let delete = async |ids: Vec<String>| store.delete(container.id(), &ids).await;
+        container.execs.close(delete).await.expect("deleted");
+        let ended = Exit { code: 3, at: 0 };
+        execs.ended(&container, &exec, ended).await;
+        assert_eq!(exec.ended().await, 3, "those who wait hear of it");
+        let late = execs.make(&container, spec(), Kept::Durable).await.map(drop).expect_err("it is gone");
+        assert!(matches!(late, Error::NoSuchContainer(_)), "{late}");
+        assert!(store.execs().await.expect("readable").is_empty(), "no record outlives its container");
     }
 }

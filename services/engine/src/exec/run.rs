@@ -32,7 +32,7 @@ impl Execs {
         // Every failure from here on is recorded as the exec's end.
         match self.tasks.add_exec(container.task(), &exec.id, &process, &exec.stdio()).await {
             Ok(()) => Ok((container, exec)),
-            Err(error) => Err(self.failed(&exec, error).await),
+            Err(error) => Err(self.failed(&container, &exec, error).await),
         }
     }
 
@@ -44,7 +44,7 @@ impl Execs {
             Ok(pid) => pid,
             Err(error) => {
                 let _ = self.tasks.delete_exec(container.task(), &exec.id).await;
-                return Err(self.failed(exec, error).await);
+                return Err(self.failed(container, exec, error).await);
             }
         };
         failpoint!("engine.exec.started", infallible);
@@ -84,18 +84,18 @@ impl Execs {
 
     /// Takes in the end of an exec that ran.
     pub(super) async fn ended(&self, container: &Container, exec: &Exec, exit: Exit) {
-        if self.record_end(exec, exit.code).await {
+        if self.record_end(container, exec, exit.code).await {
             self.publish(container, exec, "exec_die", Some(exit.code));
         }
     }
 
     /// Records a failed start. No event is sent, because no process has ended.
-    async fn failed(&self, exec: &Exec, error: Error) -> Error {
+    async fn failed(&self, container: &Container, exec: &Exec, error: Error) -> Error {
         let code = match &error {
             Error::StartFailed { exit_code, .. } => *exit_code,
             _ => 128,
         };
-        self.record_end(exec, code).await;
+        self.record_end(container, exec, code).await;
         match error {
             Error::StartFailed { message, exit_code } => Error::ExecFailed { message, exit_code },
             other => other,
@@ -114,7 +114,7 @@ impl Execs {
             Ok(stream) => stream,
             Err(error) => {
                 let _ = self.tasks.delete_exec(container.task(), &exec.id).await;
-                return Err(self.failed(&exec, error).await);
+                return Err(self.failed(&container, &exec, error).await);
             }
         };
         self.start(&container, &exec).await?;

@@ -32,9 +32,9 @@ impl Removal {
         failpoint!("engine.remove.emptied");
         let directory = self.put_away(id)?;
         failpoint!("engine.remove.away");
-        self.containers.store.delete(id, &container.execs.ids()).await?;
+        let delete = async |execs: Vec<String>| self.containers.store.delete(id, &execs).await;
+        container.execs.close(delete).await?;
         failpoint!("engine.remove.forgotten", infallible);
-        container.execs.clear();
         if record.host.auto_remove {
             self.containers.tombstones.put(id, container.life().past().exit_code);
         }
