@@ -111,11 +111,21 @@ impl Process {
 
     /// Records the exit. Output that was written before it is still delivered.
     pub fn ended(&self, exit: Exit) {
+        self.stop(exit, Phase::pid);
+    }
+
+    /// Records that the start failed. The process then never had a pid, even if it was made before its output could
+    /// be connected.
+    pub fn failed(&self, exit: Exit) {
+        self.stop(exit, |_| 0);
+    }
+
+    fn stop(&self, exit: Exit, pid: impl FnOnce(Phase) -> i32) {
         self.stdio.hub().last();
         self.phase.send_if_modified(|phase| match *phase {
             Phase::Stopped { .. } => false,
             before => {
-                *phase = Phase::Stopped { pid: before.pid(), exit };
+                *phase = Phase::Stopped { pid: pid(before), exit };
                 true
             }
         });
@@ -156,5 +166,37 @@ impl Process {
             Err(Errno::SRCH) => Err(Error::AlreadyFinished),
             Err(errno) => Err(Error::errno("signal", "process")(errno)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    fn process() -> Process {
+        let wanted = Wanted {
+            terminal: false,
+            stdin: String::new(),
+            stdout: "none:".to_owned(),
+            stderr: String::new(),
+        };
+        let stdio = Stdio::new(&wanted).expect("valid");
+        Process::new("exec".to_owned(), wanted, stdio)
+    }
+
+    #[test]
+    fn a_process_whose_start_failed_has_no_pid() {
+        let exit = |status| Exit { status, at: SystemTime::UNIX_EPOCH };
+        let ended = process();
+        ended.exists(7);
+        ended.ended(exit(1));
+        assert_eq!(ended.phase(), Phase::Stopped { pid: 7, exit: exit(1) });
+        let failed = process();
+        failed.exists(7);
+        failed.failed(exit(128));
+        failed.ended(exit(137));
+        assert_eq!(failed.phase(), Phase::Stopped { pid: 0, exit: exit(128) }, "the failure counts");
     }
 }

@@ -70,7 +70,7 @@ impl Container {
         let done = self.run_exec(&process, &description).await;
         let _ = std::fs::remove_file(&description);
         if let Err(error) = &done {
-            process.ended(Exit { status: error.cause().status(), at: SystemTime::now() });
+            process.failed(Exit { status: error.cause().status(), at: SystemTime::now() });
             process.stdio.shut();
         }
         done
