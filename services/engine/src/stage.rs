@@ -1,12 +1,19 @@
 //! Parts of an engine for unit tests: real records in a temporary directory, and fakes of its peers on sockets.
 
+mod faults;
+mod parts;
+mod records;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use gantry_daemon::{Context, Roots};
-use gantry_fakes::Serving;
+use gantry_fakes::Island;
 use gantry_types::Namespace;
 
+pub(crate) use self::faults::Faults;
+pub(crate) use self::parts::{Parts, VOLUME};
+use self::records::Records;
 use crate::container::Container;
 use crate::container::life::{Life, Phase, Running};
 use crate::containers::Containers;
@@ -20,33 +27,43 @@ use crate::store::Store;
 /// Parts of an engine.
 pub(crate) struct Stage {
     folder: tempfile::TempDir,
-    serving: Option<Serving>,
-    _network: Serving,
+    serving: Option<Island>,
+    _others: [Island; 2],
     pub(crate) containers: Containers,
     pub(crate) events: Events,
     pub(crate) peers: Peers,
     /// The fake of the tasks service.
     pub(crate) tasks: gantry_fakes::Tasks,
-    /// The client of the network service.
+    /// The fake of the network service.
     pub(crate) network: gantry_fakes::Network,
+    /// The fake of the snapshots service.
+    pub(crate) snapshots: gantry_fakes::Snapshots,
+    /// The container records of the tasks service.
+    pub(crate) records: Records,
+    /// What goes wrong with calls to the fakes.
+    pub(crate) faults: Faults,
 }
 
 impl Stage {
-    /// Parts without a container. The tasks service is the only peer.
+    /// Parts without a container. The peers are tasks, network and snapshots.
     pub(crate) fn new() -> Stage {
         let folder = tempfile::Builder::new().tempdir_in("/dev/shm").expect("a folder");
         let store = Store::open(&folder.path().join("db"), &[]).expect("opened");
-        let tasks = gantry_fakes::Tasks::default();
-        let serving = gantry_fakes::routes(&folder.path().join("tasks.sock"), tasks.routes());
-        let network = gantry_fakes::Network::default();
+        let (tasks, network) = (gantry_fakes::Tasks::default(), gantry_fakes::Network::default());
+        let (snapshots, records) = (gantry_fakes::Snapshots::default(), Records::of(&tasks));
+        let faults = Faults::default();
+        let serve = |name, routes| faults.serve(&folder.path().join(name), routes);
         Stage {
-            _network: gantry_fakes::routes(&folder.path().join("network.sock"), network.routes()),
+            serving: Some(serve("tasks.sock", tasks.routes().add_service(records.service()))),
+            _others: [serve("network.sock", network.routes()), serve("snapshots.sock", snapshots.routes())],
             network,
+            snapshots,
+            records,
             containers: Containers::new(store),
             events: Events::default(),
             peers: peers(folder.path()),
             tasks,
-            serving: Some(serving),
+            faults,
             folder,
         }
     }
@@ -55,6 +72,11 @@ impl Stage {
     pub(crate) fn context(&self) -> Context {
         let (state, run) = (self.folder.path().join("state"), self.folder.path().to_owned());
         Context::for_test("engine", Roots { state, run })
+    }
+
+    /// The folder of records and sockets.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The engine's paths.
@@ -103,6 +125,17 @@ impl Stage {
     pub(crate) fn told(&self) -> Vec<String> {
         let (past, _) = self.events.subscribe(Some(0));
         past.iter().map(|event| event.action.clone()).collect()
+    }
+
+    /// What other services and the disk have of containers: ids of tasks' processes, network namespaces, roots,
+    /// records, directories.
+    pub(crate) fn parts_of_containers(&self) -> Vec<String> {
+        let mut parts: Vec<String> =
+            self.tasks.processes().iter().map(|one| format!("process {one}")).collect();
+        parts.extend(self.network.attached().iter().map(|netns| format!("netns {}", netns.id)));
+        parts.extend(self.snapshots.names().iter().map(|root| format!("root {root}")));
+        parts.extend(self.records.ids().iter().map(|id| format!("record {id}")));
+        parts
     }
 
     /// A container's record and life as the database has them.

@@ -4,6 +4,8 @@
 //! already done.
 
 mod take;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -7,6 +7,8 @@
 //! ```
 
 mod policy;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

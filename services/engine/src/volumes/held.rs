@@ -351,3 +351,6 @@ impl Volumes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
