@@ -79,7 +79,8 @@ test-binaries: setup-test
 	  $(CARGO_TARGET_DIR)/e2e
 
 test-e2e: test-binaries ## Runs the end-to-end, fault and architecture tests with real clients
-	GANTRY_BIN=$(CARGO_TARGET_DIR)/e2e cargo test --locked -p gantry-tests -- --test-threads=2
+	GANTRY_BIN=$(CARGO_TARGET_DIR)/e2e cargo test --locked -p gantry-tests --test e2e -- --test-threads=3
+	GANTRY_BIN=$(CARGO_TARGET_DIR)/e2e cargo test --locked -p gantry-tests --lib --test architecture --test fault -- --test-threads=2
 
 test-vm: test-binaries ## Checks an installation on a stock machine, emulated: systemd, cgroup v2, AppArmor, a reboot
 	@deploy/setup vm
