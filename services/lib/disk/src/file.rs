@@ -54,6 +54,25 @@ pub fn writers(file: &File) -> io::Result<Writers> {
     }
 }
 
+/// Whether somebody else has a file open: another descriptor of this process, or another process. `None` where the file
+/// system cannot tell.
+///
+/// It takes a write lease (fcntl(2), `F_SETLEASE`) and returns it: the kernel (since Linux 5.3) refuses the lease while
+/// the file is open elsewhere. The conditions are those of [`writers`].
+pub fn is_open_elsewhere(file: &File) -> io::Result<Option<bool>> {
+    match set_lease(file, libc::F_WRLCK) {
+        Ok(()) => {
+            set_lease(file, libc::F_UNLCK)?;
+            Ok(Some(false))
+        }
+        Err(error) => match error.raw_os_error() {
+            Some(libc::EAGAIN | libc::EBUSY) => Ok(Some(true)),
+            Some(libc::EACCES | libc::EINVAL | libc::EOPNOTSUPP | libc::ENOLCK) => Ok(None),
+            _ => Err(error),
+        },
+    }
+}
+
 #[allow(unsafe_code)]
 fn set_lease(file: &File, kind: i32) -> io::Result<()> {
     // SAFETY: F_SETLEASE takes an integer and touches no memory of ours; the descriptor is open, because `file` is
@@ -81,6 +100,19 @@ mod tests {
         file.write_all_at(&[1; 100], 1 << 20).unwrap();
         let solid = solid_length(&file).unwrap();
         assert!((5000..=65536).contains(&solid), "{solid}");
+    }
+
+    #[test]
+    fn every_other_descriptor_is_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        drop(File::create(&path).unwrap());
+        let file = File::open(&path).unwrap();
+        assert_eq!(is_open_elsewhere(&file).unwrap(), Some(false));
+        let other = File::open(&path).unwrap();
+        assert_eq!(is_open_elsewhere(&file).unwrap(), Some(true));
+        drop(other);
+        assert_eq!(is_open_elsewhere(&file).unwrap(), Some(false));
     }
 
     #[test]
