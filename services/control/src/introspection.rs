@@ -1,15 +1,17 @@
 //! What this Gantry is made of, told in the words of containerd's plugins:
 //! clients look here for what a snapshotter can do and which services there are. What the
-//! plugins are stands in the services' descriptors; but which snapshotters and differs there are
-//! depends on settings, and what they can do on their drivers: those, `snapshots` tells. While it
-//! is away, what it told last is told.
+//! plugins are stands in the services' descriptors; but which snapshotters, differs and content
+//! stores of other programs there are depends on settings, and what snapshotters can do on their
+//! drivers: those, `snapshots` and `content` tell. While one of them is away, what it told last is
+//! told.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use gantry_api::Peers;
-use gantry_descriptor::{Export, SERVICES};
+use gantry_descriptor::{CONTENT, Descriptor, Export, SERVICES, SNAPSHOTS};
+use gantry_proto::containerd::services::introspection::v1::introspection_client::IntrospectionClient;
 use gantry_proto::containerd::services::introspection::v1::{Plugin, PluginsRequest};
 use gantry_proto::containerd::types::Platform;
 use gantry_types::filter::{Fields, FilterSet};
@@ -22,9 +24,12 @@ use crate::error::Error;
 pub struct Plugins {
     known: Vec<Plugin>,
     peers: Peers,
-    /// What `snapshots` told last. Held for an edit.
-    told: Mutex<Vec<Plugin>>,
+    /// What each of [`TELLERS`] told last. Held for an edit.
+    told: [Mutex<Vec<Plugin>>; TELLERS.len()],
 }
+
+/// The services whose plugins depend on settings.
+static TELLERS: [&Descriptor; 2] = [&SNAPSHOTS, &CONTENT];
 
 /// A plugin seen by a filter.
 struct Filterable<'a>(&'a Plugin);
@@ -44,7 +49,7 @@ impl Plugins {
     pub fn new(state: &Path, peers: Peers) -> Plugins {
         let known = SERVICES.iter().flat_map(|service| service.plugins);
         let known = known.map(|plugin| entry(plugin, state)).collect();
-        Plugins { known, peers, told: Mutex::default() }
+        Plugins { known, peers, told: Default::default() }
     }
 
     /// The plugins that match the filters.
@@ -60,20 +65,28 @@ impl Plugins {
     }
 
     async fn all(&self) -> Vec<Plugin> {
-        let answer = self.peers.snapshotters().plugins(PluginsRequest::default()).await;
-        let mut plugins = self.known.clone();
-        {
-            let mut told = self.told.lock();
-            match answer {
-                Ok(answer) => *told = answer.into_inner().plugins,
-                Err(status) => {
-                    tracing::debug!(error = status.message(), "which snapshotters there are is not told")
-                }
-            }
-            plugins.extend(told.iter().cloned());
-        }
+        let [first, second] = [0, 1].map(|teller| self.told_by(teller));
+        let (first, second) = tokio::join!(first, second);
+        let mut plugins = [self.known.clone(), first, second].concat();
         plugins.sort_by(|a, b| (&a.r#type, &a.id).cmp(&(&b.r#type, &b.id)));
         plugins
+    }
+}
+
+impl Plugins {
+    /// What a service tells, or has told last.
+    async fn told_by(&self, teller: usize) -> Vec<Plugin> {
+        let service = TELLERS[teller].name;
+        let mut client = IntrospectionClient::new(self.peers.channel(service));
+        let answer = client.plugins(PluginsRequest::default()).await;
+        let mut told = self.told[teller].lock();
+        match answer {
+            Ok(answer) => *told = answer.into_inner().plugins,
+            Err(status) => {
+                tracing::debug!(service, error = status.message(), "which plugins there are is not told")
+            }
+        }
+        told.clone()
     }
 }
 
@@ -160,7 +173,7 @@ mod tests {
         assert!(plugins.list(&asked).await.unwrap().is_empty());
         let there =
             Plugin { r#type: "io.containerd.snapshotter.v1".into(), id: "odd".into(), ..Default::default() };
-        *plugins.told.lock() = vec![there.clone()];
+        *plugins.told[0].lock() = vec![there.clone()];
         assert_eq!(plugins.list(&asked).await.unwrap(), [there]);
     }
 
