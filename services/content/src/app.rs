@@ -7,8 +7,10 @@ use gantry_api::events::Publisher;
 use gantry_daemon::{BoxError, Context, Descriptor};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::kept::refuse_loops;
 use crate::layout::Layout;
 use crate::metrics::Metrics;
+use crate::settings::Settings;
 use crate::store::{Store, blocking};
 use crate::{data, server};
 
@@ -22,18 +24,25 @@ pub struct Service;
 impl gantry_daemon::Service for Service {
     const DESCRIPTOR: &'static Descriptor = &gantry_descriptor::CONTENT;
 
-    type Settings = gantry_daemon::settings::None;
+    type Settings = Settings;
 
     async fn run(context: Context) -> Result<(), BoxError> {
         // See `gantry_disk::file::writers`: without a handler the signal would end the process.
         let _sigio = signal(SignalKind::io())?;
+        let settings: Settings = context.config()?;
+        refuse_loops(&settings, context.run()).map_err(|reason| gantry_daemon::settings::Error::Value {
+            service: Self::DESCRIPTOR.name,
+            reason,
+        })?;
         let peers = Peers::new(context.run());
         let (publisher, publishing) = Publisher::new(&peers);
         context.spawn("event publisher", publishing);
 
         let metrics = Metrics::new(context.metrics());
-        let state = context.state();
-        let store = blocking(move || Store::open(Layout::open(&state)?, &peers, publisher, metrics)).await?;
+        let (state, named) = (context.state(), settings.clone());
+        let store =
+            blocking(move || Store::open(Layout::open(&state)?, &peers, publisher, metrics, &named)).await?;
+        context.spawn("release at other stores", store.clone().release_always());
 
         let expiring = store.clone();
         context.spawn("ingest expiry", async move {
@@ -45,7 +54,7 @@ impl gantry_daemon::Service for Service {
         });
         let listener = context.data_listener()?;
         context.spawn("data socket", data::serve(listener, store.clone(), context.clone()));
-        context.serve(server::routes(store)).await
+        context.serve(server::routes(store, &settings)).await
     }
 }
 

@@ -110,6 +110,49 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The store of another program refused a call, or did not answer.
+    #[error(transparent)]
+    Remote(#[from] gantry_api::Failure),
+    /// The store of another program has lost a blob.
+    #[error("content {digest}: store {store} does not have it any more")]
+    Missing {
+        /// The store.
+        store: &'static str,
+        /// The blob.
+        digest: Digest,
+    },
+    /// The store of another program has other bytes than the digest names.
+    #[error("content {digest}: store {store} has other bytes under this digest")]
+    Damaged {
+        /// The store.
+        store: &'static str,
+        /// The blob.
+        digest: Digest,
+    },
+    /// The store of another program cannot keep blobs with such digests.
+    #[error("content {digest}: store {store} cannot keep blobs with {} digests", digest.algorithm())]
+    Algorithm {
+        /// The store.
+        store: &'static str,
+        /// The blob.
+        digest: Digest,
+        /// What the store said.
+        #[source]
+        source: gantry_api::Failure,
+    },
+    /// A blob is at a store that the settings do not name any more.
+    #[error(
+        "content {digest}: store {store} keeps it, and the settings do not name that store in proxy_plugins"
+    )]
+    UnknownStore {
+        /// The store.
+        store: String,
+        /// The blob.
+        digest: Digest,
+    },
+    /// Settings that cannot be meant.
+    #[error("settings of content: {0}")]
+    Settings(String),
     /// The service is ending.
     #[error("the content service is shutting down")]
     ShuttingDown,
@@ -124,6 +167,11 @@ impl Error {
         let path = path.into();
         move |source| Error::Io { op, path, source }
     }
+
+    /// Whether a file was not there.
+    pub(crate) fn is_missing(&self) -> bool {
+        matches!(self, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
+    }
 }
 
 impl Coded for Error {
@@ -137,6 +185,10 @@ impl Coded for Error {
             Error::WrongSize { .. } | Error::WrongDigest { .. } => Code::FailedPrecondition,
             Error::Argument(_) => Code::InvalidArgument,
             Error::Lease { source, .. } => source.code(),
+            Error::Remote(failure) => failure.code(),
+            Error::Missing { .. } | Error::Damaged { .. } => Code::DataLoss,
+            Error::Algorithm { .. } => Code::Unimplemented,
+            Error::UnknownStore { .. } | Error::Settings(_) => Code::FailedPrecondition,
             Error::Disk(gantry_disk::Error::Corrupt { .. }) => Code::DataLoss,
             Error::Disk(error) if error.is_disk_full() => Code::ResourceExhausted,
             Error::Disk(_) | Error::Fault(_) => Code::Internal,

@@ -27,6 +27,8 @@ const NOFOLLOW: i32 = match cfg!(any(
 const DIRECTORY_MODE: u32 = 0o700;
 /// Of an ingest's bytes: their owner writes.
 pub(crate) const INGEST_MODE: u32 = 0o600;
+/// Of a blob's bytes: nobody writes.
+pub(crate) const BLOB_MODE: u32 = 0o444;
 
 /// The name of an ingest's directory: hex digits, unique within the state directory.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -85,6 +87,38 @@ impl Layout {
     /// A blob's file.
     pub(crate) fn blob(&self, digest: &Digest) -> PathBuf {
         self.blobs(digest.algorithm()).join(digest.hex())
+    }
+
+    /// Removes a blob's file. It is no error if there is none.
+    pub(crate) fn remove_blob(&self, digest: &Digest) -> Result<()> {
+        let path = self.blob(digest);
+        match std::fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path)(e)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The directory of files that are being fetched from other stores. It is made when it is needed.
+    fn fetches(&self) -> PathBuf {
+        self.root.join("fetch")
+    }
+
+    /// A name for a file that is to be fetched.
+    pub(crate) fn new_fetch(&self) -> Result<PathBuf> {
+        let dir = self.fetches();
+        match std::fs::DirBuilder::new().mode(DIRECTORY_MODE).create(&dir) {
+            Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(Error::io("create", dir)(e)),
+            _ => Ok(dir.join(IngestId::unique().as_str())),
+        }
+    }
+
+    /// Removes what an earlier process had begun to fetch.
+    pub(crate) fn remove_fetches(&self) -> Result<()> {
+        let dir = self.fetches();
+        match std::fs::remove_dir_all(&dir) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", dir)(e)),
+            _ => Ok(()),
+        }
     }
 
     /// The directory of all ingests.

@@ -21,7 +21,11 @@
 //!   blobs/<algorithm>/<hex>    0444, never modified; there as long as one namespace has a record
 //!   ingest/<id>/data           0600, bytes on their way; which ref they are for is in the database
 //!   ingest/<id>/proved         a private copy of them, when their writer would not let go (see `seal`)
+//!   fetch/<id>                 bytes that come back from another store
 //! ```
+//!
+//! The bytes of blobs may be kept by the store of another program (see [`kept`]). What is in `blobs` of them is then a
+//! cache with a limit.
 //!
 //! The order of a commit is: bytes synced → linked among the blobs → directory synced → record → event; of a delete:
 //! record → event → bytes. [`recover`] finishes at start what a crash left between two of these steps.
@@ -30,17 +34,20 @@ mod app;
 mod data;
 mod error;
 mod ingest;
+mod kept;
 mod layout;
 mod metrics;
 mod record;
 mod recover;
 mod seal;
 mod server;
+mod settings;
 mod stamp;
 mod store;
 
 pub use app::{Service, main};
 pub use error::Error;
+pub use settings::Settings;
 pub use store::Store;
 
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;

@@ -12,6 +12,9 @@ pub(crate) struct Metrics {
     pub(crate) committed_bytes: Counter<u64, AtomicU64>,
     pub(crate) shared: Counter<u64, AtomicU64>,
     pub(crate) deleted: Counter<u64, AtomicU64>,
+    pub(crate) sent_bytes: Counter<u64, AtomicU64>,
+    pub(crate) fetched_bytes: Counter<u64, AtomicU64>,
+    pub(crate) evicted: Counter<u64, AtomicU64>,
 }
 
 impl Metrics {
@@ -30,6 +33,21 @@ impl Metrics {
             metrics.shared.clone(),
         );
         registry.register("content_blobs_deleted", "Blob records deleted", metrics.deleted.clone());
+        registry.register(
+            "content_sent_bytes",
+            "Bytes of blobs sent to the store of another program",
+            metrics.sent_bytes.clone(),
+        );
+        registry.register(
+            "content_fetched_bytes",
+            "Bytes of blobs fetched from the store of another program",
+            metrics.fetched_bytes.clone(),
+        );
+        registry.register(
+            "content_cache_evicted",
+            "Files of such blobs removed from the cache",
+            metrics.evicted.clone(),
+        );
         metrics
     }
 }

@@ -3,6 +3,8 @@
 //! | found                                   | because of a crash                       | done                                |
 //! | --- | --- | --- |
 //! | a blob's record without its bytes        | never; the file was removed by hand      | record dropped, WARN                |
+//! | no file of a blob that another store keeps | it was not in the cache               | nothing                             |
+//! | a file of such a blob with another size  | never; by hand                           | file removed                        |
 //! | a blob's bytes without a record          | between link and record, record and removal | bytes removed, unless records were lost |
 //! | an ingest's record without its directory | a power failure, or a removal by hand    | record dropped: written anew        |
 //! | an ingest's directory without a record   | between directory and record, or at the end | directory removed                |
@@ -12,6 +14,7 @@ use std::collections::HashSet;
 use std::fs::Permissions;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::time::SystemTime;
 
 use gantry_disk::Batch;
 use gantry_disk::file::solid_length;
@@ -29,6 +32,8 @@ pub(crate) enum Stray {
     BlobRecord(gantry_types::Namespace, Digest),
     /// Bytes that no namespace has.
     BlobFile(Digest),
+    /// A file that has another size than its blob, which another store keeps.
+    CacheFile(Digest),
     /// Bytes of the right length that are not those that the digest names. Only found by reading them.
     BlobBytes(Digest),
     /// An ingest's record without its directory.
@@ -41,6 +46,7 @@ pub(crate) enum Stray {
 pub(crate) fn recover(layout: &Layout, records: &Records) -> Result<Vec<Ingest>> {
     // A second time, because a record that was dropped may have been the last one of bytes that are still there.
     while repair_all(layout, records)? {}
+    layout.remove_fetches()?;
     let mut ingests = Vec::new();
     for ((namespace, reference), record) in records.ingests.scan_all()? {
         let key = IngestKey { namespace, reference };
@@ -80,8 +86,14 @@ pub(crate) fn strays(layout: &Layout, records: &Records) -> Result<Vec<Stray>> {
     let mut strays = Vec::new();
     for record in records.blobs.iter_all() {
         let ((namespace, digest), record) = record?;
-        if file_size(&layout.blob(&digest))? != Some(record.size) {
-            strays.push(Stray::BlobRecord(namespace, digest));
+        let size = file_size(&layout.blob(&digest))?;
+        if size == Some(record.size) {
+            continue;
+        }
+        match (records.keeper(&digest)?, size) {
+            (None, _) => strays.push(Stray::BlobRecord(namespace, digest)),
+            (Some(_), Some(_)) => strays.push(Stray::CacheFile(digest)),
+            (Some(_), None) => {}
         }
     }
     for algorithm in Algorithm::ALL {
@@ -120,10 +132,7 @@ fn repair(layout: &Layout, records: &Records, batch: &mut Batch, stray: &Stray) 
             batch.delete(&records.holders, &(digest.clone(), namespace.clone()));
             Ok(())
         }
-        Stray::BlobFile(digest) => {
-            let path = layout.blob(digest);
-            std::fs::remove_file(&path).map_err(Error::io("remove", path))
-        }
+        Stray::BlobFile(digest) | Stray::CacheFile(digest) => layout.remove_blob(digest),
         // Not looked for at a start.
         Stray::BlobBytes(_) => Ok(()),
         Stray::IngestRecord(key) => {
@@ -132,6 +141,24 @@ fn repair(layout: &Layout, records: &Records, batch: &mut Batch, stray: &Stray) 
         }
         Stray::IngestDirectory(id) => layout.remove_ingest(id),
     }
+}
+
+/// The files of blobs that other stores keep, each with the time at which it was made. Blocks.
+pub(crate) fn cached(layout: &Layout, records: &Records) -> Result<Vec<(SystemTime, Digest, u64)>> {
+    let mut files = Vec::new();
+    for row in records.kept.iter_all() {
+        let ((digest, _), kept) = row?;
+        let path = layout.blob(&digest);
+        match std::fs::symlink_metadata(&path) {
+            Ok(metadata) if kept.held => {
+                let modified = metadata.modified().map_err(Error::io("look at", path))?;
+                files.push((modified, digest, metadata.len()));
+            }
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io("look at", path)(e)),
+            _ => {}
+        }
+    }
+    Ok(files)
 }
 
 /// The ingest, with the bytes that have certainly been written.

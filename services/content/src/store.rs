@@ -1,7 +1,7 @@
 //! The store: blobs and ingests over their files and records. Cheap to clone.
 //!
-//! Locks, from the outside in: an ingest's (held by its writer), a digest's (held while its records or its file change,
-//! never over a call to a peer), the decision on an ingest's fate (held while its end is written down), the map of
+//! Locks, from the outside in: an ingest's (held by its writer), that of a blob's transfer to or from another store
+//! (see `kept`), a digest's (held while its records or its file change, never over a call to a peer), the decision on an ingest's fate (held while its end is written down), the map of
 //! ingests (for the moment of an edit).
 
 mod blobs;
@@ -11,8 +11,11 @@ mod commit;
 mod follow;
 mod ingests;
 mod lease;
+mod lend;
 mod promise;
 mod references;
+mod release;
+mod send;
 mod verify;
 
 use std::collections::HashMap;
@@ -30,9 +33,11 @@ use tokio::sync::watch;
 pub(crate) use ingests::Wish;
 
 use crate::ingest::{Ingest, IngestKey};
+use crate::kept::Kept;
 use crate::layout::Layout;
 use crate::metrics::Metrics;
 use crate::record::Records;
+use crate::settings::Settings;
 use crate::stamp::Stamps;
 use crate::{Result, recover};
 
@@ -49,6 +54,7 @@ struct Inner {
     // Counts up when something appears that a follower may be waiting for.
     arrivals: watch::Sender<u64>,
     stamps: Stamps,
+    kept: Kept,
     leases: leases::Client,
     collector: gc::Client,
     publisher: Publisher,
@@ -62,17 +68,23 @@ impl Store {
         peers: &Peers,
         publisher: Publisher,
         metrics: Metrics,
+        settings: &Settings,
     ) -> Result<Self> {
+        let kept = Kept::new(settings, &layout, &metrics)?;
         let records = Records::open(&layout)?;
         let ingests = recover::recover(&layout, &records)?;
         let ingests = ingests.into_iter().map(|ingest| (ingest.key.clone(), Arc::new(ingest))).collect();
+        let digests = KeyedLocks::new();
+        kept.cache.fill(recover::cached(&layout, &records)?);
+        kept.cache.trim(&digests)?;
         Ok(Store(Arc::new(Inner {
             layout,
             records,
-            digests: KeyedLocks::new(),
+            digests,
             ingests: Mutex::new(ingests),
             arrivals: watch::channel(0).0,
             stamps: Stamps::new(),
+            kept,
             leases: leases::Client::new(peers),
             collector: gc::Client::new(peers),
             publisher,
@@ -81,14 +93,23 @@ impl Store {
     }
 
     /// Opens the store in a state directory, without a service around it: its events go nowhere, its metrics are not
-    /// read, and expired ingests are not ended. Blocks.
+    /// read, expired ingests are not ended, and nothing is removed at other stores. Blocks.
     ///
     /// # Errors
     ///
     /// When the directory cannot be read or written, or another process has it.
     pub fn alone(state: &Path, peers: &Peers) -> Result<Self> {
+        Store::alone_with(state, peers, &Settings::default())
+    }
+
+    /// [`Store::alone`], with settings.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn alone_with(state: &Path, peers: &Peers, settings: &Settings) -> Result<Self> {
         let (publisher, _) = Publisher::new(peers);
-        Store::open(Layout::open(state)?, peers, publisher, Metrics::default())
+        Store::open(Layout::open(state)?, peers, publisher, Metrics::default(), settings)
     }
 
     pub(crate) fn layout(&self) -> &Layout {

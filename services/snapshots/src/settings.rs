@@ -10,8 +10,7 @@
 //! platform = "linux/amd64"
 //! ```
 //!
-//! The table is containerd's own, but for `snapshotter`. A content store is refused: images and layers change hands as files of the
-//! content service, which a proxy has not.
+//! The table is containerd's own, but for `snapshotter`. A content store belongs into the settings of `content`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -62,7 +61,7 @@ enum Kind {
     Snapshot,
     #[serde(rename = "diff", alias = "io.containerd.differ.v1")]
     Diff,
-    /// Known, so that the refusal says why.
+    /// Known, so that the refusal says where it belongs.
     #[serde(rename = "content", alias = "io.containerd.content.v1")]
     Content,
 }
@@ -85,7 +84,7 @@ impl TryFrom<Written> for Settings {
                 Kind::Diff => (&[WALKING], &mut settings.differs),
                 Kind::Content => {
                     return Err(format!(
-                        "proxy_plugins.{name}: a content store of others cannot be used: Gantry reads layers as files of its own store"
+                        "proxy_plugins.{name}: a content store belongs into the settings of content"
                     ));
                 }
             };
@@ -153,7 +152,7 @@ mod tests {
             assert!(read(&text).is_err(), "{text}");
         }
         let content = "[proxy_plugins.x]\ntype = \"io.containerd.content.v1\"\naddress = \"/run/x.sock\"";
-        assert!(read(content).unwrap_err().contains("a content store of others cannot be used"));
+        assert!(read(content).unwrap_err().contains("belongs into the settings of content"));
         assert!(read("[proxy_plugins.x]\ntype = \"snapshot\"\naddress = \"/x\"\nodd = 1").is_err());
         assert!(read("odd = 1").is_err());
     }

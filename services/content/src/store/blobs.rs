@@ -12,7 +12,7 @@ use gantry_types::{Digest, Namespace, Relabel};
 use super::{Store, blocking};
 use crate::record::BlobRecord;
 use crate::stamp::Resource;
-use crate::{Error, Result, layout};
+use crate::{Error, Result};
 
 impl Store {
     /// A blob as the namespace sees it.
@@ -65,14 +65,12 @@ impl Store {
     }
 
     /// Opens a blob's bytes for reading.
-    pub(crate) fn open_blob(&self, namespace: &Namespace, digest: &Digest) -> Result<(File, Info)> {
+    pub(crate) async fn open_blob(&self, namespace: &Namespace, digest: &Digest) -> Result<(File, Info)> {
         let info = self.info(namespace, digest)?;
-        match layout::open_read(&self.0.layout.blob(digest)) {
+        match self.lend(digest).await {
             Ok(file) => Ok((file, info)),
             // Deleted between the look and the open.
-            Err(Error::Io { source, .. })
-                if source.kind() == std::io::ErrorKind::NotFound && self.info(namespace, digest).is_err() =>
-            {
+            Err(error) if error.is_missing() && self.info(namespace, digest).is_err() => {
                 Err(Error::NotFound(digest.clone()))
             }
             Err(error) => Err(error),
@@ -103,6 +101,9 @@ impl Store {
         }
         let mut batch = records.database.batch();
         batch.delete(&records.blobs, &key).delete(&records.holders, &(digest.clone(), namespace.clone()));
+        let holders = records.holders.iter(digest).take(2).collect::<std::result::Result<Vec<_>, _>>()?;
+        let is_last = holders.len() == 1;
+        let is_kept = is_last && records.release(&mut batch, digest)?;
         batch.commit().await?;
         failpoint!("content.delete.recorded", infallible);
         self.0.metrics.deleted.inc();
@@ -110,12 +111,23 @@ impl Store {
         if records.is_held(digest)? {
             return Ok(Some(0));
         }
+        self.remove_file(digest, is_kept).await;
+        Ok(Some(record.size))
+    }
+
+    /// Removes the file of a blob without records, and tells the store that keeps it. Under the digest's lock.
+    pub(super) async fn remove_file(&self, digest: &Digest, is_kept: bool) {
         let path = self.0.layout.blob(digest);
         // The record is gone: what cannot be removed now is removed at the next start.
-        let removed = blocking(move || std::fs::remove_file(&path).map_err(Error::io("remove", path))).await;
-        if let Err(error) = removed {
-            tracing::warn!(%digest, %error, "cannot remove the bytes of a deleted blob");
+        match blocking(move || std::fs::remove_file(&path).map_err(Error::io("remove", path))).await {
+            // It was not in the cache.
+            Err(error) if is_kept && error.is_missing() => {}
+            Err(error) => tracing::warn!(%digest, %error, "cannot remove the bytes of a deleted blob"),
+            Ok(()) => {}
         }
-        Ok(Some(record.size))
+        if is_kept {
+            self.0.kept.cache.forget(digest);
+            self.0.kept.releasing.notify_one();
+        }
     }
 }

@@ -31,6 +31,10 @@ impl Store {
                     Some(repaired) => repaired,
                     None => continue,
                 },
+                Stray::CacheFile(digest) => match self.check_cached(digest, repair).await? {
+                    Some(repaired) => repaired,
+                    None => continue,
+                },
                 Stray::BlobBytes(_) => continue,
                 Stray::BlobRecord(namespace, digest) => {
                     let _lock = self.0.digests.lock(digest.clone()).await;
@@ -60,6 +64,19 @@ impl Store {
         Ok(found)
     }
 
+    /// `None` if the blob is not kept elsewhere after all.
+    async fn check_cached(&self, digest: &Digest, repair: Repair) -> Result<Option<bool>> {
+        let _lock = self.0.digests.lock(digest.clone()).await;
+        if self.0.records.keeper(digest)?.is_none() {
+            return Ok(None);
+        }
+        if repair == Repair::Yes {
+            self.0.layout.remove_blob(digest)?;
+            self.0.kept.cache.forget(digest);
+        }
+        Ok(Some(repair == Repair::Yes))
+    }
+
     /// `None` if the file is no stray after all.
     async fn check_file(&self, digest: &Digest, repair: Repair) -> Result<Option<bool>> {
         let _lock = self.0.digests.lock(digest.clone()).await;
@@ -86,6 +103,11 @@ fn stray((stray, repaired): (Stray, bool)) -> fsck::Stray {
         Stray::BlobFile(digest) => {
             ("directory", digest.to_string(), "bytes of a blob that no namespace has".to_owned())
         }
+        Stray::CacheFile(digest) => (
+            "file",
+            digest.to_string(),
+            "a damaged copy of a blob that another store keeps: to be fetched again".to_owned(),
+        ),
         Stray::BlobBytes(digest) => (
             "blob",
             digest.to_string(),

@@ -1,6 +1,7 @@
 //! The commit: from proved bytes to a blob.
 //!
 //! Bytes synced → linked among the blobs → directory synced → record (labels with it, the ingest's record gone) → event.
+//! Where another store keeps blobs, that store has committed the bytes before the record, in place of the link.
 //! A crash before the record leaves the ingest as it was, for its writer to commit again without a byte written anew,
 //! and a link that is removed at start. A crash after it leaves the ingest's directory, removed at start. A record that
 //! is refused, by a full disk for example, takes the link with it: else the bytes would outlive an abort of the ingest.
@@ -11,20 +12,20 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use gantry_api::content::Info;
-use gantry_disk::atomic;
+use gantry_disk::{KeyedGuard, atomic};
 use gantry_failpoint::failpoint;
 use gantry_proto::containerd::events::ContentCreate;
 use gantry_types::{Algorithm, Digest};
 
-use super::blocking;
+use super::send::Sent;
+use super::{Store, blocking};
 use crate::ingest::{Commit, Fate, Ingest, Writer};
-use crate::layout::{INGEST_MODE, Layout};
+use crate::layout::{BLOB_MODE, INGEST_MODE, Layout};
 use crate::record::{BlobRecord, Holder};
 use crate::seal::Proved;
 use crate::stamp::Resource;
 use crate::{Error, Result};
 
-const BLOB_MODE: u32 = 0o444;
 const FIRST: &str = "another writer committed the blob first: follow again";
 
 /// Where a blob's bytes come from.
@@ -106,7 +107,7 @@ impl Writer {
 
         failpoint!("content.commit.leased");
         let records = &store.0.records;
-        let lock = store.0.digests.lock(digest.clone()).await;
+        let (sent, lock) = self.send_first(&source, &digest).await?;
         if records.blobs.contains(&(namespace.clone(), digest.clone()))? {
             store.0.stamps.touch(Resource::Blob(namespace.clone(), digest.clone()));
             drop(lock);
@@ -116,6 +117,7 @@ impl Writer {
         let deciding = ingest.decide().await;
         self.ensure_live()?;
         let held = records.is_held(&digest)?;
+        let mut to_cache = None;
         let linked = match source {
             Source::Elsewhere(..) if held => {
                 store.0.metrics.shared.inc();
@@ -126,6 +128,10 @@ impl Writer {
                 return Err(Error::Vanished { reference: ingest.key.reference.clone(), digest });
             }
             Source::Proved(_) if held => None,
+            Source::Proved(proved) if sent.is_some() => {
+                to_cache = Some(proved);
+                None
+            }
             Source::Proved(proved) => {
                 let layout = store.0.layout.clone();
                 Some(blocking(move || link(&layout, &proved).map(|()| proved)).await?)
@@ -144,6 +150,9 @@ impl Writer {
             .put(&records.blobs, &(namespace.clone(), digest.clone()), &BlobRecord::of(&info))
             .put(&records.holders, &(digest.clone(), namespace.clone()), &Holder {})
             .delete(&records.ingests, &(namespace.clone(), ingest.key.reference.clone()));
+        if let Some(sent) = &sent {
+            batch.put(&records.kept, &sent.note.0, &sent.note.1);
+        }
         if let Err(error) = batch.commit().await {
             let is_recorded = || records.blobs.contains(&(namespace.clone(), digest.clone())).unwrap_or(true);
             if let Some(proved) = linked.filter(|_| !is_recorded()) {
@@ -158,6 +167,12 @@ impl Writer {
         }
         failpoint!("content.commit.recorded", infallible);
         store.0.stamps.touch(Resource::Blob(namespace.clone(), digest.clone()));
+        if let Some(sent) = sent {
+            sent.recorded();
+        }
+        if let Some(proved) = to_cache {
+            store.cache(proved).await;
+        }
         drop(lock);
 
         store.0.metrics.committed.inc();
@@ -174,6 +189,26 @@ impl Writer {
         store.remove_ingest_files(&ingest).await;
         store.protect_references(&namespace, &info.labels).await;
         Ok(info)
+    }
+
+    /// Sends the bytes to the store that keeps blobs, if there is one and the blob is new; then locks the digest.
+    async fn send_first(
+        &self,
+        source: &Source,
+        digest: &Digest,
+    ) -> Result<(Option<Sent>, KeyedGuard<Digest>)> {
+        let (store, mut sent) = (&self.store, None);
+        loop {
+            if let Source::Proved(proved) = source {
+                let sending = store.send(proved).await;
+                sent = sending.map_err(|error| aborted_if_missing(error, self.ingest()))?;
+            }
+            let lock = store.0.digests.lock(digest.clone()).await;
+            // The namespace that had it may have deleted it since.
+            if sent.is_some() || matches!(source, Source::Elsewhere(..)) || !store.is_to_be_sent(digest)? {
+                return Ok((sent, lock));
+            }
+        }
     }
 
     /// Learns what the blob's digest is to be. If the blob is there already, that is the end of the ingest.
@@ -202,6 +237,22 @@ impl Writer {
     pub(crate) async fn abort(&self) -> Result<()> {
         self.ensure_live()?;
         self.store.end(self.ingest(), Fate::Gone("aborted by its writer")).await
+    }
+}
+
+impl Store {
+    /// Puts bytes that another store keeps into the cache, if there is room. Under the digest's lock.
+    async fn cache(&self, proved: Proved) {
+        let store = self.clone();
+        let cached = blocking(move || {
+            let Some(room) = store.0.kept.cache.room(proved.size, &store.0.digests)? else { return Ok(()) };
+            link(&store.0.layout, &proved)?;
+            room.take(&proved.digest);
+            Ok(())
+        });
+        if let Err(error) = cached.await {
+            tracing::warn!(%error, "a blob does not get into the cache");
+        }
     }
 }
 
@@ -247,10 +298,8 @@ fn remove_stray(blob: &Path) -> Result<()> {
 
 /// An abort takes the files away under a commit's feet.
 fn aborted_if_missing(error: Error, ingest: &Ingest) -> Error {
-    match &error {
-        Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound && !ingest.is_live() => {
-            Error::IngestAborted { reference: ingest.key.reference.clone() }
-        }
-        _ => error,
+    match error.is_missing() && !ingest.is_live() {
+        true => Error::IngestAborted { reference: ingest.key.reference.clone() },
+        false => error,
     }
 }

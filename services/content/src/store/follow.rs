@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gantry_api::content::files::{self, Followed, Wanted};
 use gantry_api::content::{Committed, Info};
@@ -34,36 +34,35 @@ impl Store {
         wait: Duration,
     ) -> Result<(Follower, File)> {
         let mut arrivals = self.0.arrivals.subscribe();
-        let found = async {
-            loop {
-                // Marked as seen first: what arrives from here on wakes the wait below.
-                arrivals.borrow_and_update();
-                if let Some(followed) = self.try_follow(namespace, wanted)? {
-                    return Ok(followed);
-                }
-                if arrivals.changed().await.is_err() {
-                    return Err(missing(namespace, wanted));
-                }
+        let begun = Instant::now();
+        loop {
+            // Marked as seen first: what arrives from here on wakes the wait below.
+            arrivals.borrow_and_update();
+            // The wait is for what is not there: what is there may take its time to come from another store.
+            if let Some(followed) = self.try_follow(namespace, wanted).await? {
+                return Ok(followed);
             }
-        };
-        match tokio::time::timeout(wait, found).await {
-            Ok(found) => found,
-            Err(_) => Err(missing(namespace, wanted)),
+            let left = wait.saturating_sub(begun.elapsed());
+            if !matches!(tokio::time::timeout(left, arrivals.changed()).await, Ok(Ok(()))) {
+                return Err(missing(namespace, wanted));
+            }
         }
     }
 
-    fn try_follow(&self, namespace: &Namespace, wanted: &Wanted) -> Result<Option<(Follower, File)>> {
+    async fn try_follow(&self, namespace: &Namespace, wanted: &Wanted) -> Result<Option<(Follower, File)>> {
         if let Some(digest) = wanted.digest()
-            && let Some(followed) = self.follow_blob(namespace, digest)?
+            && let Some(followed) = self.follow_blob(namespace, digest).await?
         {
             return Ok(Some(followed));
         }
-        let ingest = wanted.reference().and_then(|name| self.ingest(&IngestKey::of(namespace, name)));
-        ingest.map_or(Ok(None), |ingest| self.follow_ingest(&ingest))
+        match wanted.reference().and_then(|name| self.ingest(&IngestKey::of(namespace, name))) {
+            Some(ingest) => self.follow_ingest(&ingest).await,
+            None => Ok(None),
+        }
     }
 
-    fn follow_blob(&self, namespace: &Namespace, digest: &Digest) -> Result<Option<(Follower, File)>> {
-        match self.open_blob(namespace, digest) {
+    async fn follow_blob(&self, namespace: &Namespace, digest: &Digest) -> Result<Option<(Follower, File)>> {
+        match self.open_blob(namespace, digest).await {
             Ok((file, info)) => {
                 let blob = Committed { digest: info.digest.clone(), size: info.size };
                 // The last is told first.
@@ -75,20 +74,20 @@ impl Store {
         }
     }
 
-    fn follow_ingest(&self, ingest: &Arc<Ingest>) -> Result<Option<(Follower, File)>> {
+    async fn follow_ingest(&self, ingest: &Arc<Ingest>) -> Result<Option<(Follower, File)>> {
         let news = ingest.watch();
         let state = ingest.state();
-        let path = match (state.bound, &state.expected) {
-            (Some(_), Some(digest)) => self.0.layout.blob(digest),
-            _ => self.0.layout.data(&ingest.id),
+        let opened = match (state.bound, &state.expected) {
+            (Some(_), Some(digest)) => self.lend(digest).await,
+            _ => layout::open_read(&self.0.layout.data(&ingest.id)),
         };
-        match layout::open_read(&path) {
+        match opened {
             Ok(file) => {
                 let source = Source::Ingest { opened: Box::new(state), news, told: None };
                 Ok(Some((Follower(source), file)))
             }
             // It ended between the look and the open; an end is an arrival or leads to one.
-            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.is_missing() || matches!(error, Error::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
         }
     }

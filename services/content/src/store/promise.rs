@@ -42,7 +42,7 @@ impl Provide for Store {
     type Reader = Reader;
 
     async fn read(&self, namespace: &Namespace, digest: &Digest, range: Range) -> Result<Reader> {
-        let (file, info) = self.open_blob(namespace, digest)?;
+        let (file, info) = self.open_blob(namespace, digest).await?;
         let range = range.within(info.size).ok_or_else(|| Error::PastEnd {
             digest: digest.clone(),
             offset: range.start,
@@ -147,7 +147,7 @@ impl Files for Store {
     type Follower = Follower;
 
     async fn open_blob(&self, namespace: &Namespace, digest: &Digest) -> Result<(File, u64)> {
-        let (file, info) = self.open_blob(namespace, digest)?;
+        let (file, info) = self.open_blob(namespace, digest).await?;
         Ok((file, info.size))
     }
 

@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::{Store, blocking};
+use crate::kept::copy;
 use crate::recover::Stray;
 use crate::{Error, Result, layout};
 
@@ -54,6 +55,9 @@ impl Store {
         namespaces: &[Namespace],
         repair: Repair,
     ) -> Result<Option<(Stray, bool)>> {
+        if let Some(((_, store), note)) = self.0.records.keeper(&digest)? {
+            return self.verify_kept(digest, namespaces, (&store, note.size), repair).await;
+        }
         let _lock = self.0.digests.lock(digest.clone()).await;
         // Removed meanwhile.
         if !self.0.records.is_held(&digest)? || self.matches(&digest).await? {
@@ -65,14 +69,46 @@ impl Store {
         Ok(Some((Stray::BlobBytes(digest), repair == Repair::Yes)))
     }
 
+    /// The same of a blob that another store keeps: its bytes there, then its file here.
+    async fn verify_kept(
+        &self,
+        digest: Digest,
+        namespaces: &[Namespace],
+        (store, size): (&str, u64),
+        repair: Repair,
+    ) -> Result<Option<(Stray, bool)>> {
+        let is_repaired = repair == Repair::Yes;
+        let remote = self.0.kept.keeper(store, &digest)?;
+        let there = copy(&remote, &digest, size, None).await;
+        let _lock = self.0.digests.lock(digest.clone()).await;
+        if self.0.records.keeper(&digest)?.is_none() {
+            return Ok(None);
+        }
+        match there {
+            Ok(()) if self.matches(&digest).await? => Ok(None),
+            Ok(()) => {
+                if is_repaired {
+                    self.0.layout.remove_blob(&digest)?;
+                    self.0.kept.cache.forget(&digest);
+                }
+                Ok(Some((Stray::CacheFile(digest), is_repaired)))
+            }
+            Err(Error::Damaged { .. } | Error::Missing { .. }) => {
+                if is_repaired {
+                    self.set_aside(&digest, namespaces).await?;
+                }
+                Ok(Some((Stray::BlobBytes(digest), is_repaired)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Whether a blob's bytes have its digest. Those that are missing are told of as a record without bytes.
     async fn matches(&self, digest: &Digest) -> Result<bool> {
         let (path, wanted) = (self.0.layout.blob(digest), digest.clone());
         blocking(move || {
             let mut file = match layout::open_read(&path) {
-                Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-                    return Ok(true);
-                }
+                Err(error) if error.is_missing() => return Ok(true),
                 file => file?,
             };
             let mut hasher = wanted.algorithm().hasher();
@@ -93,7 +129,12 @@ impl Store {
             batch.delete(&self.0.records.blobs, &(namespace.clone(), digest.clone()));
             batch.delete(&self.0.records.holders, &(digest.clone(), namespace.clone()));
         }
+        let is_kept = self.0.records.release(&mut batch, digest)?;
         batch.commit().await?;
+        if is_kept {
+            self.remove_file(digest, is_kept).await;
+            return Ok(());
+        }
         let path = self.0.layout.blob(digest);
         std::fs::rename(&path, path.with_extension(DAMAGED)).map_err(Error::io("set aside", path))
     }

@@ -10,7 +10,7 @@ use gantry_types::Digest;
 use crate::harness::*;
 
 /// The state as it is now, in a root of its own, as if every process had been killed.
-fn killed(content: &Content) -> tempfile::TempDir {
+pub fn killed(content: &Content) -> tempfile::TempDir {
     let dir = tempfile::tempdir_in("/dev/shm").expect("a temporary root");
     copy(&content.dir.path().join("state"), &dir.path().join("state"));
     dir

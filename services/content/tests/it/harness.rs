@@ -37,11 +37,15 @@ impl Content {
     }
 
     pub async fn start_in(dir: tempfile::TempDir) -> Content {
+        Content::start_with(dir, "").await
+    }
+
+    pub async fn start_with(dir: tempfile::TempDir, settings: &str) -> Content {
         let roots = Roots { state: dir.path().join("state"), run: dir.path().join("run") };
         std::fs::create_dir_all(roots.state_of("content")).expect("made");
         std::fs::create_dir_all(&roots.run).expect("made");
         let control = Control::start(&roots.socket("control")).await;
-        let context = Context::for_test("content", roots.clone());
+        let context = Context::for_test("content", roots.clone()).with_settings(settings);
         let shutdown = context.shutdown().clone().drop_guard();
         let service = tokio::spawn(async move {
             gantry_content::Service::run(context).await.expect("the service ends well");

@@ -7,6 +7,8 @@ mod blobs;
 mod collector;
 mod crash;
 mod data;
+mod far;
 mod full_disk;
 mod harness;
+mod kept;
 mod writes;
