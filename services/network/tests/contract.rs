@@ -50,7 +50,7 @@ async fn service() -> (Client, Host) {
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(2).enable_all().build().expect("a runtime");
         runtime.block_on(gantry_network::Service::run(context)).expect("the service ends well");
-        runtime.shutdown_timeout(Duration::from_millis(100));
+        runtime.shutdown_timeout(Duration::from_secs(5));
     });
     let client = Client::new(&Peers::new(&roots.run));
     let host = Host { root, shutdown, service: Some(service) };

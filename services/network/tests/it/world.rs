@@ -110,7 +110,8 @@ impl World {
             let runtime =
                 tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             runtime.block_on(async { gantry_network::Service::run(context).await.unwrap() });
-            runtime.shutdown_timeout(Duration::from_millis(100));
+            // Work that still holds the database would refuse it to the next service.
+            runtime.shutdown_timeout(Duration::from_secs(5));
         });
         self.running = Some((shutdown, thread));
         let socket = roots.socket("network");
