@@ -14,15 +14,16 @@
 //! user before it tells the driver, and deletes the record after the driver has been told of the end: if an engine
 //! dies in between, the next one tells the driver.
 
-use std::collections::{BTreeMap, HashSet};
+mod users;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gantry_daemon::Context;
 use gantry_mount::is_mount_point;
-use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
+pub(super) use self::users::Users;
 use super::Volumes;
 use super::driver::{Driver, Last, failed, local};
 use super::options::FileSystem;
@@ -33,51 +34,6 @@ use crate::names;
 use crate::peers::Snapshots;
 use crate::record::{HeldRecord, MountRecord, Record};
 use crate::root::{kernel, mount_at};
-
-/// The users of each volume, and the present paths of plugins' volumes. The lock is held for single edits; the
-/// volume's own lock is held around them.
-#[derive(Default)]
-pub(super) struct Users(Mutex<State>);
-
-#[derive(Default)]
-struct State {
-    users: BTreeMap<String, HashSet<String>>,
-    places: BTreeMap<String, PathBuf>,
-}
-
-impl Users {
-    fn add(&self, volume: &str, user: &str) {
-        self.0.lock().users.entry(volume.to_owned()).or_default().insert(user.to_owned());
-    }
-
-    fn has(&self, volume: &str, user: &str) -> bool {
-        self.0.lock().users.get(volume).is_some_and(|users| users.contains(user))
-    }
-
-    fn remove(&self, volume: &str, user: &str) -> Last {
-        let mut state = self.0.lock();
-        let Some(users) = state.users.get_mut(volume) else { return Last::Yes };
-        users.remove(user);
-        if !users.is_empty() {
-            return Last::No;
-        }
-        state.users.remove(volume);
-        state.places.remove(volume);
-        Last::Yes
-    }
-
-    fn is_none(&self, volume: &str) -> bool {
-        !self.0.lock().users.contains_key(volume)
-    }
-
-    fn put(&self, volume: &str, place: PathBuf) {
-        self.0.lock().places.insert(volume.to_owned(), place);
-    }
-
-    fn place(&self, volume: &str) -> Option<PathBuf> {
-        self.0.lock().places.get(volume).cloned()
-    }
-}
 
 /// Mounts what containers use: volumes, and views of images. Cheap to clone.
 #[derive(Clone)]
