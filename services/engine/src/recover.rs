@@ -220,3 +220,6 @@ impl Recovery {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use gantry_api::engine::{EndpointSettings, LogConfig, MountPoint};
+use gantry_daemon::Context;
 use gantry_plugin::{Folders, Plugins};
 use gantry_plugin_sdk::testing::Served;
 use gantry_plugin_sdk::volume::{Driver, Volume};
@@ -15,6 +16,7 @@ use parking_lot::Mutex;
 
 use super::Stage;
 use crate::container::Container;
+use crate::container::connect::Connections;
 use crate::container::exit::Ends;
 use crate::container::files::Files;
 use crate::container::health::Probes;
@@ -30,6 +32,8 @@ use crate::exec::Execs;
 use crate::logs::Logs;
 use crate::names;
 use crate::record::{MountRecord, Record, Stage as Making};
+use crate::recover::Recovery;
+use crate::strays::Strays;
 use crate::volumes::driver::Drivers;
 use crate::volumes::driver::local::Local;
 use crate::volumes::folders;
@@ -47,6 +51,10 @@ pub(crate) struct Parts {
     pub(crate) mounts: Mounts,
     pub(crate) removal: Removal,
     pub(crate) runs: Arc<Runs>,
+    pub(crate) strays: Strays,
+    recovery: Recovery,
+    logs: Logs,
+    context: Context,
     /// The plugin.
     pub(crate) plugin: Plugin,
     specs: Specs,
@@ -128,7 +136,28 @@ impl Parts {
         let starts = Starts::new(containers, events, peers, &specs, &holdings, &files, &logs);
         let ends = Ends::new(containers, events, peers, &execs, &logs, &holdings);
         let runs = Runs::new(containers, &peers.tasks, starts, ends, &removal, &probes, &context);
-        Parts { volumes, mounts, removal, runs, plugin, specs, _served: served }
+        let connections = Connections::new(containers, &peers.networks, events, &files, &context);
+        let (tasks, strays) = (&peers.tasks, Strays::new(containers, peers, &paths, &volumes, &specs));
+        let recovery = Recovery::new(containers, tasks, &execs, &connections, &holdings, &removal, &runs);
+        Parts {
+            volumes,
+            mounts,
+            removal,
+            runs,
+            strays,
+            recovery,
+            logs,
+            context,
+            plugin,
+            specs,
+            _served: served,
+        }
+    }
+
+    /// Begins to bring the containers in line with their records, as an engine does when it starts.
+    pub(crate) async fn recover(&self) {
+        let strays = self.strays.clone();
+        self.recovery.recover(&self.logs, strays, &self.context).await.expect("every record is read");
     }
 
     /// A container at rest that has everything to be started: its root, its record in tasks, a network, and the
