@@ -204,6 +204,11 @@ impl Remote {
         }
     }
 
+    /// Whether a blob there is ours, as far as the store tells.
+    pub(crate) async fn is_ours(&self, digest: &Digest, mark: &str) -> Result<bool> {
+        Ok(self.labels(digest).await?.is_some_and(|labels| is_marked(&labels, mark) || labels.is_empty()))
+    }
+
     /// Sets the label, or removes it by an empty value. A store without labels does not collect either.
     async fn label(&self, digest: &Digest, value: String) -> Result<()> {
         let labels = [(ROOT.to_owned(), value)].into();
@@ -226,8 +231,7 @@ impl Remote {
             self.abort(mark).await?;
         }
         let Some(labels) = self.labels(digest).await? else { return Ok(()) };
-        let is_ours = labels.get(ROOT).is_some_and(|root| *root == value(mark));
-        match (is_found, is_ours) {
+        match (is_found, is_marked(&labels, mark)) {
             (true, true) => self.label(digest, String::new()).await,
             (true, false) => Ok(()),
             // A store without labels does not say whose it is; the note does.
@@ -254,6 +258,10 @@ impl Remote {
 /// What a mark is at the store: the name of the ingest, and the value of the label.
 fn value(mark: &str) -> String {
     format!("gantry-{mark}")
+}
+
+fn is_marked(labels: &Labels, mark: &str) -> bool {
+    labels.get(ROOT).is_some_and(|root| *root == value(mark))
 }
 
 /// Whether the store did not answer, so that it may later.

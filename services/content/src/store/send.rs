@@ -66,11 +66,9 @@ impl Store {
         if !note.found {
             match remote.put(&note.mark, proved).await? {
                 Put::Sent => return Ok(note),
-                // Ours, from a commit that had no record in the end.
-                Put::Exists if !is_new => {}
-                // Somebody else was faster.
-                Put::Exists => note.found = true,
                 Put::Resumed => {}
+                // Ours, from a commit that had no record in the end; or somebody else was faster.
+                Put::Exists => note.found = is_new || !remote.is_ours(digest, &note.mark).await?,
             }
         }
         copy(remote, digest, proved.size, None).await?;
@@ -84,14 +82,17 @@ impl Store {
     async fn note(&self, remote: &Remote, proved: &Proved) -> Result<(KeptRecord, bool)> {
         let key = (proved.digest.clone(), remote.name().to_owned());
         let records = &self.0.records;
-        if let Some(note) = records.kept.get(&key)?.filter(|note| !note.found) {
+        let before = records.kept.get(&key)?;
+        if let Some(note) = before.clone().filter(|note| !note.found) {
             return Ok((note, false));
         }
+        // A blob of somebody else's may still have the label of the note before.
+        let mark = before.map_or_else(|| IngestId::unique().as_str().to_owned(), |note| note.mark);
         let note = KeptRecord {
             size: proved.size,
             held: false,
             found: remote.labels(&proved.digest).await?.is_some(),
-            mark: IngestId::unique().as_str().to_owned(),
+            mark,
             noted_at: now(),
         };
         let mut batch = records.database.batch();
