@@ -43,6 +43,7 @@ impl gantry_daemon::Service for Service {
         let store =
             blocking(move || Store::open(Layout::open(&state)?, &peers, publisher, metrics, &named)).await?;
         context.spawn("release at other stores", store.clone().release_always());
+        context.spawn("files that linger", store.clone().expire_lingering());
 
         let expiring = store.clone();
         context.spawn("ingest expiry", async move {

@@ -23,6 +23,7 @@
 
 mod cache;
 mod fetch;
+mod fetched;
 mod own;
 mod pace;
 mod remote;
@@ -40,6 +41,7 @@ use tokio::sync::Notify;
 
 pub(crate) use cache::Cache;
 pub(crate) use fetch::copy;
+pub(crate) use fetched::{Fetched, Lingering};
 pub(crate) use remote::{Put, Remote, is_away};
 
 use crate::layout::Layout;
@@ -56,6 +58,7 @@ pub(crate) struct Kept {
     pub(crate) store: Option<Arc<Remote>>,
     stores: BTreeMap<String, Arc<Remote>>,
     pub(crate) cache: Cache,
+    pub(crate) lingering: Lingering,
     /// Held while a blob goes to a store or is removed there.
     pub(crate) moving: KeyedLocks<Digest>,
     /// Held while a blob is fetched.
@@ -77,6 +80,7 @@ impl Kept {
             store: settings.store.as_ref().and_then(|name| stores.get(name)).cloned(),
             stores,
             cache: Cache::new(settings.cache, layout.clone(), metrics.clone()),
+            lingering: Lingering::default(),
             moving: KeyedLocks::new(),
             fetching: KeyedLocks::new(),
             releasing: Notify::new(),

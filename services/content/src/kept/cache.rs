@@ -1,7 +1,7 @@
 //! The files of blobs that other stores keep, up to a limit: the one that was used longest ago goes first.
 //!
 //! A file that somebody has open stays: to remove it would free nothing. It counts, so new files find no room while
-//! everything is in use; they are lent without a name, and go with their last descriptor.
+//! everything is in use; they linger a moment ([`super::Lingering`]), and go with their last descriptor.
 
 use std::collections::HashMap;
 use std::fs::File;

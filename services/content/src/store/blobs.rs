@@ -127,6 +127,7 @@ impl Store {
         }
         if is_kept {
             self.0.kept.cache.forget(digest);
+            self.0.kept.lingering.forget(digest);
             self.0.kept.releasing.notify_one();
         }
     }

@@ -1,16 +1,14 @@
 //! A blob's bytes as a file, wherever they are kept.
 
-use std::fs::{File, OpenOptions, Permissions};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::fs::{File, Permissions};
+use std::os::unix::fs::PermissionsExt;
 
 use gantry_rpc::carry;
 use gantry_types::Digest;
 
 use super::{Store, blocking};
-use crate::kept::{Remote, copy};
-use crate::layout::{self, BLOB_MODE, INGEST_MODE};
+use crate::kept::{Fetched, Remote, copy};
+use crate::layout::{self, BLOB_MODE};
 use crate::{Error, Result};
 
 impl Store {
@@ -31,7 +29,7 @@ impl Store {
                 self.0.kept.cache.touch(digest);
                 Ok(Some(file))
             }
-            Err(error) if error.is_missing() => Ok(None),
+            Err(error) if error.is_missing() => Ok(self.0.kept.lingering.open(digest)),
             Err(error) => Err(error),
         }
     }
@@ -58,13 +56,14 @@ impl Store {
         if let Some(file) = self.file_of(digest)? {
             return Ok(file);
         }
-        let fetched = Fetched::begin(self.clone()).await?;
-        self.fetch_into(&fetched, remote, digest, size).await
+        let store = self.clone();
+        let fetched = blocking(move || Fetched::begin(&store.0.layout)).await?;
+        self.fetch_into(fetched, remote, digest, size).await
     }
 
     async fn fetch_into(
         &self,
-        fetched: &Fetched,
+        fetched: Fetched,
         remote: &Remote,
         digest: &Digest,
         size: u64,
@@ -80,50 +79,28 @@ impl Store {
             layout::open_read(&path)
         })
         .await?;
-        self.name(fetched, digest, size).await?;
+        self.keep(fetched, digest, size).await?;
         Ok(lent)
     }
 
-    /// Puts fetched bytes into the cache, if there is room for them and the blob is there still.
-    async fn name(&self, fetched: &Fetched, digest: &Digest, size: u64) -> Result<()> {
+    /// Puts fetched bytes into the cache, if the blob is there still; for a while beside it, where it has no room.
+    async fn keep(&self, fetched: Fetched, digest: &Digest, size: u64) -> Result<()> {
         let lock = self.0.digests.lock(digest.clone()).await;
         if self.0.records.keeper(digest)?.is_none() {
             return Ok(());
         }
-        let (store, digest, from) = (self.clone(), digest.clone(), fetched.path.clone());
+        let (store, digest) = (self.clone(), digest.clone());
         blocking(move || {
             let _lock = lock;
-            let Some(room) = store.0.kept.cache.room(size, &store.0.digests)? else { return Ok(()) };
+            let Some(room) = store.0.kept.cache.room(size, &store.0.digests)? else {
+                store.0.kept.lingering.keep(&digest, fetched);
+                return Ok(());
+            };
             let path = store.0.layout.blob(&digest);
-            std::fs::rename(&from, &path).map_err(Error::io("rename", from))?;
+            std::fs::rename(&fetched.path, &path).map_err(Error::io("rename", &fetched.path))?;
             room.take(&digest);
             Ok(())
         })
         .await
-    }
-}
-
-/// A file that bytes are fetched into. It loses its name when this is dropped, unless it has got another.
-struct Fetched {
-    path: PathBuf,
-    file: Arc<File>,
-}
-
-impl Fetched {
-    async fn begin(store: Store) -> Result<Self> {
-        blocking(move || {
-            let path = store.0.layout.new_fetch()?;
-            let mut options = OpenOptions::new();
-            let file = options.write(true).create_new(true).mode(INGEST_MODE).open(&path);
-            Ok(Self { file: Arc::new(file.map_err(Error::io("create", &path))?), path })
-        })
-        .await
-    }
-}
-
-impl Drop for Fetched {
-    fn drop(&mut self) {
-        // What stays is removed at the next start.
-        let _ = std::fs::remove_file(&self.path);
     }
 }

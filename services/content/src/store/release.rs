@@ -14,6 +14,11 @@ use crate::record::KeptRecord;
 const PAUSE: Duration = Duration::from_secs(60);
 
 impl Store {
+    /// Removes files that had no room in the cache, some time after their last use. Ends only by being dropped.
+    pub(crate) async fn expire_lingering(self) {
+        self.0.kept.lingering.expire_always().await;
+    }
+
     /// Takes back what has no record, at the start and whenever there may be more. Ends only by being dropped.
     pub(crate) async fn release_always(self) {
         loop {

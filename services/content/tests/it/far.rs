@@ -58,7 +58,12 @@ impl Far {
         let dir = tempfile::tempdir_in("/dev/shm").expect("a directory");
         let (state, socket) = (dir.path().join("state"), dir.path().join("far.sock"));
         let inner = Store::alone(&state, &Peers::new(dir.path())).expect("opened");
-        let store = Odd { inner, how: Arc::new(Mutex::new(How::Well)), written: Arc::default() };
+        let store = Odd {
+            inner,
+            how: Arc::new(Mutex::new(How::Well)),
+            written: Arc::default(),
+            reads: Arc::default(),
+        };
         let serving = gantry_fakes::routes(&socket, Routes::new(server::service(store.clone())));
         Self { store, socket, _serving: serving, _dir: dir }
     }
@@ -118,6 +123,8 @@ pub struct Odd {
     how: Arc<Mutex<How>>,
     /// How many bytes it was sent.
     pub written: Arc<AtomicU64>,
+    /// How often a blob was read.
+    pub reads: Arc<AtomicU64>,
 }
 
 impl Odd {
@@ -144,6 +151,7 @@ impl Provide for Odd {
     type Reader = Reader;
 
     async fn read(&self, namespace: &Namespace, digest: &Digest, range: Range) -> Result<Reader, Error> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
         let inner = self.inner.read(namespace, digest, range).await?;
         Ok(Reader { odd: self.clone(), inner, rest: Bytes::new(), is_first: true })
     }

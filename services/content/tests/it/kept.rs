@@ -226,7 +226,7 @@ async fn damaged_bytes_are_never_lent() {
     assert!(content.files("blobs").is_empty() && content.files("fetch").is_empty());
     far.behaves(How::Well);
     assert_eq!(read(&content, &digest).await.unwrap(), bytes);
-    assert!(content.files("blobs").is_empty() && content.files("fetch").is_empty(), "the cache is empty");
+    assert!(content.files("blobs").is_empty(), "the cache is empty");
 
     // The check finds it, and clears the way for the next pull.
     far.behaves(How::Damages);
@@ -237,6 +237,7 @@ async fn damaged_bytes_are_never_lent() {
     assert!(matches!(&check(false).await[..], [stray] if stray.kind == "blob" && !stray.repaired));
     assert!(matches!(&check(true).await[..], [stray] if stray.repaired));
     far.comes_to(false, &digest).await;
+    assert!(content.files("fetch").is_empty());
     far.behaves(How::Well);
     assert!(check(false).await.is_empty());
     content.put(&moby(), &bytes, &[]).await.unwrap();
@@ -246,6 +247,7 @@ async fn damaged_bytes_are_never_lent() {
     let labels = far.labels(&digest).await.unwrap();
     assert!(labels.contains_key(ROOT));
     gantry_api::content::Manage::delete(&far.store, &gantry_api::Owner::of(&there()), &digest).await.unwrap();
+    let content = Content::start_with(content.stop().await, &far.settings("0B")).await;
     names_far(read(&content, &digest).await, Code::DataLoss);
 }
 
@@ -305,6 +307,23 @@ async fn a_commit_whose_answer_was_lost_is_repeated() {
     // It was ours before, and is removed with its record.
     content.delete(&moby(), &digest).await.unwrap();
     far.comes_to(false, &digest).await;
+
+    // Unless somebody else has put it there meanwhile.
+    far.behaves(How::StuckAt(0));
+    names_far(content.put(&moby(), &bytes, &[]).await, Code::DeadlineExceeded);
+    far.behaves(How::Well);
+    far.put(&bytes).await;
+    content.put(&moby(), &bytes, &[]).await.unwrap();
+    assert!(far.labels(&digest).await.unwrap().contains_key(ROOT), "nobody collects it");
+    content.delete(&moby(), &digest).await.unwrap();
+    let theirs = [("theirs", "yes")].into();
+    for _ in 0..500 {
+        if far.labels(&digest).await == Some(&theirs).cloned() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(far.labels(&digest).await, Some(theirs));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -414,11 +433,72 @@ async fn the_cache_keeps_its_limit_under_readers() {
         read(&content, digest).await.unwrap();
     }
     assert!(!file.exists(), "the oldest goes, once nobody has it open");
-    assert!(content.files("fetch").is_empty());
     // A smaller limit holds from the next start on.
     let content = Arc::into_inner(content).unwrap();
     let content = Content::start_with(content.stop().await, &far.settings("150KiB")).await;
     assert_eq!(cached(&content).0, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_that_is_read_by_small_reads_is_fetched_once() {
+    let far = Far::start();
+    let content = near(&far, "10KiB").await;
+    let bytes = pattern(100_000);
+    let digest = content.put(&moby(), &bytes, &[]).await.unwrap();
+    for offset in (0..100_000).step_by(5000) {
+        let read = content.read(&moby(), &digest, offset as i64, 5000).await.unwrap();
+        assert_eq!(read, bytes[offset..offset + 5000]);
+    }
+    assert_eq!(far.store.reads.load(Ordering::Relaxed), 1);
+    assert_eq!((content.files("blobs").len(), content.files("fetch").len()), (0, 1));
+    let begun = Instant::now();
+    while !content.files("fetch").is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "it does not linger for ever");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(begun.elapsed() > Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_is_at_it_at_once_the_store_has_what_has_a_record() {
+    let far = Far::start();
+    let content = Arc::new(near(&far, "250KiB").await);
+    let bytes = |n: usize| [&[n as u8], &pattern(100_000)[1..]].concat();
+    let namespaces = [moby(), other(), "third".parse().unwrap()];
+    let mut clients = tokio::task::JoinSet::new();
+    for client in 0..6 {
+        let (content, namespaces) = (content.clone(), namespaces.clone());
+        clients.spawn(async move {
+            for step in 0..30 {
+                let (n, namespace) = ((client + step) % 3, &namespaces[(client * 5 + step / 3) % 3]);
+                let digest = Digest::sha256(&bytes(n));
+                let outcome = match (client * 7 + step * 11) % 5 {
+                    0 | 1 => content.put(namespace, &bytes(n), &[]).await.map(drop),
+                    2 | 3 => content.delete(namespace, &digest).await,
+                    _ => content.read(namespace, &digest, 0, 0).await.map(|read| assert_eq!(read, bytes(n))),
+                };
+                let code = outcome.err().map(|status| (status.code(), status));
+                // Others had the ref, were first, or have removed the blob.
+                let fine = [Code::Unavailable, Code::AlreadyExists, Code::NotFound, Code::Aborted];
+                assert!(code.as_ref().is_none_or(|(code, _)| fine.contains(code)), "{code:?}");
+            }
+        });
+    }
+    while let Some(done) = clients.join_next().await {
+        done.unwrap();
+    }
+    for n in 0..3 {
+        let digest = Digest::sha256(&bytes(n));
+        let mut is_held = false;
+        for namespace in &namespaces {
+            if content.info(namespace, &digest).await.is_ok() {
+                is_held = true;
+                assert_eq!(content.read(namespace, &digest, 0, 0).await.unwrap(), bytes(n));
+            }
+        }
+        far.comes_to(is_held, &digest).await;
+    }
+    assert!(cached(&content).1 <= 250 << 10);
 }
 
 #[tokio::test(flavor = "multi_thread")]
