@@ -161,14 +161,18 @@ impl Tasks {
         self.watch(task.clone(), task.init().clone());
     }
 
-    /// Kills a shim that does not answer, with its container; the watches over its processes then publish their
-    /// exits. Leaves a shim alone that holds containers of other tasks.
-    pub async fn end_hung(&self, task: &Task) {
+    /// Ends a shim that did not answer, unless it is dead already: kills it with its container. Leaves a shim alone that
+    /// holds containers of other tasks. Returns whether the shim is dead.
+    pub async fn end_silent(&self, task: &Task) -> bool {
+        if task.client().is_dead().await {
+            return true;
+        }
         if self.shares_shim(task) {
-            return;
+            return false;
         }
         tracing::warn!(container = task.id(), "a shim that does not answer is killed, with its container");
         strays::kill_shims_in(task.bundle().folder()).await;
+        task.client().is_dead().await
     }
 
     /// Watches a process of a task until it ends.

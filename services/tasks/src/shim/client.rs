@@ -10,6 +10,7 @@ use gantry_proto::containerd::runtime::sandbox::v1::{WaitSandboxRequest, WaitSan
 use gantry_proto::containerd::task::v3 as api;
 use gantry_rpc::{Channel, terms};
 use prost::Message;
+use tokio::io::AsyncReadExt;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::{Code, Request, Status};
 
@@ -24,6 +25,11 @@ const SHORT_LIMIT: Duration = Duration::from_secs(10);
 /// The limit of a removal, which waits for output and may run a runtime. It is shorter than the callers' own
 /// deadline.
 const DELETE_LIMIT: Duration = Duration::from_secs(40);
+
+/// How long the socket of a killed shim may outlive its connections.
+const DYING: Duration = Duration::from_secs(1);
+/// The pause between two looks at the socket of a dying shim.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// The service of a shim that can hold several containers.
 const SANDBOX: &str = "containerd.runtime.sandbox.v1.Sandbox";
@@ -79,8 +85,30 @@ impl Client {
     pub async fn is_there(&self) -> bool {
         match gantry_rpc::socket::connect(&self.socket).await {
             Ok(_) => true,
-            Err(error) => !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused),
+            Err(error) => !says_nobody(&error),
         }
+    }
+
+    /// Whether the shim is dead, asked after a call that got no answer.
+    ///
+    /// The kernel closes the connections of a killed process before its listening sockets. A connection made in between
+    /// ends with the socket, without a byte; so a connection alone does not tell a hung shim from a dying one. For a
+    /// shim that lives and says nothing the answer takes [`DYING`].
+    pub async fn is_dead(&self) -> bool {
+        let dead = async {
+            loop {
+                let mut stream = match gantry_rpc::socket::connect(&self.socket).await {
+                    Ok(stream) => stream,
+                    Err(error) => return says_nobody(&error),
+                };
+                // An HTTP/2 server speaks first.
+                if stream.read_u8().await.is_ok() {
+                    return false;
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::time::timeout(DYING, dead).await.unwrap_or(false)
     }
 
     async fn call<Q, R>(
@@ -250,6 +278,11 @@ impl Client {
         let answer = self.call(SANDBOX, "WaitSandbox", request, None).await;
         answer.map_err(|failure| failure.of_task(&self.id))
     }
+}
+
+/// Whether connect(2) failed because no process listens.
+fn says_nobody(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused)
 }
 
 impl Failure {

@@ -6,14 +6,16 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, Result};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-/// How long descendants may take to end.
+/// How long descendants may take to end, and then the process itself.
 const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -37,8 +39,8 @@ impl Process {
         look(pid).map(|seen| seen.process)
     }
 
-    /// Kills the process and all its descendants, and waits until the descendants are gone. Blocks. A process that is
-    /// gone is no error.
+    /// Kills the process and all its descendants, and waits until they have ended, with their sockets. Blocks. A process
+    /// that is gone is no error.
     pub fn kill_with_descendants(self) -> Result<()> {
         // A stopped shim starts no more processes. While it lives, it is the subreaper that adopts its descendants
         // when their parents end, so none of them escapes.
@@ -61,7 +63,8 @@ impl Process {
             }
             thread::sleep(PAUSE);
         }
-        self.signal(Signal::KILL)
+        self.signal(Signal::KILL)?;
+        self.wait_for_end()
     }
 
     /// Whether the process has a descendant that has not ended.
@@ -74,14 +77,26 @@ impl Process {
     }
 
     fn signal(self, signal: Signal) -> Result<()> {
+        self.held(|descriptor| pidfd_send_signal(descriptor, signal))
+    }
+
+    /// Waits until the last thread has ended: then a pidfd is readable (pidfd_open(2)), though nobody may ever wait for
+    /// the process. Its first thread may be a zombie before.
+    fn wait_for_end(self) -> Result<()> {
+        let limit = Timespec { tv_sec: PATIENCE.as_secs().cast_signed(), tv_nsec: 0 };
+        self.held(|descriptor| poll(&mut [PollFd::new(descriptor, PollFlags::IN)], Some(&limit)).map(drop))
+    }
+
+    /// Does something with the process's pidfd, unless the process is gone.
+    fn held(self, work: impl FnOnce(&OwnedFd) -> Result<()>) -> Result<()> {
         let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else { return Ok(()) };
-        let sent = pidfd_open(pid, PidfdFlags::empty()).and_then(|descriptor| {
+        let done = pidfd_open(pid, PidfdFlags::empty()).and_then(|descriptor| {
             match Process::of(self.pid) == Some(self) {
-                true => pidfd_send_signal(descriptor, signal),
+                true => work(&descriptor),
                 false => Ok(()),
             }
         });
-        sent.or_else(|errno| if errno == Errno::SRCH { Ok(()) } else { Err(errno) })
+        done.or_else(|errno| if errno == Errno::SRCH { Ok(()) } else { Err(errno) })
     }
 
     fn descendants(self) -> Vec<Seen> {
@@ -164,8 +179,9 @@ mod tests {
     fn descendants_die_with_it() {
         let (mut child, process, descendants) = family();
         process.kill_with_descendants().unwrap();
+        // Nobody has waited for it yet.
+        assert!(!descendants.into_iter().chain([process]).any(Process::is_alive));
         child.wait().unwrap();
-        assert!(!descendants.into_iter().any(Process::is_alive));
         process.kill_with_descendants().unwrap();
     }
 

@@ -102,15 +102,20 @@ impl Manage for Handle {
         let task = self.task(namespace, &id.container).await?;
         let all = whom == Whom::All;
         let killed = task.client().kill(id.exec_text(), signal.number(), all).await;
-        let hangs = matches!(killed, Err(Error::ShimAway { .. })) && task.client().is_there().await;
-        // A shim that hangs cannot refuse KILL to init: the service kills the shim with its container.
-        if hangs && signal == Signal::KILL && id.exec.is_none() {
-            self.0.end_hung(&task).await;
-            if !task.client().is_there().await {
-                return Ok(());
-            }
+        if signal != Signal::KILL || !matches!(killed, Err(Error::ShimAway { .. })) {
+            return killed;
         }
-        killed
+        // A shim that hangs cannot refuse KILL to init: the service kills the shim with its container. The end of a
+        // dead shim's task is the end of all its processes.
+        let dead = match &id.exec {
+            None => self.0.end_silent(&task).await,
+            Some(_) => task.client().is_dead().await,
+        };
+        if !dead {
+            return killed;
+        }
+        self.0.bury(&task).await;
+        Ok(())
     }
 
     async fn delete(&self, namespace: &Namespace, container: &ContainerId) -> Result<Deleted, Error> {

@@ -32,10 +32,7 @@ impl Tasks {
         let answer = match task.client().delete("").await {
             Ok(answer) => answer,
             Err(error @ Error::ShimAway { .. }) => {
-                if task.client().is_there().await {
-                    self.end_hung(&task).await;
-                }
-                if task.client().is_there().await {
+                if !self.end_silent(&task).await {
                     return Err(error);
                 }
                 let exit = self.bury_locked(&key, &task).await;

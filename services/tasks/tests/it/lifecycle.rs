@@ -145,6 +145,37 @@ async fn a_dead_shim_ends_its_task() {
     world.create("c").await.unwrap();
 }
 
+/// Calls a shim that does not answer, and kills it: its listening socket outlives its connections for a moment.
+async fn call_to_a_dying_shim<T: Send + 'static>(
+    world: &World,
+    id: &str,
+    call: impl Future<Output = Result<T, tonic::Status>> + Send + 'static,
+) -> Result<T, tonic::Status> {
+    let shim = world.running(id).await;
+    shim.be_silent();
+    let calling = tokio::spawn(call);
+    eventually("it is asked", || shim.is_asked().then_some(())).await;
+    shim.die_slowly(std::time::Duration::from_millis(200)).await;
+    calling.await.unwrap()
+}
+
+#[tokio::test]
+async fn a_shim_that_dies_during_a_call_is_dead_and_not_hung() {
+    let world = World::new().await;
+    let request = pb::KillRequest { container_id: "k".into(), signal: 9, ..Default::default() };
+    let (request, mut tasks) = (world.request(request), world.peers.tasks());
+    call_to_a_dying_shim(&world, "k", async move { tasks.kill(request).await }).await.unwrap();
+
+    let request = pb::DeleteTaskRequest { container_id: "d".into() };
+    let (request, mut tasks) = (world.request(request), world.peers.tasks());
+    let removed = call_to_a_dying_shim(&world, "d", async move { tasks.delete(request).await }).await;
+    assert_eq!(removed.unwrap().into_inner().exit_status, 137);
+    for id in ["k", "d"] {
+        let request = world.request(pb::GetRequest { container_id: id.into(), ..Default::default() });
+        assert_eq!(world.peers.tasks().get(request).await.unwrap_err().code(), Code::NotFound, "{id}");
+    }
+}
+
 #[tokio::test]
 async fn a_removal_whose_answer_was_lost_can_be_repeated() {
     let world = World::new().await;

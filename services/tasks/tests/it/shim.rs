@@ -1,6 +1,7 @@
 //! A fake shim: it keeps states as the contract says, and runs nothing.
 
 use std::collections::BTreeMap;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -31,6 +32,10 @@ struct Process {
 
 /// An entry of the model under this name, in place of an exec id, makes the shim unwell.
 const UNWELL: &str = "unwell";
+/// An entry under this name makes the shim answer no removal and no signal.
+const SILENT: &str = "silent";
+/// An entry under this name says that a silent shim was asked.
+const ASKED: &str = "asked";
 
 #[derive(Debug, Default, Clone)]
 struct Model(Arc<Mutex<BTreeMap<String, Process>>>, watch::Sender<Shared>);
@@ -49,7 +54,7 @@ enum Shared {
 pub struct FakeShim {
     model: Model,
     socket: PathBuf,
-    _server: Island,
+    server: Option<Island>,
 }
 
 impl FakeShim {
@@ -57,7 +62,7 @@ impl FakeShim {
     pub fn start(folder: &Path, id: &str) -> FakeShim {
         let socket = folder.join(format!("{id}.sock"));
         let model = Model::default();
-        FakeShim { _server: serve(&socket, model.clone()), model, socket }
+        FakeShim { server: Some(serve(&socket, model.clone())), model, socket }
     }
 
     /// Ends a process with a status.
@@ -77,17 +82,35 @@ impl FakeShim {
 
     /// Makes the shim answer State with an error, or normally again.
     pub fn set_unwell(&self, unwell: bool) {
-        let sign = Process { pid: 0, life: watch::Sender::new(Life::Created) };
-        let mut model = self.model.0.lock();
         if unwell {
-            model.insert(UNWELL.into(), sign)
+            self.model.mark(UNWELL);
         } else {
-            model.remove(UNWELL)
-        };
+            self.model.0.lock().remove(UNWELL);
+        }
+    }
+
+    /// Lets the shim answer no removal and no signal any more.
+    pub fn be_silent(&self) {
+        self.model.mark(SILENT);
+    }
+
+    /// Whether the shim was asked for something since it is silent.
+    pub fn is_asked(&self) -> bool {
+        self.model.0.lock().contains_key(ASKED)
     }
 
     /// Kills the shim.
     pub fn die(self) {}
+
+    /// Kills the shim; this long after its connections its listening socket is closed, which nobody serves meanwhile.
+    pub async fn die_slowly(mut self, long: std::time::Duration) {
+        let new = self.socket.with_extension("new");
+        let listener = UnixListener::bind(&new).expect("a socket");
+        std::fs::rename(new, &self.socket).expect("in place of the other one");
+        drop(self.server.take());
+        tokio::time::sleep(long).await;
+        drop(listener);
+    }
 }
 
 impl Drop for FakeShim {
@@ -99,7 +122,7 @@ impl Drop for FakeShim {
 
 fn serve(socket: &Path, model: Model) -> Island {
     let _ = std::fs::remove_file(socket);
-    let listener = std::os::unix::net::UnixListener::bind(socket).expect("the shim's socket");
+    let listener = UnixListener::bind(socket).expect("the shim's socket");
     listener.set_nonblocking(true).expect("a socket that does not block");
     Island::run(async move {
         let listener = tokio::net::UnixListener::from_std(listener).expect("a runtime");
@@ -124,6 +147,19 @@ fn serve(socket: &Path, model: Model) -> Island {
 }
 
 impl Model {
+    fn mark(&self, name: &str) {
+        let sign = Process { pid: 0, life: watch::Sender::new(Life::Created) };
+        self.0.lock().insert(name.into(), sign);
+    }
+
+    /// Never returns while the shim is silent.
+    async fn speak(&self) {
+        if self.0.lock().contains_key(SILENT) {
+            self.mark(ASKED);
+            std::future::pending::<()>().await;
+        }
+    }
+
     fn process(&self, exec: &str) -> Result<Process, Status> {
         self.0
             .lock()
@@ -193,6 +229,7 @@ impl Task for Model {
     }
 
     async fn delete(&self, request: Request<pb::DeleteRequest>) -> Answer<pb::DeleteResponse> {
+        self.speak().await;
         let exec = request.into_inner().exec_id;
         let process = self.process(&exec)?;
         let exit_status = match *process.life.borrow() {
@@ -228,6 +265,7 @@ impl Task for Model {
     }
 
     async fn kill(&self, request: Request<pb::KillRequest>) -> Answer<()> {
+        self.speak().await;
         let request = request.into_inner();
         let process = self.process(&request.exec_id)?;
         if matches!(*process.life.borrow(), Life::Stopped(_)) {
