@@ -12,7 +12,7 @@ use gantry_proto::containerd::services::tasks::v1::tasks_client::TasksClient;
 use gantry_proto::containerd::types::Sandbox;
 use gantry_proto::containerd::types::sandbox::Runtime;
 use gantry_rpc::{Channel, context, terms};
-use gantry_tests::Node;
+use gantry_tests::{Node, runs};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tonic::{Code, Request};
@@ -108,12 +108,6 @@ impl World {
     fn bundle(&self, id: &str) -> PathBuf {
         self.node.root().join("run/sandboxes").join(NAMESPACE).join(id)
     }
-}
-
-/// Whether a process exists and is not a zombie.
-fn runs(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    !stat.is_empty() && !stat.contains(") Z ")
 }
 
 fn parent_of(pid: u32) -> u32 {

@@ -14,7 +14,7 @@ mod volumes;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use gantry_tests::{Client, Node, eventually, image, json_lines};
+use gantry_tests::{Client, Node, eventually, image, json_lines, runs};
 use rustix::process::{Pid, Signal, kill_process};
 
 #[test]
@@ -71,9 +71,9 @@ fn an_image_is_imported_from_a_file() {
 fn down_leaves_containers_running_and_up_finds_them() {
     let mut node = Node::start();
     let id = node.docker(&["run", "-d", "--name", "box", "busybox", "sleep", "1000"]).ok();
-    let pid = node.docker(&["inspect", "-f", "{{.State.Pid}}", "box"]).ok();
+    let pid = node.container_pid("box");
     node.gantry(&["down"]).ok();
-    assert!(std::path::Path::new("/proc").join(&pid).exists(), "the container goes on");
+    assert!(runs(pid), "the container goes on");
     node.up();
     assert_eq!(node.docker(&["ps", "-q", "--no-trunc"]).ok(), id);
     assert_eq!(node.docker(&["exec", "box", "echo", "alive"]).ok(), "alive");
@@ -143,12 +143,9 @@ fn down_ends_everything_though_the_engine_does_not_answer() {
     let told = node.gantry(&["down", "--all"]).fails(125);
     assert!(told.contains("stop the containers: engine does not answer"), "{told}");
     for pid in services.into_iter().chain([pid]) {
-        // The ended process may not have been waited for yet.
-        eventually("the end of it", std::time::Duration::from_secs(5), || {
-            match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
-                Ok(stat) if !stat.contains(") Z ") => Err(stat),
-                _ => Ok(()),
-            }
+        eventually("the end of it", std::time::Duration::from_secs(5), || match runs(pid) {
+            true => Err(format!("{pid} runs")),
+            false => Ok(()),
         });
     }
     node.up();

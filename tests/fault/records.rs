@@ -63,7 +63,7 @@ fn counted(node: &Node) -> usize {
 
 /// The container runs as the same process, and its data is there.
 fn lives(node: &Node, pid: u32, when: &str) {
-    assert!(Path::new("/proc").join(pid.to_string()).exists(), "{when}: the container has ended");
+    assert!(gantry_tests::runs(pid), "{when}: the container has ended");
     assert_eq!(std::fs::read_to_string(data(node).join("x")).expect("there").trim(), "precious", "{when}");
     let before = counted(node);
     eventually(&format!("{when}: the container goes on"), Duration::from_secs(10), || {

@@ -34,7 +34,7 @@ mod small_disk;
 pub use client::Client;
 pub use containerd::Containerd;
 pub use liar::{Answer, Asked, Liar};
-pub use node::{Node, Setup, binary, json_lines, kill};
+pub use node::{Node, Setup, binary, json_lines, kill, runs};
 pub use outcome::Outcome;
 pub use registry::{Registry, Security};
 pub use side::{Hijacked, Side, sides};

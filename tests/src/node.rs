@@ -391,6 +391,13 @@ pub fn kill(pid: u32) {
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it runs");
 }
 
+/// Whether a process exists and has not ended. One that nobody waits for stays as a zombie.
+pub fn runs(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name may contain anything.
+    stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with(['Z', 'X']))
+}
+
 fn ip(arguments: &[&str]) {
     let status = Command::new("ip").args(arguments).status().expect("iproute2 is installed");
     assert!(status.success(), "ip {arguments:?}: {status}");
