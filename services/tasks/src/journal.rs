@@ -82,10 +82,14 @@ struct Open {
 }
 
 impl Journal {
-    /// Opens the journal of the bundle in `folder`. Creates it when it is missing.
+    /// Opens the journal of the bundle in `folder`. Creates it when it is missing. Removes the beginning of a line that a
+    /// killed service has left, to which the next line would be appended.
     pub fn open(folder: &Path) -> Result<Journal, Error> {
         let path = folder.join(NAME);
-        let file = File::options().create(true).append(true).open(&path).map_err(Error::io("open", path))?;
+        let mut options = File::options();
+        let file = options.create(true).read(true).append(true).open(&path);
+        let mut file = file.map_err(Error::io("open", &path))?;
+        cut_half_line(&mut file).map_err(Error::io("mend", path))?;
         Ok(Journal(Arc::new(Mutex::new(Open { file, limit: LONG }))))
     }
 
@@ -175,6 +179,17 @@ impl Open {
         } else {
             Err(io::ErrorKind::NotFound.into())
         }
+    }
+}
+
+/// Removes what follows the last line's end.
+fn cut_half_line(file: &mut File) -> io::Result<()> {
+    let mut text = Vec::new();
+    file.read_to_end(&mut text)?;
+    let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    match whole == text.len() {
+        true => Ok(()),
+        false => file.set_len(whole as u64),
     }
 }
 
@@ -402,5 +417,17 @@ mod tests {
         std::fs::write(folder.path().join(NAME), "told create\nfoo\ndid st").unwrap();
         let history = History::read(folder.path());
         assert!(history.told(&Step::Create) && !history.did(&Step::Start(String::new())));
+    }
+
+    #[test]
+    fn a_torn_line_does_not_swallow_what_follows() {
+        let folder = tempfile::tempdir().unwrap();
+        for torn in ["", "told cre", "told create\ndid st", "told create\n"] {
+            std::fs::write(folder.path().join(NAME), torn).unwrap();
+            Journal::open(folder.path()).unwrap().did(&Step::Exec("e".into()));
+            let history = History::read(folder.path());
+            assert_eq!(history.execs(), ["e"], "{torn:?}");
+            assert_eq!(history.told(&Step::Create), torn.contains("create\n"), "{torn:?}");
+        }
     }
 }
