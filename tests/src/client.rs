@@ -1,11 +1,13 @@
 //! A client that runs during the test.
 
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus};
+use std::sync::Once;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use tokio::signal::{self, unix::SignalKind};
 
 /// How long a client may run.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -51,6 +53,7 @@ impl Watchdog {
 impl Client {
     /// Starts a command.
     pub fn start(mut command: Command) -> Self {
+        let_children_be_interrupted();
         let line = format!("{command:?}");
         let child = command.spawn().unwrap_or_else(|error| panic!("start {line}: {error}"));
         let watchdog = Some(Watchdog::over(Pid::from_child(&child)));
@@ -89,11 +92,63 @@ impl Client {
     }
 }
 
+/// Gives the processes that this one starts the default action of SIGINT. A shell without job control starts what runs
+/// in the background with SIGINT ignored, and execve(2) keeps an ignored signal ignored, but resets one with a handler.
+fn let_children_be_interrupted() {
+    static HANDLED: Once = Once::new();
+    HANDLED.call_once(|| {
+        if is_ignored(Signal::INT) {
+            // On a thread of its own, because the caller's may belong to a runtime.
+            std::thread::spawn(handle_interrupts).join().expect("SIGINT can have a handler");
+        }
+    });
+}
+
+/// Gives SIGINT a handler, which outlives the runtime and does nothing: this process goes on ignoring the signal.
+fn handle_interrupts() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let interrupts = runtime.block_on(async { signal::unix::signal(SignalKind::interrupt()) });
+    drop(interrupts.expect("a handler"));
+}
+
+/// Whether this process ignores a signal: SigIgn of proc_pid_status(5).
+fn is_ignored(signal: Signal) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").expect("/proc is mounted");
+    let set = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("a set of signals");
+    let set = u64::from_str_radix(set.trim(), 16).expect("hexadecimal digits");
+    set & (1 << (signal.as_raw() - 1)) != 0
+}
+
 impl Drop for Client {
     fn drop(&mut self) {
         let Some(watchdog) = self.watchdog.take() else { return };
         watchdog.end();
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    #[test]
+    fn a_client_can_be_interrupted_though_the_tests_ignore_that() {
+        const NAME: &str = "client::tests::a_client_can_be_interrupted_though_the_tests_ignore_that";
+        if is_ignored(Signal::INT) {
+            let mut command = Command::new("sleep");
+            command.arg("60");
+            let client = Client::start(command);
+            client.interrupt();
+            assert_eq!(client.wait().signal(), Some(Signal::INT.as_raw()));
+            return;
+        }
+        let tests = std::env::current_exe().expect("this program");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "trap '' INT; exec \"$0\" --exact \"$1\""]).arg(tests).arg(NAME);
+        let status = Client::start(shell).wait();
+        assert!(status.success(), "{status}");
     }
 }
