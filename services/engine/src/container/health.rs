@@ -7,10 +7,11 @@ use std::time::Duration;
 use gantry_api::engine::{ExecSpec, Status};
 use gantry_daemon::Context;
 use gantry_types::Signal;
+use tokio::time::Instant;
 
 use super::Container;
 use crate::events::Events;
-use crate::exec::{Execs, Kept};
+use crate::exec::{Exec, Execs, Kept};
 use crate::health::{Check, OUTPUT_LENGTH, Probe, TIMED_OUT};
 use crate::peers::Tasks;
 use crate::record::Record;
@@ -120,22 +121,70 @@ impl Probes {
             ..Default::default()
         };
         let exec = self.execs.make(container, request, Kept::ForProbe).await?;
-        // One byte more than is kept, which shows that output was cut off.
         let mut output = Vec::new();
-        let run = self.execs.run_captured(&exec, &mut output, OUTPUT_LENGTH + 1);
-        let code = match tokio::time::timeout(check.timeout, run).await {
-            Ok(code) => code.map(Some),
-            Err(_) => {
-                // A probe that exceeds its timeout is killed.
-                let _ = self.tasks.kill(&exec.process(), Signal::KILL).await;
-                Ok(None)
-            }
-        };
+        let code = self.run_in_time(&exec, check.timeout, &mut output).await;
         container.execs.remove(exec.id());
         let mut text = String::from_utf8_lossy(&output[..output.len().min(OUTPUT_LENGTH)]).into_owned();
         if output.len() > OUTPUT_LENGTH {
             text.push_str("...");
         }
         Ok((code?, text))
+    }
+
+    /// Runs a probe for a limited time. Returns its exit code, `None` after a timeout.
+    async fn run_in_time(
+        &self,
+        exec: &Arc<Exec>,
+        limit: Duration,
+        output: &mut Vec<u8>,
+    ) -> crate::error::Result<Option<i32>> {
+        let deadline = Instant::now() + limit;
+        // The start counts, but is not cut short: only a process that has started can be killed.
+        let stream = self.execs.start_attached(exec).await?;
+        // One byte more than is kept, which shows that output was cut off.
+        let run = self.execs.captured(exec, stream, output, OUTPUT_LENGTH + 1);
+        match tokio::time::timeout_at(deadline, run).await {
+            Ok(code) => Ok(Some(code)),
+            Err(_) => {
+                // A probe that exceeds its timeout is killed.
+                let _ = self.tasks.kill(&exec.process(), Signal::KILL).await;
+                Ok(None)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gantry_fakes::Program;
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+    use crate::stage::Stage;
+
+    #[tokio::test]
+    async fn a_probe_whose_time_is_up_before_it_has_started_is_killed() {
+        let stage = Stage::new();
+        let container = stage.running("web").await;
+        stage.tasks.install("look", Program::StartsLate(Duration::from_millis(200)));
+        let socket = stage.peers.shims.attach_socket(container.id());
+        std::fs::create_dir_all(socket.parent().expect("a bundle")).expect("a folder");
+        let listener = gantry_rpc::socket::bind(&socket, 0o600).expect("a socket");
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("an attachment");
+            gantry_api::engine::receive_attachment(&mut stream, |_| false).await.expect("a request");
+            // Without output, until the engine is gone.
+            let _ = stream.read_u8().await;
+        });
+        let facts = gantry_spec::Facts::detect();
+        let execs = Execs::new(&stage.containers, &stage.peers, &stage.events, &facts, &stage.context());
+        let probes = Probes::new(&execs, &stage.peers.tasks, &stage.events, &stage.context());
+        let request = ExecSpec { cmd: vec!["look".to_owned()], ..ExecSpec::default() };
+        let exec = execs.make(&container, request, Kept::ForProbe).await.expect("made");
+        let mut output = Vec::new();
+        let code = probes.run_in_time(&exec, Duration::from_millis(20), &mut output).await;
+        assert_eq!(code.expect("it was run"), None, "its time was up");
+        let ended = tokio::time::timeout(Duration::from_secs(10), exec.ended()).await;
+        assert_eq!(ended, Ok(137), "it was killed, and its end seen");
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use gantry_api::engine::{AttachPoint, Status, Window};
 use gantry_failpoint::failpoint;
 use tokio::io::AsyncReadExt;
+use tokio::net::UnixStream;
 
 use super::make::{paused, told};
 use super::{Exec, Execs, State};
@@ -102,15 +103,13 @@ impl Execs {
         }
     }
 
-    /// Runs an exec to its end. Returns its exit code and its output without framing, up to a length.
-    pub(crate) async fn run_captured(
-        &self,
-        exec: &Arc<Exec>,
-        output: &mut Vec<u8>,
-        most: usize,
-    ) -> Result<i32> {
+    /// Starts an exec. Returns its output, in the frames of Docker's multiplexed stream.
+    ///
+    /// A caller that drops this before its end does not know whether the exec runs: the tasks service goes on with a
+    /// start, and nobody here would watch it.
+    pub(crate) async fn start_attached(&self, exec: &Arc<Exec>) -> Result<UnixStream> {
         let (container, exec) = self.add(exec.id()).await?;
-        let mut stream = match self.shims.attach_output(container.id(), exec.id()).await {
+        let stream = match self.shims.attach_output(container.id(), exec.id()).await {
             Ok(stream) => stream,
             Err(error) => {
                 let _ = self.tasks.delete_exec(container.task(), &exec.id).await;
@@ -118,6 +117,17 @@ impl Execs {
             }
         };
         self.start(&container, &exec).await?;
+        Ok(stream)
+    }
+
+    /// Reads the output of a started exec to its end, without framing and up to a length. Returns the exit code.
+    pub(crate) async fn captured(
+        &self,
+        exec: &Exec,
+        mut stream: UnixStream,
+        output: &mut Vec<u8>,
+        most: usize,
+    ) -> i32 {
         let mut head = [0; 8];
         while stream.read_exact(&mut head).await.is_ok() {
             let length = u32::from_be_bytes([head[4], head[5], head[6], head[7]]);
@@ -129,7 +139,7 @@ impl Execs {
             let room = most.saturating_sub(output.len()).min(bytes.len());
             output.extend_from_slice(&bytes[..room]);
         }
-        Ok(exec.ended().await)
+        exec.ended().await
     }
 
     /// Where a client attaches to an exec that was added to the tasks service.

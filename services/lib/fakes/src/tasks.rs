@@ -5,7 +5,7 @@ mod state;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use gantry_api::Promise;
 use gantry_api::tasks::{
@@ -40,6 +40,8 @@ pub enum Program {
     Reads,
     /// Ends at once with this status.
     Ends(u32),
+    /// Takes this long to start, and then runs until it is ended.
+    StartsLate(Duration),
     /// Cannot be started.
     Fails(StartFailure),
 }
@@ -222,6 +224,13 @@ impl Manage for Tasks {
     }
 
     async fn start(&self, namespace: &Namespace, id: &ProcessId) -> Result<u32, Refused> {
+        let program = self.edit(|state| {
+            let arguments = state.task(namespace, &id.container)?.process(id)?.arguments.clone();
+            Ok::<_, Refused>(state.program(&arguments))
+        })?;
+        if let Program::StartsLate(delay) = program {
+            tokio::time::sleep(delay).await;
+        }
         self.edit(|state| {
             let process = state.task(namespace, &id.container)?.process(id)?;
             if process.life() != Life::Created {
@@ -243,7 +252,7 @@ impl Manage for Tasks {
                     task.process(id)?.run(program);
                     task.end(&id.exec, code);
                 }
-                Program::Runs | Program::Reads => task.process(id)?.run(program),
+                Program::Runs | Program::Reads | Program::StartsLate(_) => task.process(id)?.run(program),
             }
             state.starts += 1;
             Ok(std::process::id())
