@@ -49,7 +49,7 @@ pub enum Error {
         /// The kernel's error.
         why: String,
     },
-    /// The connection ended before the response began.
+    /// The connection ended before the response did.
     #[error("Post {url:?}: {why}")]
     Interrupted {
         /// The address.

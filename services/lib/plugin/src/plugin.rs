@@ -121,14 +121,13 @@ impl Plugin {
     ) -> Result<T> {
         match tokio::time::timeout(patience, work).await {
             Ok(done) => done,
-            Err(_) => {
-                let url = self
-                    .folders
-                    .find(&self.name)
-                    .map_or_else(|_| method.to_owned(), |place| place.url(method));
-                Err(Error::Late { url, patience })
-            }
+            Err(_) => Err(Error::Late { url: self.url(method), patience }),
         }
+    }
+
+    /// The address of a method; the method's name when the plugin is gone.
+    fn url(&self, method: &str) -> String {
+        self.folders.find(&self.name).map_or_else(|_| method.to_owned(), |place| place.url(method))
     }
 
     /// The head of a successful response. Repeats the call while the plugin does not answer, and, as Docker does,
@@ -177,7 +176,10 @@ impl Plugin {
     async fn collect(&self, method: &str, mut body: Incoming, most: usize) -> Result<Bytes> {
         let mut whole = BytesMut::new();
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| self.odd(method, &gantry_rpc::chain(&error)))?;
+            let frame = frame.map_err(|error| match is_cut_off(&error) {
+                true => Error::Interrupted { url: self.url(method), why: "unexpected EOF".to_owned() },
+                false => self.odd(method, &gantry_rpc::chain(&error)),
+            })?;
             if let Ok(data) = frame.into_data() {
                 if whole.len() + data.len() > most {
                     return Err(self.odd(method, &format!("it has more than {most} bytes")));
@@ -212,6 +214,16 @@ impl Stream {
         }
         Ok(None)
     }
+}
+
+/// Whether the connection ended in the middle of a body. Anything else that is wrong with a body is the plugin's fault.
+fn is_cut_off(error: &hyper::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
+    error.is_incomplete_message()
+        || source.is_some_and(|error| {
+            matches!(error.kind(), UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe)
+        })
 }
 
 /// Shortens a plugin's message.

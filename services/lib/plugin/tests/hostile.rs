@@ -119,6 +119,25 @@ async fn junk_and_too_much_are_refused() {
 }
 
 #[tokio::test]
+async fn an_answer_that_breaks_off_is_no_refusal() {
+    for (head, body, passing) in [
+        ("Content-Length: 100", "{\"Err\": ", true),
+        ("Transfer-Encoding: chunked", "8\r\n{\"Err\": \r\n", true),
+        ("Transfer-Encoding: chunked", "9\r\n{\"Er", true),
+        ("Transfer-Encoding: chunked", "nine\r\n{\"Err\": \r\n", false),
+    ] {
+        let odd = Odd::new();
+        odd.serve(move |mut stream, _| async move {
+            let answer = format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{body}");
+            let _ = stream.write_all(answer.as_bytes()).await;
+        });
+        let error = call(&odd.plugin().await).await.expect_err("half an answer");
+        assert_eq!(error.is_passing(), passing, "{head}: {error}");
+        assert_eq!(matches!(error, Error::Answer { .. }), !passing, "{head}: {error}");
+    }
+}
+
+#[tokio::test]
 async fn one_that_hangs_is_left_in_time() {
     let odd = Odd::new();
     odd.serve(|stream, _| async move {
