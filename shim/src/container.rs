@@ -143,7 +143,8 @@ impl Container {
 
     async fn make(self: &Arc<Self>, child: ChildStdio) -> Result<()> {
         let bundle = self.bundle.to_string_lossy();
-        let mut helper = self.tools.helpers.start("create", &[&bundle, &self.id], child)?;
+        let arguments = [&*bundle, &self.id, &self.tools.namespace];
+        let mut helper = self.tools.helpers.start("create", &arguments, child)?;
         let (reply, console) = helper.reply().await?;
         let Reply::Created(created) = reply else {
             return Err(Error::Runtime(format!("the runtime helper said {reply:?}").into()));

@@ -171,7 +171,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
 fn serve(control: &OwnedFd, verb: &str, subject: Subject, rest: &[String]) -> Result<(), StartFailure> {
     let argument = || rest.first().ok_or_else(|| format!("{verb}: an argument is missing"));
     match verb {
-        "create" => create(control, subject)?,
+        "create" => create(control, subject, argument()?)?,
         "exec" => {
             let mut exec: Exec = read_json(Path::new(argument()?))?;
             spec::prepare_exec(&mut exec).map_err(|failure| failure.at(Stage::Prepare))?;
@@ -196,8 +196,8 @@ fn serve(control: &OwnedFd, verb: &str, subject: Subject, rest: &[String]) -> Re
     Ok(())
 }
 
-fn create(control: &OwnedFd, subject: Subject) -> Result<(), StartFailure> {
-    let prepared = spec::prepare(&subject).map_err(|failure| failure.at(Stage::Prepare))?;
+fn create(control: &OwnedFd, subject: Subject, namespace: &str) -> Result<(), StartFailure> {
+    let prepared = spec::prepare(&subject, namespace).map_err(|failure| failure.at(Stage::Prepare))?;
     let foreign = subject.choice.binary.is_some();
     let mut runtime = choose(subject);
     let made = runtime.create(&prepared).map_err(|failure| failure.at(Stage::Make))?;

@@ -37,8 +37,8 @@ pub struct Prepared {
     pub groups: Option<String>,
 }
 
-/// Resolves the spec of a container that is about to be created.
-pub fn prepare(subject: &Subject) -> Result<Prepared, StartFailure> {
+/// Resolves the spec of a container that is about to be created. Its id is unique in its namespace only.
+pub fn prepare(subject: &Subject, namespace: &str) -> Result<Prepared, StartFailure> {
     let path = subject.bundle.join("config.json");
     let bytes = fs::read(&path).map_err(|error| format!("read {}: {error}", path.display()))?;
     let mut spec: Value =
@@ -63,11 +63,10 @@ pub fn prepare(subject: &Subject) -> Result<Prepared, StartFailure> {
     make_directory(&root, &mounts, Path::new(&cwd));
 
     let foreign = subject.choice.binary.is_some();
-    let cgroup = text(&spec, "/linux/cgroupsPath").unwrap_or_default();
-    let cgroup = match Scope::path_of(cgroup) {
+    let asked = text(&spec, "/linux/cgroupsPath").unwrap_or_default();
+    let cgroup = match Scope::path_of(asked) {
         Some(path) if !foreign => path,
-        _ if cgroup.is_empty() => format!("/gantry/{}", subject.id),
-        _ => cgroup.to_string(),
+        _ => cgroup_of(asked, namespace, &subject.id),
     };
     if let Some(linux) = spec.get_mut("linux").and_then(Value::as_object_mut) {
         linux.insert("cgroupsPath".into(), json!(cgroup));
@@ -84,6 +83,14 @@ pub fn prepare(subject: &Subject) -> Result<Prepared, StartFailure> {
         groups,
         spec,
     })
+}
+
+/// The cgroup that a spec asks for; one of the container's own when it asks for none.
+fn cgroup_of(asked: &str, namespace: &str, id: &str) -> String {
+    match asked {
+        "" => format!("/gantry/{namespace}/{id}"),
+        path => path.to_owned(),
+    }
 }
 
 /// Resolves the user and `HOME` of an exec by the container's account files.
@@ -294,6 +301,13 @@ mod tests {
         make_directory(&root, &bound(&["rbind", "rw"]), Path::new("/data/made"));
         assert!(root.join("a/made").is_dir());
         fs::remove_dir_all(&root).expect("removed");
+    }
+
+    #[test]
+    fn containers_of_one_id_have_a_cgroup_each() {
+        assert_eq!(cgroup_of("", "one", "web"), "/gantry/one/web");
+        assert_ne!(cgroup_of("", "one", "web"), cgroup_of("", "two", "web"));
+        assert_eq!(cgroup_of("/its/own", "one", "web"), "/its/own");
     }
 
     #[test]
