@@ -163,6 +163,7 @@ fn endpoint(netns: &Netns, endpoint: &Endpoint, network: &Network) -> api::Endpo
         links: endpoint.links.clone(),
         gateway_priority: endpoint.gateway_priority,
         name_service: network.name_service(),
+        driver: network.driver.clone(),
     }
 }
 

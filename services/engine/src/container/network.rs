@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::str::FromStr;
 
 use gantry_api::engine::{ContainerConfig, EndpointSettings, HostConfig, PortBinding};
-use gantry_api::network::{EndpointSpec, ExposedPort, Netns, NetnsSpec, Network, PortMapping};
+use gantry_api::network::{Endpoint, EndpointSpec, ExposedPort, Netns, NetnsSpec, Network, PortMapping};
 
 use super::Container;
 use super::mode::{NetworkMode, container_of};
@@ -81,13 +81,7 @@ pub(super) async fn publish(
     action: &str,
 ) {
     for endpoint in netns.iter().flat_map(|netns| &netns.endpoints) {
-        let attributes = BTreeMap::from([
-            ("container".to_owned(), container.id().to_owned()),
-            ("name".to_owned(), endpoint.network_name.clone()),
-            // Only this driver makes endpoints.
-            ("type".to_owned(), DEFAULT.to_owned()),
-        ]);
-        events.publish("network", action, &endpoint.network_id, attributes);
+        events.publish("network", action, &endpoint.network_id, told(container.id(), endpoint));
     }
     for name in container.record().networks.keys().filter(|name| is_without_endpoints(name)) {
         match networks.find(name).await {
@@ -253,6 +247,15 @@ pub(super) fn in_network(name: &str) -> impl Fn(Error) -> Error + '_ {
     }
 }
 
+/// The attributes of an event about a container's endpoint.
+fn told(container: &str, endpoint: &Endpoint) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        ("container".to_owned(), container.to_owned()),
+        ("name".to_owned(), endpoint.network_name.clone()),
+        ("type".to_owned(), endpoint.driver.clone()),
+    ])
+}
+
 pub(super) fn missing_network(name: &str) -> impl FnOnce(Error) -> Error + '_ {
     move |error| match error.peer_code() {
         Some(tonic::Code::NotFound) => Error::NoSuchNetwork(name.to_owned()),
@@ -281,6 +284,14 @@ mod tests {
         let ports = ports(&record).expect("valid");
         let seen: Vec<_> = ports.iter().map(|port| (port.container_port, port.range)).collect();
         assert_eq!(seen, [(80, Some((8080, 8080))), (81, None)]);
+    }
+
+    #[test]
+    fn an_event_tells_the_driver_of_its_network() {
+        let endpoint =
+            Endpoint { network_name: "far".to_owned(), driver: "mesh".to_owned(), ..Endpoint::default() };
+        let told = told("c1", &endpoint);
+        assert_eq!((told["type"].as_str(), told["name"].as_str()), ("mesh", "far"));
     }
 
     #[test]

@@ -254,6 +254,7 @@ impl State {
             links: spec.links,
             gateway_priority: spec.gateway_priority,
             name_service,
+            driver: network.driver,
         };
         netns.endpoints.push(endpoint);
         Ok(())

@@ -15,6 +15,7 @@ pub async fn attaching_again_answers_with_what_there_is<S: Service>(service: &S)
         (first.endpoints[0].interface.as_str(), first.endpoints[1].interface.as_str()),
         ("eth0", "eth1")
     );
+    assert!(first.endpoints.iter().all(|endpoint| endpoint.driver == "bridge"), "{first:?}");
     assert_eq!(attach(service, spec).await, first);
     assert_eq!(service.netns(&id('a')).await.expect("attached"), first);
     refused(service.attach(container('a', &[on("one")])).await, Code::FailedPrecondition);

@@ -261,6 +261,7 @@ fn endpoint(endpoint: Endpoint) -> pb::Endpoint {
         links: endpoint.links,
         gateway_priority: endpoint.gateway_priority,
         name_service: endpoint.name_service,
+        driver: endpoint.driver,
     }
 }
 
@@ -286,6 +287,7 @@ fn parse_endpoint(endpoint: pb::Endpoint) -> Result<Endpoint, Invalid> {
         links: endpoint.links,
         gateway_priority: endpoint.gateway_priority,
         name_service: endpoint.name_service,
+        driver: endpoint.driver,
     })
 }
 

@@ -68,4 +68,6 @@ pub struct Endpoint {
     pub gateway_priority: i32,
     /// The name service answers on this network, at 127.0.0.11.
     pub name_service: bool,
+    /// The network's driver.
+    pub driver: String,
 }
