@@ -1,6 +1,8 @@
 //! Processes that hang do not make the client hang that removes them.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use gantry_tests::{Node, Outcome};
@@ -101,8 +103,24 @@ fn a_service_that_hangs_costs_its_callers_their_deadline_and_no_more() {
         assert!(words.split('|').any(|words| said.contains(words)), "{service}: {outcome:#?}");
         assert!(waited < PATIENCE, "{service}: {arguments:?} took {waited:?}");
     }
+    an_archive_is_cut_off(&node);
     // All of them answer again, and nothing is lost.
     node.docker(&["ps", "-q", "--filter", "name=box"]).ok();
     node.docker(&["run", "--rm", "busybox", "true"]).ok();
     node.docker(&["rm", "-f", "box"]).ok();
+}
+
+/// An archive whose sender hangs in the middle is broken off, and not taken for the whole.
+fn an_archive_is_cut_off(node: &Node) {
+    let mut docker = UnixStream::connect(node.socket("docker.sock")).expect("it listens");
+    docker.set_read_timeout(Some(PATIENCE)).expect("set");
+    docker.write_all(b"GET /v1.51/images/busybox/get HTTP/1.1\r\nHost: docker\r\n\r\n").expect("asked");
+    // The image is larger than what the sockets on the way hold.
+    docker.read_exact(&mut [0; 1000]).expect("a beginning");
+    let stopped = Stopped::new(node, "images");
+    let mut rest = Vec::new();
+    let read = docker.read_to_end(&mut rest);
+    drop(stopped);
+    // The connection ends, and the last chunk of the body, which is empty, never came.
+    assert!(read.is_ok() && !rest.ends_with(b"\r\n0\r\n\r\n"), "{read:?}, {} bytes", rest.len());
 }

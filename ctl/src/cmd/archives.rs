@@ -5,12 +5,11 @@ use std::io::IsTerminal;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use gantry_api::images::archives::{ArchiveEvent as Event, ImportSpec, News, SaveSpec};
+use gantry_api::images::archives::{ArchiveEvent as Event, ImportSpec, News, SaveSpec, Saved};
 use gantry_api::images::{Inspect as _, Look};
 use gantry_docker::event;
 use gantry_docker::image::new_name;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixStream;
+use tokio::io::{AsyncRead, AsyncWriteExt};
 use tokio::net::unix::OwnedWriteHalf;
 
 use crate::cli::command::{Load as LoadArguments, Save as SaveArguments};
@@ -161,7 +160,7 @@ pub async fn save(session: &Session, arguments: SaveArguments) -> Result<()> {
     Ok(())
 }
 
-async fn write_file(stream: &mut UnixStream, path: &Path) -> Result<()> {
+async fn write_file(stream: &mut Saved, path: &Path) -> Result<()> {
     use std::io::Write;
     let mut file = std::fs::File::create(path)?;
     whole(stream, |bytes| Ok(file.write_all(bytes)?)).await?;
@@ -169,18 +168,12 @@ async fn write_file(stream: &mut UnixStream, path: &Path) -> Result<()> {
 }
 
 /// Reads an archive to its end. Without a tar's two zero blocks at its end it is incomplete.
-async fn whole(stream: &mut UnixStream, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
-    let mut buffer = vec![0; 256 << 10];
+async fn whole(stream: &mut Saved, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let mut zeros = 0;
-    loop {
-        let count = stream.read(&mut buffer).await?;
-        if count == 0 {
-            break;
-        }
-        let bytes = &buffer[..count];
-        take(bytes)?;
+    while let Some(bytes) = stream.next().await.map_err(said)? {
+        take(&bytes)?;
         let trailing = bytes.iter().rev().take_while(|byte| **byte == 0).count();
-        zeros = if trailing == count { zeros + count } else { trailing };
+        zeros = if trailing == bytes.len() { zeros + trailing } else { trailing };
     }
     if zeros < END {
         bail!("the archive was cut: service images went away while it sent it");

@@ -132,18 +132,29 @@ where
     })
 }
 
+/// A tar that another service sends into a socket.
+pub fn archive_from(content_type: HeaderValue, socket: UnixStream) -> Response {
+    archive(content_type, ReaderStream::with_capacity(socket, ARCHIVE_CHUNK))
+}
+
 /// A tar that another service streams. If it stops before the tar's end, that service has failed or died: the response breaks off, so
 /// that the client does not take what it has for the whole.
-pub fn archive(content_type: HeaderValue, archive: UnixStream) -> Response {
+pub fn archive<S, E>(content_type: HeaderValue, chunks: S) -> Response
+where
+    S: Stream<Item = Result<Bytes, E>> + Send + 'static,
+    E: Into<BodyError> + 'static,
+{
     let mut zeros = 0;
-    let chunks = ReaderStream::with_capacity(archive, ARCHIVE_CHUNK).map(Some).chain(stream::iter([None]));
+    let chunks = chunks.map_err(Into::into).map(Some).chain(stream::iter([None]));
     let chunks = chunks.filter_map(move |chunk| {
         let passed = match chunk {
             Some(Ok(chunk)) => {
                 zeros = trailing_zeros(zeros, &chunk);
                 Some(Ok(chunk))
             }
-            None if zeros < TAR_END => Some(Err(io::Error::from(io::ErrorKind::UnexpectedEof))),
+            None if zeros < TAR_END => {
+                Some(Err(BodyError::from(io::Error::from(io::ErrorKind::UnexpectedEof))))
+            }
             other => other,
         };
         std::future::ready(passed)

@@ -8,6 +8,7 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::io::{self, Write};
 
 use bytes::Bytes;
@@ -21,12 +22,23 @@ use crate::document::{Entry, Index};
 use crate::error::Error;
 use crate::graph::{Gaps, Graph};
 
-/// An archive that is known to the last byte before it is begun.
+/// How many blobs of an archive are opened before it is begun. Few images have as many layers.
+const MOST_OPEN: usize = 128;
+
+/// An archive that is known to the last byte before it is begun: afterwards a client can be told nothing but that it is
+/// cut off.
 pub struct Plan {
     documents: BTreeMap<Digest, Bytes>,
-    blobs: BTreeMap<Digest, Descriptor>,
+    blobs: BTreeMap<Digest, Blob>,
     index: Index,
     manifests: Vec<DockerManifest>,
+}
+
+/// A blob of an archive.
+struct Blob {
+    size: u64,
+    /// `None` for those beyond [`MOST_OPEN`], which are opened when their turn comes.
+    file: Option<File>,
 }
 
 /// One image in `manifest.json`.
@@ -86,7 +98,8 @@ pub async fn plan(archives: &Archives, namespace: &Namespace, spec: &SaveSpec) -
         for document in graph.documents {
             plan.documents.insert(document.descriptor.digest, document.bytes);
         }
-        plan.blobs.extend(graph.blobs.into_iter().map(|blob| (blob.digest.clone(), blob)));
+        let blobs = graph.blobs.into_iter().map(|blob| (blob.digest, Blob { size: blob.size, file: None }));
+        plan.blobs.extend(blobs);
         plan.index.manifests.extend(entries(root, &names));
         plan.manifests.push(DockerManifest {
             config: path(&details.document.config.digest),
@@ -97,7 +110,20 @@ pub async fn plan(archives: &Archives, namespace: &Namespace, spec: &SaveSpec) -
             layers: details.document.layers.iter().map(|layer| path(&layer.digest)).collect(),
         });
     }
+    for (digest, blob) in plan.blobs.iter_mut().take(MOST_OPEN) {
+        blob.file = Some(open(archives, namespace, digest, blob.size).await?);
+    }
     Ok(plan)
+}
+
+/// Opens a blob, whose bytes then stay, whatever happens to its record or to `content`.
+async fn open(archives: &Archives, namespace: &Namespace, digest: &Digest, size: u64) -> Result<File, Error> {
+    let missing = || Error::Missing { digest: digest.clone(), image: "the archive".into() };
+    let (file, found) = archives.content.open(namespace, digest).await?.ok_or_else(missing)?;
+    match found == size {
+        true => Ok(file),
+        false => Err(Error::WrongSize { digest: digest.clone(), expected: size, found }),
+    }
 }
 
 /// The image that `text` names, and the name to save it under; a repository without a tag means all its tags.
@@ -162,15 +188,18 @@ pub fn write(desk: &Desk, plan: &Plan) -> Result<(), Error> {
         put(desk, &path(digest), bytes).map_err(broke)?;
     }
     for (digest, blob) in &plan.blobs {
-        let opened = desk.wait(desk.archives.content.open(&desk.namespace, digest))?;
-        let missing = || Error::Missing { digest: digest.clone(), image: "the archive".into() };
-        let (file, size) = opened.ok_or_else(missing)?;
-        if size != blob.size {
-            return Err(Error::WrongSize { digest: digest.clone(), expected: blob.size, found: size });
-        }
+        let size = blob.size;
+        let late;
+        let file = match &blob.file {
+            Some(file) => file,
+            None => {
+                late = desk.wait(open(&desk.archives, &desk.namespace, digest, size))?;
+                &late
+            }
+        };
         let mut stream = &desk.stream;
         stream.write_all(&head(&regular(&path(digest), size))).map_err(broke)?;
-        let sent = desk.stream.send_file(&file, size).map_err(broke)?;
+        let sent = desk.stream.send_file(file, size).map_err(broke)?;
         if sent != size {
             return Err(Error::WrongSize { digest: digest.clone(), expected: size, found: sent });
         }

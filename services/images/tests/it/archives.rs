@@ -50,6 +50,23 @@ async fn save(world: &World, references: &[&str]) -> Result<Vec<u8>, Status> {
     Ok(archive)
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_that_is_begun_needs_content_no_more() {
+    let mut world = World::start().await;
+    // More than a socket holds: while the client reads nothing, most layers are still to be sent.
+    let bundles = [Bundle::new(45, 4 << 20)];
+    let liar = Liar::start(honest(&bundles)).await;
+    let reference = format!("{}/a/b:index0", liar.domain());
+    world.pull(pb::PullRequest { reference: reference.clone(), ..Default::default() }).await.expect("pulled");
+    let save = Save { references: vec![reference], platform: String::new() };
+    let mut stream = open(&world, Action::Save(save)).await.expect("begun");
+    world.lose_content();
+    let mut archive = Vec::new();
+    stream.read_to_end(&mut archive).await.expect("readable");
+    assert_eq!(archive[archive.len() - 1024..], [0; 1024], "a tar's end");
+    assert!(files(&archive).contains_key("manifest.json"));
+}
+
 fn files(archive: &[u8]) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     for entry in tar::Archive::new(archive).entries().expect("a tar") {

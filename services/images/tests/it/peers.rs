@@ -26,7 +26,7 @@ pub struct World {
     /// A runtime of its own, so that it can end at once with all that it does.
     images: Option<tokio::runtime::Runtime>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
-    _content: Serving,
+    serving: Option<Serving>,
     _directory: TempDir,
 }
 
@@ -56,11 +56,16 @@ impl World {
             roots,
             images,
             tasks,
-            _content: serving,
+            serving: Some(serving),
             _directory: directory,
         };
         world.settled().await;
         world
+    }
+
+    /// Ends the content service.
+    pub fn lose_content(&mut self) {
+        self.serving = None;
     }
 
     /// Ends the images service in the middle of whatever it does, and starts it again.

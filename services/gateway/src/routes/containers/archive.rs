@@ -52,7 +52,7 @@ pub async fn archive_stat(call: &Call, id: &str) -> Result<Response, Error> {
 /// `GET /containers/{id}/archive`
 pub async fn archive_get(call: &Call, id: &str) -> Result<Response, Error> {
     let (archive, stat) = call.peers().containers().take_path(id, &path(call)?).await.map_err(failed)?;
-    let mut response = response::archive(response::TAR, archive);
+    let mut response = response::archive_from(response::TAR, archive);
     response.headers_mut().insert(STAT, stat_header(stat)?);
     Ok(response)
 }
@@ -99,5 +99,5 @@ pub async fn archive_put(call: Call, id: &str) -> Result<Response, Error> {
 /// `GET /containers/{id}/export`
 pub async fn export(call: &Call, id: &str) -> Result<Response, Error> {
     let archive = call.peers().containers().export(id).await.map_err(failed)?;
-    Ok(response::archive(HeaderValue::from_static("application/octet-stream"), archive))
+    Ok(response::archive_from(HeaderValue::from_static("application/octet-stream"), archive))
 }

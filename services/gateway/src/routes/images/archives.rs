@@ -175,5 +175,8 @@ pub async fn save(call: &Call, references: Vec<String>) -> Result<Response, Erro
             publish(call.peers(), "save", &id).await;
         }
     }
-    Ok(response::archive(response::TAR, archive))
+    let chunks = stream::try_unfold(archive, |mut archive| async move {
+        Ok::<_, Error>(archive.next().await.map_err(failed)?.map(|chunk| (chunk, archive)))
+    });
+    Ok(response::archive(response::TAR, chunks))
 }

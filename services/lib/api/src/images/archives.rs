@@ -18,9 +18,11 @@ mod events;
 mod requests;
 mod server;
 
+use bytes::{Bytes, BytesMut};
 use gantry_rpc::Channel;
 use gantry_rpc::data::Received;
 use gantry_types::{Digest, Namespace, Platform, Reference};
+use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tonic::Status;
@@ -81,6 +83,9 @@ const LOAD: &str = "load images";
 const IMPORT: &str = "import an image";
 const SAVE: &str = "save images";
 
+/// How many bytes of an archive are read at once.
+const CHUNK: usize = 64 << 10;
+
 /// The progress of an archive that is being sent.
 #[derive(Debug)]
 pub struct News {
@@ -117,6 +122,34 @@ impl News {
     }
 }
 
+/// An archive that is being received.
+#[derive(Debug)]
+pub struct Saved {
+    caller: Caller,
+    channel: Channel,
+    stream: UnixStream,
+}
+
+impl Saved {
+    /// The next bytes; `None` at the end of the connection. May be cancelled and called again.
+    ///
+    /// # Errors
+    ///
+    /// The service has gone, or shows no sign of life.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
+        let stream = &mut self.stream;
+        let reading = async {
+            let mut chunk = BytesMut::with_capacity(CHUNK);
+            match stream.read_buf(&mut chunk).await {
+                Ok(0) => Ok(None),
+                Ok(_) => Ok(Some(chunk.freeze())),
+                Err(error) => Err(Status::unavailable(format!("service images is away: {error}"))),
+            }
+        };
+        self.channel.while_alive(reading).await.map_err(|status| self.caller.failed(SAVE, status))
+    }
+}
+
 impl Client {
     /// Begins a load. The caller sends the archive into the result, and reads the progress from it.
     ///
@@ -147,13 +180,14 @@ impl Client {
         Ok(self.split(IMPORT, stream))
     }
 
-    /// Begins to save. The caller reads the archive from the result.
+    /// Begins to save. The caller reads the archive from the result; one without a tar's end was cut off.
     ///
     /// # Errors
     ///
     /// The reason why nothing can be saved.
-    pub async fn save(&self, namespace: &Namespace, spec: SaveSpec) -> Result<UnixStream, Failure> {
-        self.data(SAVE, requests::save(namespace, spec)).await
+    pub async fn save(&self, namespace: &Namespace, spec: SaveSpec) -> Result<Saved, Failure> {
+        let stream = self.data(SAVE, requests::save(namespace, spec)).await?;
+        Ok(Saved { caller: self.caller, channel: self.peers.channel("images"), stream })
     }
 
     async fn data(
