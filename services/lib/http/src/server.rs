@@ -25,7 +25,7 @@ use crate::peer::Peer;
 use crate::socket::Socket;
 use crate::tasks::Tasks;
 use crate::tls;
-use crate::upgrade::Upgradable;
+use crate::upgrade::{Counted, Upgradable};
 
 /// How long the server waits after a failed accept: out of descriptors, other connections must end first.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -85,9 +85,9 @@ impl Server {
                 Ok(accepted) => {
                     told = false;
                     let (server, handler) = (self.clone(), handler.clone());
+                    let counted = Arc::new(permit);
                     self.tasks.spawn_connection(async move {
-                        server.accepted(accepted, handler).await;
-                        drop(permit);
+                        server.accepted(accepted, counted, handler).await;
                     });
                 }
                 Err(error) => {
@@ -105,7 +105,7 @@ impl Server {
         self.tasks.drained(self.limits.drain).await;
     }
 
-    async fn accepted<H, F, B>(&self, accepted: Accepted, handler: H)
+    async fn accepted<H, F, B>(&self, accepted: Accepted, counted: Counted, handler: H)
     where
         H: Fn(Request<Body>) -> F + Clone + Send + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
@@ -113,7 +113,7 @@ impl Server {
         B::Error: Into<BodyError>,
     {
         let (stream, address, tls) = match accepted {
-            Accepted::Plain(socket, peer) => return self.http1(socket, peer, handler).await,
+            Accepted::Plain(socket, peer) => return self.http1(socket, peer, counted, handler).await,
             Accepted::Tls(stream, address, tls) => (stream, address, tls),
         };
         match tls.accept(stream).await {
@@ -122,14 +122,14 @@ impl Server {
                 let peer = Peer::of_certificate(address, session.peer_certificates());
                 match session.alpn_protocol() == Some(tls::HTTP_2) {
                     true => self.http2(Socket::Tls(stream), peer, handler).await,
-                    false => self.http1(Socket::Tls(stream), peer, handler).await,
+                    false => self.http1(Socket::Tls(stream), peer, counted, handler).await,
                 }
             }
             Err(error) => tracing::debug!(%error, %address, "TLS client was refused"),
         }
     }
 
-    async fn http1<H, F, B>(&self, socket: Socket, peer: Peer, handler: H)
+    async fn http1<H, F, B>(&self, socket: Socket, peer: Peer, counted: Counted, handler: H)
     where
         H: Fn(Request<Body>) -> F + Send + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
@@ -138,7 +138,7 @@ impl Server {
     {
         let phase = Phase::default();
         let connection = Connection::new(socket, phase.clone(), self.implicit);
-        let upgradable = Upgradable { phase: phase.clone(), tasks: self.tasks.clone() };
+        let upgradable = Upgradable { phase: phase.clone(), tasks: self.tasks.clone(), counted };
         let service = service_fn(move |mut request: Request<Incoming>| {
             let busy = phase.busy();
             request.extensions_mut().insert(upgradable.clone());

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -11,6 +12,7 @@ use http::Request;
 use hyper_util::rt::TokioIo;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::body::Body;
 use crate::connection::{Connection, Phase};
@@ -139,11 +141,15 @@ impl Client {
     }
 }
 
+/// The place of a connection among those that there may be ([`Limits::connections`](crate::Limits)).
+pub(crate) type Counted = Arc<OwnedSemaphorePermit>;
+
 /// The part of a request's extensions that [`take_over`] needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Upgradable {
     pub phase: Phase,
     pub tasks: Tasks,
+    pub counted: Counted,
 }
 
 /// Passes the connection of a request to `work` when the response, a `101`, is sent.
@@ -160,7 +166,7 @@ where
         return Err(NotUpgradable);
     }
     let upgraded = hyper::upgrade::on(&mut *request);
-    let Upgradable { phase, tasks } = request.extensions().get().cloned().ok_or(NotUpgradable)?;
+    let Upgradable { phase, tasks, counted } = request.extensions().get().cloned().ok_or(NotUpgradable)?;
     tasks.spawn(async move {
         match upgraded.await {
             Ok(upgraded) => match client(upgraded).await {
@@ -169,6 +175,8 @@ where
             },
             Err(error) => tracing::debug!(%error, "connection was not taken over"),
         }
+        // A connection that was taken over counts until its end.
+        drop(counted);
     });
     phase.raw();
     Ok(())

@@ -292,6 +292,26 @@ async fn more_connections_than_there_may_be_wait() {
 }
 
 #[tokio::test]
+async fn a_connection_that_was_taken_over_counts_until_its_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.sock");
+    let listener = Listener::unix(&path, 0o600).expect("bound");
+    let _running = Running::start(listener, Limits { connections: 1, ..limits() });
+    let mut raw = UnixStream::connect(&path).await.expect("connected");
+    let asked = "GET /raw HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
+    raw.write_all(asked.as_bytes()).await.expect("written");
+    assert!(raw.read(&mut [0; 1024]).await.expect("a head") > 0);
+    let mut second = UnixStream::connect(&path).await.expect("connected");
+    second.write_all(b"GET /who HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n").await.expect("written");
+    let early = tokio::time::timeout(Duration::from_millis(100), second.read(&mut [0])).await;
+    assert!(early.is_err(), "the first one has its place");
+    raw.write_all(b"bytes").await.expect("written");
+    assert_eq!(rest(&mut raw).await, "bytes");
+    drop(raw);
+    assert!(rest(&mut second).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
 async fn what_is_being_answered_at_shutdown_is_answered() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("a.sock");
