@@ -179,7 +179,13 @@ fn start_failure(doing: &str, failure: Failure) -> Error {
         return Error::peer(doing, status);
     }
     let message = status.message().to_owned();
-    tracing::info!(?why, error = message, "a process could not be started");
+    match why {
+        // The runtime did not come to try it: the shim, or what `tasks` needs for it, has failed.
+        None if status.code() == tonic::Code::Internal => {
+            tracing::warn!(error = message, "there is no shim to start a process");
+        }
+        why => tracing::info!(?why, error = message, "a process could not be started"),
+    }
     let exit_code = match why.map_or(Cause::Other, |why| why.cause) {
         Cause::NotFound => 127,
         Cause::NotPermitted => 126,
