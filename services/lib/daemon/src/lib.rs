@@ -52,9 +52,6 @@ use confinement::{Confinement, Files};
 use layers::Layers;
 use serde::de::DeserializeOwned;
 
-/// How many heaps the threads of a service share.
-const ARENAS: u8 = 2;
-
 /// A service: what `gantryd NAME` runs.
 pub trait Service: Send + 'static {
     /// The facts about the service that others need before it runs: its name, privileges and confinement.
@@ -133,7 +130,7 @@ fn start<S: Service>(arguments: Arguments) -> Result<(), BoxError> {
         confinement = confinement.connecting();
     }
     let layers = Layers::new();
-    gantry_host::memory::limit_arenas(ARENAS);
+    gantry_host::memory::share_arena();
     let lock = roots.claim(name)?;
     let refusal = roots.refusal(name);
     privileges::drop_to(&S::DESCRIPTOR.privileges)?;
