@@ -239,6 +239,12 @@ impl Drivers {
         }
     }
 
+    /// Whether a driver of a name is built in, or a plugin of that name has left a trace: a socket, or a file with its
+    /// address.
+    pub fn is_installed(&self, name: &str) -> bool {
+        self.own.contains_key(name) || self.plugins.is_there(name)
+    }
+
     /// The driver of a network. A plugin may not be running: calls to it then fail.
     pub fn of(&self, network: &Network) -> Result<Arc<dyn Driver>> {
         match self.get(&network.driver) {

@@ -9,11 +9,12 @@
 //!
 //! A start reads what the last process owed. Plugins are told in the background, one after the other, in rounds: a
 //! plugin that does not run is told in the next round after it is back, and a plugin that hangs costs each round one
-//! timeout. The notes of a plugin that never comes back stay. Networks and endpoints on this host alone have no such
+//! timeout. A plugin that has left no trace for a week, no socket and no file with its address, has been uninstalled: its
+//! notes go. Networks and endpoints on this host alone have no such
 //! notes, because the kernel knows which of them exist.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
@@ -27,6 +28,10 @@ use crate::store::Store;
 const WAITING: usize = 1024;
 /// Time until the next attempt to tell a plugin.
 pub(crate) const LATER: Duration = Duration::from_secs(20);
+
+/// How long a plugin may be without a trace before it counts as uninstalled. A plugin that is updated or repaired is
+/// back earlier.
+pub(crate) const UNINSTALLED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// The queue of ends that could not be told at once.
 pub(crate) type Waiting = mpsc::Receiver<Owed>;
@@ -99,12 +104,15 @@ pub(crate) struct Teller {
     pub(crate) store: Store,
     /// Time until a silent plugin is told again.
     pub(crate) pause: Duration,
+    /// How long a plugin may be without a trace, [`UNINSTALLED`].
+    pub(crate) patience: Duration,
 }
 
 impl Teller {
     /// Tells what arrives in the queue, until all senders are dropped.
     pub(crate) async fn run(self, mut queue: Waiting) {
         let mut waiting: Vec<Owed> = Vec::new();
+        let mut missed = BTreeMap::new();
         loop {
             match waiting.is_empty() {
                 true => match queue.recv().await {
@@ -119,6 +127,33 @@ impl Teller {
                 waiting.push(more);
             }
             waiting = self.tell_all(waiting).await;
+            waiting = self.give_up(waiting, &mut missed).await;
+        }
+    }
+
+    /// Deletes the notes of plugins that were uninstalled. Returns the others. `missed` has the time at which each plugin
+    /// without a trace was missed first.
+    async fn give_up(&self, waiting: Vec<Owed>, missed: &mut BTreeMap<String, Instant>) -> Vec<Owed> {
+        let mut left = Vec::new();
+        for one in waiting {
+            let plugin = plugin_of(&one);
+            if self.drivers.is_installed(&plugin) {
+                missed.remove(&plugin);
+                left.push(one);
+            } else if missed.entry(plugin.clone()).or_insert_with(Instant::now).elapsed() < self.patience {
+                left.push(one);
+            } else {
+                tracing::warn!(id = one.id(), plugin, "a plugin was uninstalled: it is not told of an end");
+                self.settle(&one).await;
+            }
+        }
+        missed.retain(|plugin, _| left.iter().any(|one| plugin_of(one) == *plugin));
+        left
+    }
+
+    async fn settle(&self, owed: &Owed) {
+        if let Err(error) = self.store.settle(&[owed.id().to_owned()]).await {
+            unsettled(&error);
         }
     }
 
@@ -128,7 +163,7 @@ impl Teller {
         waiting.sort_by_key(|one| one.endpoint.is_none());
         let (mut silent, mut left) = (BTreeSet::new(), Vec::new());
         for one in waiting {
-            let plugin = one.network.as_ref().map(|network| network.driver.clone()).unwrap_or_default();
+            let plugin = plugin_of(&one);
             // A plugin that hangs costs one timeout.
             let told = match silent.contains(&plugin) {
                 true => Err(Error::PluginSilent(plugin.clone())),
@@ -145,9 +180,7 @@ impl Teller {
                     tracing::warn!(id = one.id(), plugin, error = %gantry_rpc::chain(&error), "a plugin refuses an end");
                 }
             }
-            if let Err(error) = self.store.settle(&[one.id().to_owned()]).await {
-                unsettled(&error);
-            }
+            self.settle(&one).await;
         }
         left
     }
@@ -163,6 +196,10 @@ impl Teller {
             false => driver.delete_endpoint(network, endpoint).await,
         }
     }
+}
+
+fn plugin_of(owed: &Owed) -> String {
+    owed.network.as_ref().map(|network| network.driver.clone()).unwrap_or_default()
 }
 
 /// A note that is not deleted does no harm: a start compares it with the records, and tells the plugin of the end
@@ -214,7 +251,28 @@ mod tests {
         let folders = Folders { sockets: sockets.to_owned(), specs: Vec::new() };
         let patience = Patience { first: Duration::from_millis(5), most: Duration::from_millis(20) };
         let drivers = Drivers::new([], Plugins::new(folders).with_patience(patience));
-        Teller { drivers, store: store.clone(), pause: Duration::from_millis(20) }
+        Teller { drivers, store: store.clone(), pause: Duration::from_millis(20), patience: UNINSTALLED }
+    }
+
+    #[tokio::test]
+    async fn a_plugin_that_was_uninstalled_is_told_nothing() {
+        let root = tempfile::tempdir().expect("a folder");
+        let store = Store::open(root.path().join("db"), root.path().join("netns")).expect("opened");
+        let owed = ["gone", "down"].map(|name| {
+            Owed::network(&Network { id: name.into(), driver: name.into(), ..Network::default() })
+        });
+        store.owe(&owed).await.expect("noted");
+        // A plugin that does not run has left its socket.
+        drop(std::os::unix::net::UnixListener::bind(root.path().join("down.sock")).expect("bound"));
+        let teller = Teller { patience: Duration::from_millis(50), ..teller(&store, root.path()) };
+        let mut missed = BTreeMap::new();
+        let left = teller.give_up(owed.to_vec(), &mut missed).await;
+        assert_eq!(left, owed, "it may come back");
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        assert_eq!(teller.give_up(left, &mut missed).await, owed[1..]);
+        assert!(missed.is_empty());
+        let rows = store.owed.scan_all().expect("read");
+        assert_eq!(rows.into_iter().map(|(id, _)| id).collect::<Vec<_>>(), ["down"]);
     }
 
     #[tokio::test]

@@ -84,8 +84,12 @@ impl Controller {
         .await?;
         context.spawn("rules", controller.clone().keep_rules());
         let inner = &controller.0;
-        let teller =
-            owed::Teller { drivers: inner.drivers.clone(), store: inner.store.clone(), pause: owed::LATER };
+        let teller = owed::Teller {
+            drivers: inner.drivers.clone(),
+            store: inner.store.clone(),
+            pause: owed::LATER,
+            patience: owed::UNINSTALLED,
+        };
         context.spawn("owed", teller.run(queue));
         context.spawn("ways out", controller.clone().mend_ways_out());
         Ok(controller)
