@@ -9,9 +9,9 @@ const EDGE: &[&str] = &["engine.rs", "verbs.rs", "app.rs", "data.rs", "server.rs
 
 /// Whether a line of Rust has the type's name, or a path into its module. A trait of another crate has the same name.
 fn names_it(line: &str) -> bool {
-    let words = line.split(|sign: char| !(sign.is_alphanumeric() || sign == '_'));
+    let mut words = line.split(|sign: char| !(sign.is_alphanumeric() || sign == '_'));
     let code = !line.trim_start().starts_with("//") && !line.contains("base64::Engine");
-    code && (words.into_iter().any(|word| word == "Engine") || line.contains("crate::engine"))
+    code && (words.any(|word| word == "Engine") || line.contains("crate::engine"))
 }
 
 #[test]
