@@ -1,7 +1,6 @@
 //! Clients of the other services. Each method is one call with a deadline; its error says what the engine was about
 //! to do.
 
-mod figures;
 mod images;
 mod network;
 mod published;

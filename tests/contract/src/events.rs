@@ -83,7 +83,9 @@ pub async fn events_are_heard_in_their_order<S: Service>(service: &S) {
         service.publish(start("moby", &number.to_string())).await.expect("published");
     }
     for number in 0..100 {
-        let message: TaskStart = next(&mut subscription).await.read().expect("its type");
+        let event = next(&mut subscription).await;
+        let message =
+            gantry_proto::unpack::<TaskStart>(&event.message).expect("its type").expect("it decodes");
         assert_eq!(message.container_id, number.to_string());
     }
 }
@@ -93,7 +95,8 @@ pub async fn nothing_is_heard_of_what_was_before<S: Service>(service: &S) {
     service.publish(start("moby", "before")).await.expect("published");
     let mut subscription = service.subscribe(&filters(&[])).await.expect("subscribed");
     service.publish(start("moby", "after")).await.expect("published");
-    let message: TaskStart = next(&mut subscription).await.read().expect("its type");
+    let event = next(&mut subscription).await;
+    let message = gantry_proto::unpack::<TaskStart>(&event.message).expect("its type").expect("it decodes");
     assert_eq!(message.container_id, "after");
     assert!(is_silent(&mut subscription).await);
 }

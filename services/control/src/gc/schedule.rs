@@ -10,10 +10,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use gantry_api::events::Event;
+use gantry_api::events::{Event, Payload};
 use gantry_api::gc::{Resource, Swept};
-use gantry_proto::containerd::events::{ContentDelete, SnapshotRemove};
-use gantry_proto::containerd::services::images::v1::ImageDelete;
 use gantry_types::Namespace;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -178,14 +176,10 @@ impl<S: Store> Scheduler<S> {
 
 /// What a deletion was of; `None` for what is never collected.
 fn deleted(event: &Event) -> Option<Resource> {
-    if let Some(gone) = event.read::<ContentDelete>() {
-        return Some(Resource::new("content", gone.digest));
+    match event.payload()? {
+        Payload::ContentDelete { digest } => Some(Resource::new("content", digest)),
+        Payload::SnapshotRemove { snapshotter, key } => Some(Resource::snapshot(&snapshotter, &key)),
+        Payload::ImageDelete { name } => Some(Resource::image(&name)),
+        Payload::ImageCreate { .. } | Payload::ImageUpdate { .. } | Payload::TaskOom { .. } => None,
     }
-    if let Some(gone) = event.read::<SnapshotRemove>() {
-        return Some(Resource::snapshot(&gone.snapshotter, &gone.key));
-    }
-    if let Some(gone) = event.read::<ImageDelete>() {
-        return Some(Resource::image(&gone.name));
-    }
-    None
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use gantry_api::engine::{ExecSpec, Status};
 use gantry_daemon::Context;
+use gantry_docker::moment;
 use gantry_types::Signal;
 use tokio::time::Instant;
 
@@ -80,7 +81,7 @@ impl Probes {
         let (exit_code, output) = match self.run_probe(container, check).await {
             Ok((Some(code), output)) => (code, output),
             Ok((None, output)) => {
-                let mut text = format!("Health check exceeded timeout ({})", time::in_go(check.timeout));
+                let mut text = format!("Health check exceeded timeout ({})", moment::in_go(check.timeout));
                 if !output.is_empty() {
                     text = format!("{text}: {output}");
                 }

@@ -1,9 +1,7 @@
 //! The events of other services that the engine subscribes to.
 
 use gantry_api::Failure;
-use gantry_api::events::{Client, Event, Subscribe, Subscription as _};
-use gantry_proto::containerd::events::TaskOom;
-use gantry_proto::containerd::services::images::v1::{ImageCreate, ImageDelete, ImageUpdate};
+use gantry_api::events::{Client, Event, Payload, Subscribe, Subscription as _};
 use gantry_types::filter::FilterSet;
 
 /// Events of one kind, from the subscription until this value is dropped.
@@ -63,12 +61,17 @@ impl Published {
 
 fn shortage(event: &Event) -> Option<Shortage> {
     let at = event.at.map_or(i64::MAX, crate::time::nanoseconds);
-    event.read::<TaskOom>().map(|oom| Shortage { container: oom.container_id, at })
+    match event.payload()? {
+        Payload::TaskOom { container } => Some(Shortage { container, at }),
+        _ => None,
+    }
 }
 
 fn image_name(event: &Event) -> Option<String> {
-    let created = event.read::<ImageCreate>().map(|image| image.name);
-    let updated = || event.read::<ImageUpdate>().map(|image| image.name);
-    let deleted = || event.read::<ImageDelete>().map(|image| image.name);
-    created.or_else(updated).or_else(deleted)
+    match event.payload()? {
+        Payload::ImageCreate { name } | Payload::ImageUpdate { name } | Payload::ImageDelete { name } => {
+            Some(name)
+        }
+        _ => None,
+    }
 }

@@ -1,7 +1,6 @@
 //! The tasks service: containers' processes and execs.
 
 use std::collections::HashMap;
-use std::time::SystemTime;
 
 use gantry_api::engine::Sample;
 use gantry_api::tasks::{
@@ -14,8 +13,9 @@ use gantry_types::filter::FilterSet;
 use gantry_types::{ContainerId, ExecId, Namespace, ProcessId, Signal};
 use oci_spec::runtime::{LinuxResources, Process};
 
-use super::{Exit, Stdio, Task, figures, gone, json, said};
+use super::{Exit, Stdio, Task, gone, json, said};
 use crate::error::{Error, Result};
+use crate::time;
 
 const PROCESS_TYPE: &str = "types.containerd.io/opencontainers/runtime-spec/1/Process";
 const RESOURCES_TYPE: &str = "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources";
@@ -114,8 +114,9 @@ impl Tasks {
         let metrics =
             answer.map_err(|status| Error::peer(format!("read the figures of container {id}"), status))?;
         let found = metrics.into_iter().find(|metric| metric.container == *id);
-        // Another vendor's shim may answer in an unknown type, which counts as no answer.
-        Ok(found.and_then(|metric| metric.data).map(|data| figures::read(&data).unwrap_or_default()))
+        // Another vendor's shim may answer in an unknown type, which counts as figures of 0.
+        let told = found.filter(|metric| metric.data.is_some());
+        Ok(told.map(|metric| metric.usage().unwrap_or_default().into()))
     }
 
     /// Freezes a container.
@@ -197,9 +198,7 @@ fn start_failure(doing: &str, failure: Failure) -> Error {
 }
 
 fn exit(status: ExitStatus) -> Exit {
-    let nanoseconds =
-        |at: SystemTime| at.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_nanos().try_into().ok();
-    Exit { code: i32::try_from(status.code).unwrap_or(255), at: status.at.and_then(nanoseconds).unwrap_or(0) }
+    Exit { code: i32::try_from(status.code).unwrap_or(255), at: status.at.map_or(0, time::nanoseconds) }
 }
 
 /// Input arrives by the attach socket; this value only says that there is input.

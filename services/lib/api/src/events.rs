@@ -18,11 +18,13 @@ pub mod client;
 mod convert;
 mod event;
 mod fields;
+mod payload;
 mod publisher;
 pub mod server;
 
 pub use client::Client;
 pub use event::{Event, Topic};
+pub use payload::Payload;
 pub use publisher::Publisher;
 
 use gantry_types::filter::FilterSet;

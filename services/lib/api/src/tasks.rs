@@ -32,6 +32,7 @@ mod create;
 mod failure;
 mod process;
 pub mod server;
+mod usage;
 
 use std::collections::HashMap;
 
@@ -43,6 +44,7 @@ pub use client::Client;
 pub use create::{CreateTask, ExecProcess, Stdio};
 pub use failure::{Cause, Stage, StartFailure};
 pub use process::{Deleted, ExitStatus, Metric, Process, ProcessInfo, Status};
+pub use usage::{Blkio, Usage};
 
 use crate::Promise;
 

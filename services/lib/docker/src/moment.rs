@@ -4,7 +4,11 @@
 //! in words ("About a minute"). Clients send times as unix seconds with a fraction, as RFC 3339, or as a duration
 //! before now.
 
+use std::time::Duration;
+
 use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, Utc};
+use gantry_api::time;
+pub use gantry_api::time::now;
 use prost_types::Timestamp;
 
 /// Go's form of a time that is not set.
@@ -33,18 +37,12 @@ pub fn rfc3339(at: Option<&Timestamp>) -> String {
 
 /// A time in unix nanoseconds; 0 for `None`.
 pub fn unix_nanos(at: Option<&Timestamp>) -> i64 {
-    at.map_or(0, |at| at.seconds.saturating_mul(1_000_000_000).saturating_add(i64::from(at.nanos)))
+    time::nanoseconds(at.copied())
 }
 
 /// A time in unix seconds; 0 for `None`.
 pub fn unix_seconds(at: Option<&Timestamp>) -> i64 {
     at.map_or(0, |at| at.seconds)
-}
-
-/// The present time.
-pub fn now() -> Timestamp {
-    let now = Utc::now();
-    Timestamp { seconds: now.timestamp(), nanos: i32::try_from(now.timestamp_subsec_nanos()).unwrap_or(0) }
 }
 
 fn datetime(at: &Timestamp) -> Option<DateTime<Utc>> {
@@ -74,10 +72,7 @@ pub fn parse(text: &str, now: &Timestamp) -> Result<Option<Timestamp>, String> {
     if let Some(ago) = parse_duration(text) {
         let at = i128::from(unix_nanos(Some(now))) - i128::from(ago);
         let at = i64::try_from(at).map_err(|_| format!("time {text:?} is out of range"))?;
-        return Ok(Some(Timestamp {
-            seconds: at.div_euclid(1_000_000_000),
-            nanos: i32::try_from(at.rem_euclid(1_000_000_000)).unwrap_or(0),
-        }));
+        return Ok(Some(time::moment(at)));
     }
     Err(format!("failed to parse {text:?} as a time: expected unix seconds, RFC 3339 or a duration"))
 }
@@ -147,6 +142,28 @@ pub fn parse_duration(text: &str) -> Option<i64> {
     #[expect(clippy::cast_possible_truncation, reason = "bounded above")]
     let nanos = total as i64;
     Some(if negative { -nanos } else { nanos })
+}
+
+/// A duration as Go writes it: `1m30s`, `1.5s`, `200ms`.
+pub fn in_go(duration: Duration) -> String {
+    let plain = |number: f64, unit: &str| format!("{number}{unit}");
+    let nanoseconds = duration.as_nanos() as f64;
+    match duration.as_nanos() {
+        0 => "0s".to_owned(),
+        1..1_000 => plain(nanoseconds, "ns"),
+        1_000..1_000_000 => plain(nanoseconds / 1e3, "µs"),
+        1_000_000..1_000_000_000 => plain(nanoseconds / 1e6, "ms"),
+        _ => {
+            let (minutes, hours) = (duration.as_secs() / 60 % 60, duration.as_secs() / 3600);
+            let rest = duration - Duration::from_secs(duration.as_secs() / 60 * 60);
+            let seconds = plain(rest.as_secs_f64(), "s");
+            match (hours, minutes) {
+                (0, 0) => seconds,
+                (0, _) => format!("{minutes}m{seconds}"),
+                _ => format!("{hours}h{minutes}m{seconds}"),
+            }
+        }
+    }
 }
 
 /// A duration in Docker's words.
@@ -249,6 +266,23 @@ mod tests {
         assert_eq!(parse_duration("1.x"), None);
         assert_eq!(parse_duration("s"), None);
         assert_eq!(parse_duration("5"), None);
+    }
+
+    #[test]
+    fn durations_are_written_as_in_go() {
+        for (nanoseconds, text) in [
+            (0, "0s"),
+            (15, "15ns"),
+            (1_500, "1.5µs"),
+            (200_000_000, "200ms"),
+            (1_500_000_000, "1.5s"),
+            (30_000_000_000, "30s"),
+            (90_000_000_000, "1m30s"),
+            (3_600_000_000_000, "1h0m0s"),
+        ] {
+            assert_eq!(in_go(Duration::from_nanos(nanoseconds)), text);
+            assert_eq!(parse_duration(text), i64::try_from(nanoseconds).ok(), "{text}");
+        }
     }
 
     #[test]

@@ -2,6 +2,9 @@
 
 use std::collections::HashMap;
 
+pub use crate::tasks::Blkio;
+use crate::tasks::Usage;
+
 /// The resource usage of a container at one time. Times are nanoseconds, sizes bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sample {
@@ -47,6 +50,31 @@ pub struct Sample {
     pub interfaces: HashMap<String, Interface>,
 }
 
+/// What the container's cgroup tells of it.
+impl From<Usage> for Sample {
+    fn from(usage: Usage) -> Self {
+        Self {
+            cpu_total: usage.cpu_total,
+            cpu_kernel: usage.cpu_kernel,
+            cpu_user: usage.cpu_user,
+            cpu_per_cpu: usage.cpu_per_cpu,
+            throttling_periods: usage.throttling_periods,
+            throttled_periods: usage.throttled_periods,
+            throttled_time: usage.throttled_time,
+            memory_usage: usage.memory_usage,
+            memory_max_usage: usage.memory_max_usage,
+            memory_limit: usage.memory_limit,
+            memory_failcnt: usage.memory_failcnt,
+            memory_stats: usage.memory_stats,
+            pids_current: usage.pids_current,
+            pids_limit: usage.pids_limit,
+            io_service_bytes: usage.io_service_bytes,
+            io_serviced: usage.io_serviced,
+            ..Self::default()
+        }
+    }
+}
+
 /// Two successive samples of a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -58,19 +86,6 @@ pub struct Stats {
     pub current: Option<Sample>,
     /// The sample before; `None` in the first answer.
     pub previous: Option<Sample>,
-}
-
-/// A counter of a block device.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Blkio {
-    /// Major number of the device.
-    pub major: u64,
-    /// Minor number of the device.
-    pub minor: u64,
-    /// The operation: `read`, `write` and others.
-    pub op: String,
-    /// The counter's value.
-    pub value: u64,
 }
 
 /// The traffic of a network interface.

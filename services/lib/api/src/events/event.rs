@@ -9,6 +9,7 @@ use gantry_types::{Namespace, identifier};
 use prost_types::Any;
 
 use super::fields::Filterable;
+use super::{Payload, convert};
 use crate::wire::Invalid;
 
 /// An event.
@@ -40,9 +41,9 @@ impl Event {
         filters.matches(&Filterable::new(self))
     }
 
-    /// Its message; `None` when the message has another type or does not decode.
-    pub fn read<M: prost::Name + Default>(&self) -> Option<M> {
-        gantry_proto::unpack(&self.message)?.ok()
+    /// What it tells; `None` for an event of another kind, and for a message that does not decode.
+    pub fn payload(&self) -> Option<Payload> {
+        convert::payload(&self.message)
     }
 }
 

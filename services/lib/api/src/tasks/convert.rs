@@ -1,5 +1,7 @@
 //! Conversion between the wire and the types of this module.
 
+mod usage;
+
 use std::time::SystemTime;
 
 use gantry_proto::containerd::services::tasks::v1 as pb;
@@ -8,6 +10,7 @@ use gantry_proto::containerd::v1::types as wire;
 use gantry_types::{ContainerId, ProcessId};
 use prost_types::Timestamp;
 
+pub(super) use self::usage::usage;
 use super::{CreateTask, Deleted, ExecProcess, ExitStatus, Metric, Process, ProcessInfo, Status, Stdio};
 use crate::snapshots::convert::{mounts, parse_mounts};
 use crate::time;

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use gantry_types::{ContainerId, ProcessId};
 use prost_types::Any;
 
-use super::Stdio;
+use super::{Stdio, Usage, convert};
 
 /// A process.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,4 +73,11 @@ pub struct Metric {
     pub at: SystemTime,
     /// The counters: a message of containerd's cgroups, of either version, or of the shim's own kind.
     pub data: Option<Any>,
+}
+
+impl Metric {
+    /// The counters, if they are of a cgroup. `None` for those of another vendor's shim.
+    pub fn usage(&self) -> Option<Usage> {
+        convert::usage(self.data.as_ref()?)
+    }
 }

@@ -1,21 +1,22 @@
-//! Converts a cgroup's figures from containerd's messages to Docker's form.
+//! Conversion of a cgroup's figures, which shims send in one message for each version of cgroups.
 
 use std::collections::HashMap;
 
-use gantry_api::engine::{Blkio, Sample};
 use gantry_proto::io::containerd::cgroups::{v1, v2};
 use gantry_proto::unpack;
 use prost_types::Any;
 
-/// Reads a message of cgroup version 1 or 2; `None` for another type.
-pub fn read(metrics: &Any) -> Option<Sample> {
+use crate::tasks::{Blkio, Usage};
+
+/// Reads a message of cgroup version 1 or 2; `None` for another type, and for one that does not decode.
+pub fn usage(metrics: &Any) -> Option<Usage> {
     match unpack::<v2::Metrics>(metrics) {
         Some(metrics) => metrics.ok().map(of_v2),
         None => unpack::<v1::Metrics>(metrics)?.ok().map(of_v1),
     }
 }
 
-fn of_v1(metrics: v1::Metrics) -> Sample {
+fn of_v1(metrics: v1::Metrics) -> Usage {
     let cpu = metrics.cpu.unwrap_or_default();
     let (usage, throttling) = (cpu.usage.unwrap_or_default(), cpu.throttling.unwrap_or_default());
     let memory = metrics.memory.unwrap_or_default();
@@ -61,7 +62,7 @@ fn of_v1(metrics: v1::Metrics) -> Sample {
         ("total_unevictable", memory.total_unevictable),
     ]);
     let both = memory.usage.unwrap_or_default();
-    Sample {
+    Usage {
         cpu_total: usage.total,
         cpu_kernel: usage.kernel,
         cpu_user: usage.user,
@@ -78,12 +79,10 @@ fn of_v1(metrics: v1::Metrics) -> Sample {
         pids_limit: pids.limit,
         io_service_bytes: blkio(blocks.io_service_bytes_recursive),
         io_serviced: blkio(blocks.io_serviced_recursive),
-        ..Default::default()
     }
 }
 
-/// For version 2, Docker reports bytes of block devices only, and no peak of memory.
-fn of_v2(metrics: v2::Metrics) -> Sample {
+fn of_v2(metrics: v2::Metrics) -> Usage {
     let cpu = metrics.cpu.unwrap_or_default();
     let memory = metrics.memory.unwrap_or_default();
     let pids = metrics.pids.unwrap_or_default();
@@ -128,7 +127,7 @@ fn of_v2(metrics: v2::Metrics) -> Sample {
         ("thp_fault_alloc", memory.thp_fault_alloc),
         ("thp_collapse_alloc", memory.thp_collapse_alloc),
     ]);
-    Sample {
+    Usage {
         cpu_total: cpu.usage_usec * 1000,
         cpu_kernel: cpu.system_usec * 1000,
         cpu_user: cpu.user_usec * 1000,
@@ -167,24 +166,23 @@ mod tests {
             }),
             ..Default::default()
         };
-        let sample = read(&pack(&metrics)).expect("known");
+        let found = usage(&pack(&metrics)).expect("known");
         assert_eq!(
-            (sample.cpu_total, sample.memory_limit, sample.memory_stats["inactive_file"]),
+            (found.cpu_total, found.memory_limit, found.memory_stats["inactive_file"]),
             (3000, u64::MAX, 7)
         );
-        let traffic: Vec<_> =
-            sample.io_service_bytes.iter().map(|one| (one.op.as_str(), one.value)).collect();
+        let traffic: Vec<_> = found.io_service_bytes.iter().map(|one| (one.op.as_str(), one.value)).collect();
         assert_eq!(traffic, [("read", 1), ("write", 2)]);
         let memory = v1::MemoryStat {
             usage: Some(v1::MemoryEntry { usage: 5, max: 6, ..Default::default() }),
             total_inactive_file: 4,
             ..Default::default()
         };
-        let sample = read(&pack(&v1::Metrics { memory: Some(memory), ..Default::default() })).expect("known");
+        let found = usage(&pack(&v1::Metrics { memory: Some(memory), ..Default::default() })).expect("known");
         assert_eq!(
-            (sample.memory_usage, sample.memory_max_usage, sample.memory_stats["total_inactive_file"]),
+            (found.memory_usage, found.memory_max_usage, found.memory_stats["total_inactive_file"]),
             (5, 6, 4)
         );
-        assert_eq!(read(&Any::default()), None);
+        assert_eq!(usage(&Any::default()), None);
     }
 }
