@@ -2,18 +2,17 @@
 
 mod faults;
 mod parts;
-mod records;
 
 use std::path::Path;
 use std::sync::Arc;
 
+use gantry_api::tasks::records::{self, Manage as _};
 use gantry_daemon::{Context, Roots};
 use gantry_fakes::Island;
 use gantry_types::Namespace;
 
 pub(crate) use self::faults::Faults;
 pub(crate) use self::parts::{Parts, VOLUME};
-use self::records::Records;
 use crate::container::Container;
 use crate::container::life::{Life, Phase, Running};
 use crate::containers::Containers;
@@ -38,8 +37,6 @@ pub(crate) struct Stage {
     pub(crate) network: gantry_fakes::Network,
     /// The fake of the snapshots service.
     pub(crate) snapshots: gantry_fakes::Snapshots,
-    /// The container records of the tasks service.
-    pub(crate) records: Records,
     /// What goes wrong with calls to the fakes.
     pub(crate) faults: Faults,
 }
@@ -50,15 +47,14 @@ impl Stage {
         let folder = tempfile::Builder::new().tempdir_in("/dev/shm").expect("a folder");
         let store = Store::open(&folder.path().join("db"), &[]).expect("opened");
         let (tasks, network) = (gantry_fakes::Tasks::default(), gantry_fakes::Network::default());
-        let (snapshots, records) = (gantry_fakes::Snapshots::default(), Records::of(&tasks));
+        let snapshots = gantry_fakes::Snapshots::default();
         let faults = Faults::default();
         let serve = |name, routes| faults.serve(&folder.path().join(name), routes);
         Stage {
-            serving: Some(serve("tasks.sock", tasks.routes().add_service(records.service()))),
+            serving: Some(serve("tasks.sock", tasks.routes())),
             _others: [serve("network.sock", network.routes()), serve("snapshots.sock", snapshots.routes())],
             network,
             snapshots,
-            records,
             containers: Containers::new(store),
             events: Events::default(),
             peers: peers(folder.path()),
@@ -103,7 +99,8 @@ impl Stage {
         let container = self.add(name, Life::at(Phase::Running(running), Default::default())).await;
         let spec = br#"{"process":{"args":["sleep"]}}"#.to_vec();
         let spec = prost_types::Any { type_url: String::new(), value: spec };
-        self.tasks.record(&Namespace::moby(), container.task(), &spec);
+        let recorded = records::Container::new(container.task(), "io.containerd.gantry.v2", spec);
+        self.tasks.create_record(&Namespace::moby(), recorded).await.expect("recorded");
         let stdio = Stdio { log: "none:".to_owned(), stdin: false, terminal: false };
         self.peers.tasks.create(container.task(), Vec::new(), &stdio).await.expect("made");
         self.peers.tasks.start(&container.init()).await.expect("started");
@@ -134,7 +131,7 @@ impl Stage {
             self.tasks.processes().iter().map(|one| format!("process {one}")).collect();
         parts.extend(self.network.attached().iter().map(|netns| format!("netns {}", netns.id)));
         parts.extend(self.snapshots.names().iter().map(|root| format!("root {root}")));
-        parts.extend(self.records.ids().iter().map(|id| format!("record {id}")));
+        parts.extend(self.tasks.recorded().iter().map(|container| format!("record {}", container.id)));
         parts
     }
 

@@ -3,7 +3,6 @@
 use gantry_api::{Peers, gc, tasks as api};
 use gantry_daemon::{BoxError, Context};
 use gantry_disk::{Database, Schema};
-use gantry_proto::containerd::services::containers::v1::containers_server::ContainersServer;
 use gantry_proto::containerd::services::introspection::v1::introspection_server::IntrospectionServer;
 use gantry_proto::containerd::services::sandbox::v1::controller_server::ControllerServer;
 use gantry_proto::containerd::services::sandbox::v1::store_server::StoreServer;
@@ -56,8 +55,8 @@ pub async fn run(context: Context, search: SearchPath) -> Result<(), BoxError> {
     controller.recover().await?;
     context.spawn("restart", monitor::run(tasks.clone(), peers.clone()));
 
-    let containers = server::containers::Server::new(records.clone(), publisher, &peers);
-    let routes = Routes::new(ContainersServer::new(containers).max_decoding_message_size(MESSAGE_LIMIT))
+    let kept = containers::Records::new(records.clone(), publisher, &peers);
+    let routes = Routes::new(api::records::server::service(kept))
         .add_service(api::server::service(Handle::new(tasks.clone())))
         .add_service(
             StoreServer::new(server::sandbox_store::Server::new(sandboxes.clone()))

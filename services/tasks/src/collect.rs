@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use gantry_api::Promise;
 use gantry_api::gc::{Collector, Mark, Node, Resource, Swept};
-use gantry_proto::containerd::services::containers::v1::Container;
+use gantry_api::tasks::records::Container;
 use gantry_proto::containerd::types::Sandbox;
 use gantry_types::{Labels, Namespace};
 
@@ -30,18 +30,21 @@ impl Roots {
         Roots { containers, sandboxes }
     }
 
-    fn is_there(&self, namespace: &Namespace, resource: &Resource) -> bool {
+    fn is_there(&self, namespace: &Namespace, resource: &Resource) -> Result<bool, Error> {
         match resource.kind.as_str() {
-            CONTAINERS => self.containers.get(namespace, &resource.key).is_ok(),
-            SANDBOXES => self.sandboxes.get(namespace, &resource.key).is_ok(),
-            _ => false,
+            CONTAINERS => match resource.key.parse() {
+                Ok(id) => self.containers.contains(namespace, &id),
+                Err(_) => Ok(false),
+            },
+            SANDBOXES => Ok(self.sandboxes.get(namespace, &resource.key).is_ok()),
+            _ => Ok(false),
         }
     }
 }
 
 fn container(container: Container) -> Node {
-    let resource = Resource::new(CONTAINERS, container.id);
-    let mut node = Node { root: true, ..Node::labelled(resource, &Labels::from(container.labels)) };
+    let resource = Resource::new(CONTAINERS, container.id.as_str());
+    let mut node = Node { root: true, ..Node::labelled(resource, &container.labels) };
     if !container.snapshot_key.is_empty() {
         node.references.push(Resource::snapshot(&container.snapshotter, &container.snapshot_key));
     }
@@ -62,8 +65,11 @@ impl Promise for Roots {
 
 impl Collector for Roots {
     async fn namespaces(&self) -> Result<BTreeSet<Namespace>, Error> {
-        let names = self.containers.namespaces()?.into_iter().chain(self.sandboxes.namespaces()?);
-        names.map(|name| Ok(name.parse()?)).collect()
+        let mut namespaces = self.containers.namespaces()?;
+        for name in self.sandboxes.namespaces()? {
+            namespaces.insert(name.parse()?);
+        }
+        Ok(namespaces)
     }
 
     async fn begin(&self, _: &Namespace) -> Result<Mark, Error> {
@@ -71,22 +77,23 @@ impl Collector for Roots {
     }
 
     async fn scan(&self, namespace: &Namespace) -> Result<Vec<Node>, Error> {
-        let containers = self.containers.list(namespace.as_str(), &[])?;
+        let containers = self.containers.all(namespace)?.into_iter().map(|record| record.container);
         let sandboxes = self.sandboxes.list(namespace.as_str(), &[])?;
-        Ok(containers.into_iter().map(container).chain(sandboxes.into_iter().map(sandbox)).collect())
+        Ok(containers.map(container).chain(sandboxes.into_iter().map(sandbox)).collect())
     }
 
     async fn sweep(&self, _: &Namespace, _: Mark, _: Vec<Resource>) -> Result<Swept, Error> {
         Ok(Swept::default())
     }
 
-    async fn touch(
-        &self,
-        namespace: &Namespace,
-        mut resources: Vec<Resource>,
-    ) -> Result<Vec<Resource>, Error> {
-        resources.retain(|resource| !self.is_there(namespace, resource));
-        Ok(resources)
+    async fn touch(&self, namespace: &Namespace, resources: Vec<Resource>) -> Result<Vec<Resource>, Error> {
+        let mut missing = Vec::new();
+        for resource in resources {
+            if !self.is_there(namespace, &resource)? {
+                missing.push(resource);
+            }
+        }
+        Ok(missing)
     }
 }
 
@@ -97,11 +104,10 @@ mod tests {
     #[test]
     fn a_container_keeps_its_snapshot_and_image() {
         let node = container(Container {
-            id: "c".into(),
             image: "docker.io/library/x:1".into(),
             snapshotter: "overlayfs".into(),
             snapshot_key: "c".into(),
-            ..Default::default()
+            ..Container::new(&"c".parse().expect("an id"), "io.containerd.gantry.v2", Default::default())
         });
         assert!(node.root);
         let expected = [Resource::snapshot("overlayfs", "c"), Resource::image("docker.io/library/x:1")];

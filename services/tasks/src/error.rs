@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use gantry_api::tasks::records::InvalidRecord;
 use gantry_rpc::{Code, Coded, code_of};
 
 /// An error of this service.
@@ -11,13 +12,8 @@ pub enum Error {
     #[error(transparent)]
     Argument(#[from] gantry_types::Error),
     /// A container record is invalid.
-    #[error("invalid container {id:?}: {reason}")]
-    InvalidContainer {
-        /// The container.
-        id: String,
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error(transparent)]
+    InvalidContainer(#[from] InvalidRecord),
     /// No such container record.
     #[error("container {0:?} not found")]
     ContainerNotFound(String),
@@ -175,7 +171,7 @@ impl Coded for Error {
     fn code(&self) -> Code {
         match self {
             Error::Argument(_)
-            | Error::InvalidContainer { .. }
+            | Error::InvalidContainer(_)
             | Error::InvalidSandbox { .. }
             | Error::RuntimeName(_) => Code::InvalidArgument,
             Error::ContainerNotFound(_)

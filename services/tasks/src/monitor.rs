@@ -9,15 +9,15 @@
 //! | `loguri` | where the output goes |
 //! | `explicitly-stopped` | `true`: a person stopped it |
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_api::Peers;
 use gantry_api::snapshots::{self, Mount, Prepare as _, Service as _};
+use gantry_api::tasks::records::{Container, Part, Update};
 use gantry_api::tasks::{CreateTask, Stdio};
-use gantry_proto::containerd::services::containers::v1::Container;
-use gantry_types::Namespace;
+use gantry_types::filter::FilterSet;
+use gantry_types::{ContainerId, Labels, Namespace, Relabel};
 
 use crate::error::Error;
 use crate::task::process::Phase;
@@ -58,17 +58,12 @@ pub async fn run(tasks: Arc<Tasks>, peers: Peers) {
 }
 
 async fn look(tasks: &Arc<Tasks>, peers: &Peers) -> Result<(), Error> {
-    for name in tasks.containers().namespaces()? {
-        let namespace: Namespace = name.parse()?;
-        for container in tasks.containers().list(&name, &[format!("labels.{STATUS:?}")])? {
-            let id = container.id.clone();
-            if let Err(error) = one(tasks, peers, &namespace, container).await {
-                tracing::warn!(
-                    container = id,
-                    namespace = name,
-                    error = gantry_rpc::chain(&error),
-                    "not restarted"
-                );
+    let filters = FilterSet::parse(&[format!("labels.{STATUS:?}")])?;
+    for namespace in tasks.containers().namespaces()? {
+        for record in tasks.containers().list(&namespace, &filters)? {
+            let id = record.container.id.clone();
+            if let Err(error) = one(tasks, peers, &namespace, record.container).await {
+                tracing::warn!(container = %id, %namespace, error = gantry_rpc::chain(&error), "not restarted");
             }
         }
     }
@@ -81,7 +76,7 @@ async fn one(
     namespace: &Namespace,
     container: Container,
 ) -> Result<(), Error> {
-    let task = tasks.get(namespace, &container.id).ok();
+    let task = tasks.get(namespace, container.id.as_str()).ok();
     let now = match task.as_ref().map(|task| task.init().phase()) {
         None => Now::NoTask,
         Some(Phase::Exited(exit)) => Now::Ended(exit.status),
@@ -95,7 +90,7 @@ async fn one(
         },
         Wish::Run => {
             if now != Now::NoTask {
-                tasks.delete(namespace, &container.id).await?;
+                tasks.delete(namespace, container.id.as_str()).await?;
             }
             restart(tasks, peers, namespace, container).await
         }
@@ -103,7 +98,7 @@ async fn one(
 }
 
 /// What the labels ask for.
-fn wish(labels: &HashMap<String, String>, now: Now) -> Wish {
+fn wish(labels: &Labels, now: Now) -> Wish {
     let label = |name: &str| labels.get(name).map(String::as_str).unwrap_or_default();
     match (label(STATUS), now) {
         ("stopped", Now::Alive) => return Wish::Stop,
@@ -132,13 +127,13 @@ async fn restart(
     let rootfs = mounts(peers, namespace, &container).await?;
     let log = container.labels.get(LOG).cloned().unwrap_or_default();
     let id = container.id.clone();
-    count(tasks, namespace, container).await?;
+    count(tasks, namespace, &id, &container.labels).await?;
     let stdio = Stdio { stdout: log.clone(), stderr: log, ..Stdio::default() };
-    let request = CreateTask { rootfs, stdio, ..CreateTask::of(&id.parse()?) };
+    let request = CreateTask { rootfs, stdio, ..CreateTask::of(&id) };
     tasks.create(namespace, request).await?;
-    let task = tasks.get(namespace, &id)?;
+    let task = tasks.get(namespace, id.as_str())?;
     tasks.start(task, "").await?;
-    tracing::info!(container = id, namespace = namespace.as_str(), "restarted");
+    tracing::info!(container = %id, %namespace, "restarted");
     Ok(())
 }
 
@@ -150,11 +145,16 @@ async fn mounts(peers: &Peers, namespace: &Namespace, container: &Container) -> 
     mounts.map_err(|failure| Error::Peer { peer: failure.service, status: failure.status })
 }
 
-async fn count(tasks: &Arc<Tasks>, namespace: &Namespace, mut container: Container) -> Result<(), Error> {
-    let before = container.labels.get(COUNT).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
-    container.labels.insert(COUNT.to_owned(), (before + 1).to_string());
-    tasks.containers().update(namespace, container, &[format!("labels.{COUNT}")]).await?;
-    Ok(())
+async fn count(
+    tasks: &Arc<Tasks>,
+    namespace: &Namespace,
+    id: &ContainerId,
+    labels: &Labels,
+) -> Result<(), Error> {
+    let before = labels.get(COUNT).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+    let count = Relabel::Each(Labels::from([(COUNT, (before + 1).to_string())]));
+    let update = Update::Part(Part { labels: Some(count), ..Part::default() });
+    tasks.containers().update(namespace, id, update).await.map(drop)
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! The gRPC server: converts requests and responses.
 
-pub mod containers;
 pub mod fsck;
 pub mod runtimes;
 pub mod sandbox_controller;

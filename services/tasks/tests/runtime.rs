@@ -11,11 +11,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use gantry_api::Peers;
+use gantry_api::tasks::records::Container;
 use gantry_api::tasks::{Client, Inspect as _, Manage as _, Service, Wait as _, Whom, server};
 use gantry_contract::tasks::{Machine, process};
 use gantry_disk::Database;
 use gantry_fakes::{Events, Serving};
-use gantry_proto::containerd::services::containers::v1::{Container, container};
 use gantry_tasks::containers::{self, Containers};
 use gantry_tasks::events;
 use gantry_tasks::shim::binary::SearchPath;
@@ -61,15 +61,11 @@ impl<T: Service> Machine for Real<T> {
                 "namespaces": [{"type": "pid"}, {"type": "ipc"}, {"type": "uts"}, {"type": "mount"}],
             },
         });
-        let container = Container {
-            id: id.to_string(),
-            runtime: Some(container::Runtime { name: "io.containerd.gantry.v2".to_owned(), options: None }),
-            spec: Some(Any {
-                type_url: "types.containerd.io/opencontainers/runtime-spec/1/Spec".to_owned(),
-                value: spec.to_string().into_bytes(),
-            }),
-            ..Container::default()
+        let spec = Any {
+            type_url: "types.containerd.io/opencontainers/runtime-spec/1/Spec".to_owned(),
+            value: spec.to_string().into_bytes(),
         };
+        let container = Container::new(id, "io.containerd.gantry.v2", spec);
         self.containers.create(namespace, container).await.expect("recorded");
     }
 }

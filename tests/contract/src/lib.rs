@@ -20,6 +20,7 @@ pub mod gc;
 pub mod images;
 pub mod leases;
 pub mod network;
+pub mod records;
 pub mod snapshots;
 pub mod system;
 pub mod tasks;

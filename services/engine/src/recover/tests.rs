@@ -116,7 +116,7 @@ async fn what_a_removal_has_left_goes_and_what_may_be_in_use_stays() {
     let (idle, used) = ("1".repeat(64), "2".repeat(64));
     attach(&idle).await;
     attach(&used).await;
-    let record = Record { id: used.clone(), ..Record::default() };
+    let record = Record { id: used.clone(), snapshotter: "overlayfs".to_owned(), ..Record::default() };
     recorded::record(&stage.peers.records, &record, &Spec::default()).await.expect("recorded");
     task(&stage, &record).await;
     let (away, lost) = (stage.paths().removed(&idle), stage.paths().container(&used));

@@ -10,11 +10,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gantry_api::Peers;
+use gantry_api::tasks::records::{Container, Manage as _};
 use gantry_api::tasks::{self, Cause, StartFailure};
 use gantry_daemon::{Context, Roots, Service as _};
 use gantry_fakes::Program;
 use gantry_proto::gantry::engine::v1 as pb;
+use gantry_types::Namespace;
 use pb::wait_request::Condition;
+use prost_types::Any;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::Code;
 use world::World;
@@ -371,11 +374,8 @@ async fn what_has_lost_its_record_is_left_alone_at_start() {
     let mut stage = Stage::new().await;
     let stray = "e".repeat(64);
     stage.world.things().snapshots.insert(stray.clone());
-    let record = gantry_proto::containerd::services::containers::v1::Container {
-        id: stray.clone(),
-        ..Default::default()
-    };
-    stage.world.things().records.insert(stray.clone(), record);
+    let recorded = Container::new(&stray.parse().expect("an id"), "io.containerd.gantry.v2", Any::default());
+    stage.world.tasks.create_record(&Namespace::moby(), recorded).await.expect("recorded");
     let log = stage.directory.path().join("state/engine/containers").join(&stray).join("log");
     std::fs::create_dir_all(log.parent().expect("a directory")).expect("made");
     std::fs::write(&log, "words").expect("written");
@@ -389,7 +389,7 @@ async fn what_has_lost_its_record_is_left_alone_at_start() {
         .await;
     assert!(log.exists());
     assert!(stage.world.things().snapshots.contains(&stray));
-    assert!(stage.world.things().records.contains_key(&stray));
+    assert!(stage.world.has_record(&stray));
     stage.remove(&known, false).await.expect("removed");
 }
 
@@ -397,9 +397,9 @@ async fn what_has_lost_its_record_is_left_alone_at_start() {
 async fn a_record_that_tasks_has_lost_is_made_again() {
     let mut stage = Stage::new().await;
     let id = stage.create(|_| {}).await.expect("created");
-    stage.world.things().records.clear();
+    stage.world.lose_records().await;
     stage.restart().await;
-    stage.until("it is there", async || stage.world.things().records.contains_key(&id)).await;
+    stage.until("it is there", async || stage.world.has_record(&id)).await;
     stage.start(&id).await.expect("started");
 }
 
@@ -559,9 +559,9 @@ async fn a_removal_that_failed_at_the_start_too_can_be_tried_again() {
     let id = stage.create(|_| {}).await.expect("created");
     stage.world.things().keep_snapshots = true;
     stage.remove(&id, false).await.expect_err("refused");
-    stage.world.things().records.clear();
+    stage.world.lose_records().await;
     assert_eq!(stage.fsck(true).await, [], "nothing of it is lost, and nothing made again");
-    assert!(stage.world.things().records.is_empty());
+    assert!(stage.world.tasks.recorded().is_empty());
     stage.restart().await;
     stage.until("given up", async || stage.status(&id).await == pb::Status::Dead).await;
     let refused = stage.start(&id).await.expect_err("half of it is gone");

@@ -1,15 +1,15 @@
-//! The engine's peers for its tests: snapshots and records in memory, and the fakes of images, network and tasks.
+//! The engine's peers for its tests: snapshots in memory, and the fakes of images, network and tasks.
 //!
 //! A process "runs" until the test ends it. Tests can count what the engine leaves behind.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use containers::containers_server::{Containers, ContainersServer};
+use gantry_api::tasks::records::Manage as _;
 use gantry_fakes::{Content, Images, Network, Tasks};
-use gantry_proto::containerd::services::{containers::v1 as containers, snapshots::v1 as snapshots};
+use gantry_proto::containerd::services::snapshots::v1 as snapshots;
 use gantry_proto::containerd::types::Mount;
 use gantry_types::{Descriptor, Namespace, Platform, ProcessId, media_type};
 use parking_lot::{Mutex, MutexGuard};
@@ -31,7 +31,7 @@ pub struct World {
     root: std::path::PathBuf,
     /// Networks and network namespaces.
     pub network: Network,
-    /// Containers' processes.
+    /// Containers' records and processes.
     pub tasks: Tasks,
     things: Arc<Mutex<Things>>,
 }
@@ -39,8 +39,6 @@ pub struct World {
 /// The objects that exist.
 #[derive(Default)]
 pub struct Things {
-    /// Container records by id.
-    pub records: BTreeMap<String, containers::Container>,
     /// Snapshot keys.
     pub snapshots: BTreeSet<String>,
     /// The error that the next preparation of a root answers.
@@ -65,7 +63,7 @@ impl World {
         };
         routes("images", images().routes());
         routes("snapshots", Routes::new(SnapshotsServer::new(world.clone())));
-        routes("tasks", world.tasks.routes().add_service(ContainersServer::new(world.clone())));
+        routes("tasks", world.tasks.routes());
         routes("network", world.network.routes());
         world
     }
@@ -78,8 +76,8 @@ impl World {
     /// Whether nothing of any container is left.
     pub fn is_empty(&self) -> bool {
         let things = self.things();
-        things.records.is_empty()
-            && things.snapshots.is_empty()
+        things.snapshots.is_empty()
+            && self.tasks.recorded().is_empty()
             && self.tasks.processes().is_empty()
             && self.network.attached().is_empty()
     }
@@ -95,10 +93,16 @@ impl World {
         self.tasks.end(&Namespace::moby(), &ProcessId::exec(&container, &exec), code);
     }
 
-    /// Tells the fake of tasks what program a container runs.
-    fn recorded(&self, container: &containers::Container) {
-        let spec = container.spec.as_ref().expect("a specification");
-        self.tasks.record(&Namespace::moby(), &container.id.parse().expect("an id"), spec);
+    /// Whether tasks has a record of a container.
+    pub fn has_record(&self, id: &str) -> bool {
+        self.tasks.recorded().iter().any(|container| container.id.as_str() == id)
+    }
+
+    /// Deletes all containers' records, which tasks has lost.
+    pub async fn lose_records(&self) {
+        for container in self.tasks.recorded() {
+            self.tasks.delete_record(&Namespace::moby(), &container.id).await.expect("deleted");
+        }
     }
 
     fn mounts(&self) -> Vec<Mount> {
@@ -211,65 +215,5 @@ impl Snapshots for World {
 
     async fn cleanup(&self, _: Request<snapshots::CleanupRequest>) -> Reply<()> {
         Err(unused())
-    }
-}
-
-#[tonic::async_trait]
-impl Containers for World {
-    type ListStreamStream = Answers<containers::ListContainerMessage>;
-
-    async fn get(
-        &self,
-        _: Request<containers::GetContainerRequest>,
-    ) -> Reply<containers::GetContainerResponse> {
-        Err(unused())
-    }
-
-    async fn list(
-        &self,
-        request: Request<containers::ListContainersRequest>,
-    ) -> Reply<containers::ListContainersResponse> {
-        let _ = request;
-        let containers = self.things().records.values().cloned().collect();
-        Ok(Response::new(containers::ListContainersResponse { containers }))
-    }
-
-    async fn list_stream(
-        &self,
-        _: Request<containers::ListContainersRequest>,
-    ) -> Reply<Self::ListStreamStream> {
-        Err(unused())
-    }
-
-    async fn create(
-        &self,
-        request: Request<containers::CreateContainerRequest>,
-    ) -> Reply<containers::CreateContainerResponse> {
-        let container = request.into_inner().container.unwrap_or_default();
-        self.recorded(&container);
-        self.things().records.insert(container.id.clone(), container.clone());
-        Ok(Response::new(containers::CreateContainerResponse { container: Some(container) }))
-    }
-
-    async fn update(
-        &self,
-        request: Request<containers::UpdateContainerRequest>,
-    ) -> Reply<containers::UpdateContainerResponse> {
-        let container = request.into_inner().container.unwrap_or_default();
-        let mut things = self.things();
-        let record = things.records.get_mut(&container.id).ok_or_else(|| missing("container"))?;
-        record.spec = container.spec;
-        self.recorded(record);
-        Ok(Response::new(containers::UpdateContainerResponse { container: Some(record.clone()) }))
-    }
-
-    async fn delete(&self, request: Request<containers::DeleteContainerRequest>) -> Reply<()> {
-        match self.things().records.remove(&request.get_ref().id) {
-            Some(container) => {
-                self.tasks.forget(&Namespace::moby(), &container.id.parse().expect("an id"));
-                Ok(Response::new(()))
-            }
-            None => Err(missing("container")),
-        }
     }
 }

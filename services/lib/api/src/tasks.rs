@@ -25,12 +25,15 @@
 //! - Deleting a task frees everything that it has, and returns its exit. It ends a task that was not started.
 //! - Every call is about one namespace. A missing task or process is `NOT_FOUND`, and so is an invalid id.
 //! - Checkpoints are not implemented.
+//!
+//! The record of a container is a promise of its own: see [`records`].
 
 pub mod client;
 mod convert;
 mod create;
 mod failure;
 mod process;
+pub mod records;
 pub mod server;
 mod usage;
 

@@ -73,19 +73,30 @@ impl<K: Key, V: Message + Default> Table<K, V> {
         self.walk(Vec::new())
     }
 
+    /// Reads the keys of all records, in order, as of this moment; also of records that do not decode.
+    pub fn keys(&self) -> impl Iterator<Item = Result<K>> + '_ {
+        self.raw(Vec::new()).map(|record| self.decode_key(&record?.0))
+    }
+
     fn walk(&self, prefix: Vec<u8>) -> impl Iterator<Item = Result<(K, V)>> + '_ + use<'_, K, V> {
+        self.raw(prefix).map(|record| {
+            let (key, value) = record?;
+            Ok((self.decode_key(&key)?, self.decode_value(&key, &value)?))
+        })
+    }
+
+    fn raw(&self, prefix: Vec<u8>) -> impl Iterator<Item = Result<Raw>> + '_ + use<'_, K, V> {
         let mut options = ReadOptions::default();
         if let Some(end) = after(&prefix) {
             options.set_iterate_upper_bound(end);
         }
         let mode = IteratorMode::From(&prefix, Direction::Forward);
         let records = self.shared.db.iterator_cf_opt(&self.shared.column(self.name), options, mode);
-        records.map(|record| {
-            let (key, value) = record.map_err(|source| self.shared.error("scan", source))?;
-            let decoded =
-                K::decode(&key).ok_or_else(|| self.corrupt(&key, "the key does not decode".into()))?;
-            Ok((decoded, self.decode_value(&key, &value)?))
-        })
+        records.map(|record| record.map_err(|source| self.shared.error("scan", source)))
+    }
+
+    fn decode_key(&self, key: &[u8]) -> Result<K> {
+        K::decode(key).ok_or_else(|| self.corrupt(key, "the key does not decode".into()))
     }
 
     fn decode_value(&self, key: &[u8], value: &[u8]) -> Result<V> {
@@ -96,6 +107,9 @@ impl<K: Key, V: Message + Default> Table<K, V> {
         Error::Corrupt { table: self.name, key: key.escape_ascii().to_string(), reason }
     }
 }
+
+/// A record's key and value as they are stored.
+type Raw = (Box<[u8]>, Box<[u8]>);
 
 /// The least key that is greater than all keys beginning with `prefix`; `None` if there is none.
 fn after(prefix: &[u8]) -> Option<Vec<u8>> {

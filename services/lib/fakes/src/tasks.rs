@@ -1,6 +1,7 @@
 //! A fake of the tasks service, whose tasks run no real processes.
 
 mod process;
+mod records;
 mod state;
 
 use std::collections::{BTreeMap, HashMap};
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use gantry_api::Promise;
+use gantry_api::tasks::records::{self as api, Container};
 use gantry_api::tasks::{
     Cause, Control, CreateTask, Deleted, Exec, ExecProcess, ExitStatus, Inspect, Io, Manage, Metric,
     ProcessInfo, StartFailure, Wait, Whom, server,
@@ -26,7 +28,7 @@ use crate::Refused;
 
 /// A fake tasks service. Clones share their state.
 ///
-/// A process runs until the test ends it, unless its [`Program`] says otherwise. Its process id is the test's own,
+/// A task is created from its container's record: the OCI specification says what runs. A process runs until the test ends it, unless its [`Program`] says otherwise. Its process id is the test's own,
 /// for code that reads `/proc`. The first process has no pid namespace, so it obeys signals as any process does.
 #[derive(Debug, Clone, Default)]
 pub struct Tasks(Arc<Mutex<State>>);
@@ -49,22 +51,7 @@ pub enum Program {
 impl Tasks {
     /// The gRPC services of tasks.
     pub fn routes(&self) -> Routes {
-        Routes::new(server::service(self.clone()))
-    }
-
-    /// Records a container from which a task can be created. Its OCI specification says what it runs.
-    ///
-    /// # Panics
-    ///
-    /// When the specification has no process.
-    pub fn record(&self, namespace: &Namespace, container: &ContainerId, spec: &Any) {
-        let arguments = arguments(&spec.value, "/process/args").expect("a specification with a process");
-        self.edit(|state| state.records.insert((namespace.clone(), container.clone()), arguments));
-    }
-
-    /// Removes a container's record.
-    pub fn forget(&self, namespace: &Namespace, container: &ContainerId) {
-        self.edit(|state| state.records.remove(&(namespace.clone(), container.clone())));
+        Routes::new(server::service(self.clone())).add_service(api::server::service(self.clone()))
     }
 
     /// Sets what the program with these arguments, joined by spaces, does from now on.
@@ -92,6 +79,11 @@ impl Tasks {
             task.processes.keys().map(id).collect()
         };
         self.edit(|state| state.tasks.iter().flat_map(of).collect())
+    }
+
+    /// The containers that are recorded in all namespaces, by namespace and id.
+    pub fn recorded(&self) -> Vec<Container> {
+        self.edit(|state| state.records.values().map(|record| record.container.clone()).collect())
     }
 
     /// Number of processes that were started.
@@ -211,13 +203,16 @@ impl Manage for Tasks {
     async fn create(&self, namespace: &Namespace, task: CreateTask) -> Result<u32, Refused> {
         self.edit(|state| {
             let key = (namespace.clone(), task.container.clone());
-            let Some(arguments) = state.records.get(&key) else {
+            let Some(record) = state.records.get(&key) else {
                 return refused(Code::NotFound, task.container, "no such container");
+            };
+            let Some(arguments) = arguments(&record.container.spec.value, "/process/args") else {
+                return refused(Code::InvalidArgument, task.container, "its specification has no process");
             };
             if state.tasks.contains_key(&key) {
                 return refused(Code::AlreadyExists, task.container, "it has a task");
             }
-            let init = Process::new(arguments, task.stdio);
+            let init = Process::new(&arguments, task.stdio);
             state.tasks.insert(key, Task { paused: false, processes: BTreeMap::from([(None, init)]) });
             Ok(std::process::id())
         })

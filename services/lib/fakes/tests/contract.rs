@@ -2,6 +2,7 @@
 
 use gantry_api::engine::{containers, execs, system, volumes};
 use gantry_api::snapshots::{Mount, Service as _};
+use gantry_api::tasks::records::{self, Container, Manage as _};
 use gantry_api::tasks::{self, Cause, Stage, StartFailure};
 use gantry_api::{Peers, content, diff, events, gc, images, leases, network, snapshots};
 use gantry_contract::diff::World;
@@ -248,7 +249,8 @@ impl<T: tasks::Service> Machine for Fake<T> {
     async fn container(&self, namespace: &Namespace, id: &ContainerId, arguments: &[&str]) {
         let value = json!({"process": process(arguments)}).to_string().into_bytes();
         let type_url = "types.containerd.io/opencontainers/runtime-spec/1/Spec".to_owned();
-        self.fake.record(namespace, id, &Any { type_url, value });
+        let container = Container::new(id, "io.containerd.gantry.v2", Any { type_url, value });
+        self.fake.create_record(namespace, container).await.expect("recorded");
     }
 }
 
@@ -282,6 +284,24 @@ mod tasks_in_memory {
 
 mod tasks_through_a_socket {
     gantry_contract::tasks!(super::served_tasks);
+}
+
+async fn fake_records() -> (Tasks, ()) {
+    (Tasks::default(), ())
+}
+
+async fn served_records() -> (records::Client, (Serving, tempfile::TempDir)) {
+    let run = tempfile::tempdir().expect("a directory");
+    let serving = routes(&run.path().join("tasks.sock"), Tasks::default().routes());
+    (records::Client::new(&Peers::new(run.path())), (serving, run))
+}
+
+mod records_in_memory {
+    gantry_contract::records!(super::fake_records);
+}
+
+mod records_through_a_socket {
+    gantry_contract::records!(super::served_records);
 }
 
 async fn fake_images() -> (suite::World<Images>, ()) {

@@ -30,7 +30,7 @@ impl Tasks {
     /// Creates a task: bundle, shim, container. Returns the pid of init.
     pub async fn create(self: &Arc<Self>, namespace: &Namespace, request: CreateTask) -> Result<u32, Error> {
         let id = request.container.to_string();
-        let container = self.containers.get(namespace, &id)?;
+        let container = self.containers.get(namespace, &request.container)?.container;
         let key = (namespace.to_string(), id.clone());
         let _lock = self.locks.lock(key.clone()).await;
         if self.find(&key).is_some() {
@@ -42,10 +42,10 @@ impl Tasks {
             "" => None,
             sandbox => Some(self.sandbox_shim(&key.0, sandbox)?),
         };
-        let runtime = container.runtime.unwrap_or_default();
+        let runtime = container.runtime;
         let wanted = if request.runtime_path.is_empty() { &runtime.name } else { &request.runtime_path };
         let binary = self.places.search.resolve(wanted)?;
-        let spec = container.spec.unwrap_or_default().value;
+        let spec = container.spec.value;
         if self.apparmor {
             apparmor::require(&spec).await?;
         }

@@ -127,6 +127,8 @@ async fn a_scan_stays_within_its_prefix() {
     assert_eq!(keys, vec![key("a", "x"), key("a", "y")]);
     assert_eq!(table.scan("").unwrap().len(), 1);
     assert_eq!(table.scan_all().unwrap().len(), 5);
+    let all: Vec<_> = table.scan_all().unwrap().into_iter().map(|(k, _)| k).collect();
+    assert_eq!(table.keys().collect::<Result<Vec<_>>>().unwrap(), all);
     let others: Table<String, Record> = db.table("others");
     assert!(others.scan_all().unwrap().is_empty());
 }

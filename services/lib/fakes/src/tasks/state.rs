@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use gantry_api::tasks::records::Record;
 use gantry_api::tasks::{self as api, Status};
 use gantry_rpc::Code;
 use gantry_types::{ContainerId, ExecId, Namespace, ProcessId};
@@ -12,8 +13,7 @@ use crate::Refused;
 
 #[derive(Debug, Default)]
 pub(super) struct State {
-    /// The program of each container, from its record.
-    pub(super) records: BTreeMap<Key, String>,
+    pub(super) records: BTreeMap<Key, Record>,
     pub(super) tasks: BTreeMap<Key, Task>,
     pub(super) programs: BTreeMap<String, Program>,
     pub(super) starts: usize,
