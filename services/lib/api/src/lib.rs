@@ -29,6 +29,8 @@
 #[macro_use]
 mod alike;
 mod call;
+#[macro_use]
+mod client;
 mod carry;
 pub mod content;
 pub mod diff;

@@ -16,31 +16,13 @@ pub use reader::Reader;
 pub use writer::Writer;
 
 use super::{Expected, Info, Ingest, IngestRef, Inspect, Manage, Owner, Provide, Range, Status, convert};
-use crate::call::Caller;
+use crate::Failure;
 use crate::wire::{self, Invalid};
-use crate::{Failure, Peers, Promise};
 
-/// A client of content. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Client {
-    peers: Peers,
-    caller: Caller,
-}
-
-impl Client {
-    /// The content service among `peers`.
-    pub fn new(peers: &Peers) -> Self {
-        Self { peers: peers.clone(), caller: Caller::new("content") }
-    }
-
-    fn rpc(&self) -> ContentClient<Channel> {
-        self.peers.content()
-    }
-}
-
-impl Promise for Client {
-    type Error = Failure;
-}
+client!(
+    /// A client of content. Cheap to clone.
+    "content", content: ContentClient<Channel>
+);
 
 impl Inspect for Client {
     async fn info(&self, namespace: &Namespace, digest: &Digest) -> Result<Info, Failure> {

@@ -7,25 +7,12 @@ use tonic::Streaming;
 
 use super::{Event, Publish, Subscribe, convert};
 use crate::call::Caller;
-use crate::{Failure, Peers, Promise, wire};
+use crate::{Failure, wire};
 
-/// A client of events. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Client {
-    peers: Peers,
-    caller: Caller,
-}
-
-impl Client {
-    /// The control service among `peers`.
-    pub fn new(peers: &Peers) -> Self {
-        Self { peers: peers.clone(), caller: Caller::new("control") }
-    }
-}
-
-impl Promise for Client {
-    type Error = Failure;
-}
+client!(
+    /// A client of events. Cheap to clone.
+    "control"
+);
 
 impl Publish for Client {
     async fn publish(&self, event: Event) -> Result<(), Failure> {

@@ -10,23 +10,10 @@ use super::{Collect, Hold, Mark, Node, Resource, Swept, convert};
 use crate::call::Caller;
 use crate::{Failure, Peers, Promise};
 
-/// A client of control's collector. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Client {
-    peers: Peers,
-    caller: Caller,
-}
-
-impl Client {
-    /// The control service among `peers`.
-    pub fn new(peers: &Peers) -> Self {
-        Self { peers: peers.clone(), caller: Caller::new("control") }
-    }
-}
-
-impl Promise for Client {
-    type Error = Failure;
-}
+client!(
+    /// A client of control's collector. Cheap to clone.
+    "control"
+);
 
 impl Hold for Client {
     async fn hold(&self, namespace: &Namespace, resources: Vec<Resource>) -> Result<(), Failure> {

@@ -14,35 +14,19 @@ use super::{
     Commit, CommitSpec, Credentials, Distribution, Filter, Image, Inspect, Look, Manage, PullSpec, PushSpec,
     Registries, Registry, Removal, Removed, Transfer, Unpack, Use, convert,
 };
-use crate::call::Caller;
+use crate::Failure;
 use crate::wire::{self, Invalid};
-use crate::{Failure, Peers, Promise};
 
-/// A client of images. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Client {
-    pub(super) peers: Peers,
-    pub(super) caller: Caller,
-}
+client!(
+    /// A client of images. Cheap to clone.
+    "images", images: ImageStoreClient<Channel>
+);
 
 impl Client {
-    /// A client of the images service in `peers`.
-    pub fn new(peers: &Peers) -> Self {
-        Self { peers: peers.clone(), caller: Caller::new("images") }
-    }
-
-    fn rpc(&self) -> ImageStoreClient<Channel> {
-        self.peers.images()
-    }
-
     fn read(&self, call: &'static str, image: Option<pb::Image>) -> Result<Image, Failure> {
         let image = image.ok_or(Invalid::Missing { field: "image" }).and_then(convert::parse_image);
         image.map_err(self.caller.garbled(call))
     }
-}
-
-impl Promise for Client {
-    type Error = Failure;
 }
 
 impl Inspect for Client {

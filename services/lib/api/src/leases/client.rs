@@ -7,31 +7,13 @@ use gantry_types::filter::FilterSet;
 use gantry_types::{Labels, Namespace};
 
 use super::{Collect, Inspect, Keep, Lease, Manage, Resource, convert};
-use crate::call::Caller;
+use crate::Failure;
 use crate::wire::{self, Invalid};
-use crate::{Failure, Peers, Promise};
 
-/// A client of leases. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Client {
-    peers: Peers,
-    caller: Caller,
-}
-
-impl Client {
-    /// The control service among `peers`.
-    pub fn new(peers: &Peers) -> Self {
-        Self { peers: peers.clone(), caller: Caller::new("control") }
-    }
-
-    fn rpc(&self) -> LeasesClient<Channel> {
-        self.peers.leases()
-    }
-}
-
-impl Promise for Client {
-    type Error = Failure;
-}
+client!(
+    /// A client of leases. Cheap to clone.
+    "control", leases: LeasesClient<Channel>
+);
 
 impl Inspect for Client {
     async fn list(&self, namespace: &Namespace, filters: &FilterSet) -> Result<Vec<Lease>, Failure> {

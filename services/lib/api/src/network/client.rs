@@ -3,23 +3,15 @@
 use gantry_proto::gantry::network::v1 as pb;
 
 use super::{Attach, EndpointSpec, Inspect, Manage, Netns, NetnsSpec, Network, NetworkSpec, convert};
-use crate::call::Caller;
+use crate::Failure;
 use crate::wire::Invalid;
-use crate::{Failure, Peers, Promise};
 
-/// A client of network. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Client {
-    peers: Peers,
-    caller: Caller,
-}
+client!(
+    /// A client of network. Cheap to clone.
+    "network"
+);
 
 impl Client {
-    /// The network service among `peers`.
-    pub fn new(peers: &Peers) -> Self {
-        Self { peers: peers.clone(), caller: Caller::new("network") }
-    }
-
     fn network_of(&self, call: &'static str, network: pb::Network) -> Result<Network, Failure> {
         convert::parse_network(network).map_err(self.caller.garbled(call))
     }
@@ -27,10 +19,6 @@ impl Client {
     fn netns_of(&self, call: &'static str, netns: pb::Netns) -> Result<Netns, Failure> {
         convert::parse_netns(netns).map_err(self.caller.garbled(call))
     }
-}
-
-impl Promise for Client {
-    type Error = Failure;
 }
 
 impl Inspect for Client {

@@ -13,31 +13,13 @@ use super::{
     Control, CreateTask, Deleted, Exec, ExecProcess, ExitStatus, Inspect, Io, Manage, Metric, Process,
     ProcessInfo, Wait, Whom, convert,
 };
-use crate::call::Caller;
+use crate::Failure;
 use crate::wire::{self, Invalid};
-use crate::{Failure, Peers, Promise};
 
-/// A client of tasks. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Client {
-    peers: Peers,
-    caller: Caller,
-}
-
-impl Client {
-    /// The tasks service among `peers`.
-    pub fn new(peers: &Peers) -> Self {
-        Self { peers: peers.clone(), caller: Caller::new("tasks") }
-    }
-
-    fn rpc(&self) -> TasksClient<Channel> {
-        self.peers.tasks()
-    }
-}
-
-impl Promise for Client {
-    type Error = Failure;
-}
+client!(
+    /// A client of tasks. Cheap to clone.
+    "tasks", tasks: TasksClient<Channel>
+);
 
 impl Inspect for Client {
     async fn get(&self, namespace: &Namespace, process: &ProcessId) -> Result<Process, Failure> {

@@ -9,30 +9,23 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use super::{Attach, Before, Connect, Force, Inspect, LIST_LIMIT, Manage, Run, Sampling, Sizes, Wait, Watch};
+use crate::Failure;
 use crate::call::Caller;
 use crate::engine::{
     AttachPoint, AttachSpec, Change, CommitSpec, Condition, Container, CreateSpec, Created, EndpointSettings,
     Exit, Filter, ListQuery, Listing, Opened, Pruned, RemoveSpec, Stats, StopSpec, Top, Update, Window,
 };
-use crate::{Failure, Peers, Promise};
 
 const WAIT: &str = "wait for a container";
 const STATS: &str = "sample a container";
 const ATTACH: &str = "attach to a container";
 
-/// A client of the engine's containers. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Client {
-    pub(super) peers: Peers,
-    pub(super) caller: Caller,
-}
+client!(
+    /// A client of the engine's containers. Cheap to clone.
+    "engine"
+);
 
 impl Client {
-    /// A client of the engine in `peers`.
-    pub fn new(peers: &Peers) -> Self {
-        Self { peers: peers.clone(), caller: Caller::new("engine") }
-    }
-
     fn rpc(&self) -> ContainersClient<Channel> {
         self.peers.containers().max_decoding_message_size(LIST_LIMIT).max_encoding_message_size(LIST_LIMIT)
     }
@@ -49,10 +42,6 @@ fn named(container: &str) -> pb::ContainerRequest {
 
 fn before(already: bool) -> Before {
     if already { Before::Already } else { Before::Otherwise }
-}
-
-impl Promise for Client {
-    type Error = Failure;
 }
 
 impl Inspect for Client {

@@ -11,29 +11,16 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use super::{Inspect, Manage, Start, StartSpec};
+use crate::Failure;
 use crate::call::Caller;
 use crate::engine::{AttachPoint, Exec, ExecSpec, Window};
-use crate::{Failure, Peers, Promise};
 
 const START: &str = "start a process";
 
-/// A client of the engine's execs. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Client {
-    peers: Peers,
-    caller: Caller,
-}
-
-impl Client {
-    /// A client of the engine in `peers`.
-    pub fn new(peers: &Peers) -> Self {
-        Self { peers: peers.clone(), caller: Caller::new("engine") }
-    }
-}
-
-impl Promise for Client {
-    type Error = Failure;
-}
+client!(
+    /// A client of the engine's execs. Cheap to clone.
+    "engine"
+);
 
 impl Inspect for Client {
     async fn exec(&self, id: &str) -> Result<Exec, Failure> {

@@ -4,29 +4,16 @@ use gantry_proto::gantry::engine::v1 as pb;
 use tonic::Streaming;
 
 use super::{Inspect, Publish, Subscribe};
+use crate::Failure;
 use crate::call::Caller;
 use crate::engine::{Event, EventQuery, Info};
-use crate::{Failure, Peers, Promise};
 
 const EVENTS: &str = "tell what happens";
 
-/// A client of the engine as a whole. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Client {
-    peers: Peers,
-    caller: Caller,
-}
-
-impl Client {
-    /// A client of the engine in `peers`.
-    pub fn new(peers: &Peers) -> Self {
-        Self { peers: peers.clone(), caller: Caller::new("engine") }
-    }
-}
-
-impl Promise for Client {
-    type Error = Failure;
-}
+client!(
+    /// A client of the engine as a whole. Cheap to clone.
+    "engine"
+);
 
 impl Inspect for Client {
     async fn info(&self) -> Result<Info, Failure> {

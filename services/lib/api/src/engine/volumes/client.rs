@@ -3,27 +3,13 @@
 use gantry_proto::gantry::engine::v1 as pb;
 
 use super::{Force, Inspect, Manage, Usage};
-use crate::call::Caller;
+use crate::Failure;
 use crate::engine::{Filter, Pruned, Volume, VolumeSpec};
-use crate::{Failure, Peers, Promise};
 
-/// A client of the engine's volumes. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Client {
-    peers: Peers,
-    caller: Caller,
-}
-
-impl Client {
-    /// A client of the engine in `peers`.
-    pub fn new(peers: &Peers) -> Self {
-        Self { peers: peers.clone(), caller: Caller::new("engine") }
-    }
-}
-
-impl Promise for Client {
-    type Error = Failure;
-}
+client!(
+    /// A client of the engine's volumes. Cheap to clone.
+    "engine"
+);
 
 impl Inspect for Client {
     async fn volume(&self, name: &str) -> Result<Volume, Failure> {

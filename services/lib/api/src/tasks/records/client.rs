@@ -7,36 +7,20 @@ use gantry_types::filter::FilterSet;
 use gantry_types::{ContainerId, Namespace};
 
 use super::{Container, Inspect, Manage, Record, Update, convert};
-use crate::call::Caller;
+use crate::Failure;
 use crate::wire::{self, Invalid};
-use crate::{Failure, Peers, Promise};
 
-/// A client of the records. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Client {
-    peers: Peers,
-    caller: Caller,
-}
+client!(
+    /// A client of the records. Cheap to clone.
+    "tasks", container_records: ContainersClient<Channel>
+);
 
 impl Client {
-    /// The tasks service among `peers`.
-    pub fn new(peers: &Peers) -> Self {
-        Self { peers: peers.clone(), caller: Caller::new("tasks") }
-    }
-
-    fn rpc(&self) -> ContainersClient<Channel> {
-        self.peers.container_records()
-    }
-
     fn parse(&self, call: &'static str, container: Option<pb::Container>) -> Result<Record, Failure> {
         let missing = Invalid::Missing { field: "container" };
         let container = container.ok_or(missing).map_err(self.caller.garbled(call))?;
         container.try_into().map_err(self.caller.garbled(call))
     }
-}
-
-impl Promise for Client {
-    type Error = Failure;
 }
 
 impl Inspect for Client {
