@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use gantry_api::tasks::records::{self, Manage as _};
 use gantry_daemon::{Context, Roots};
-use gantry_fakes::Island;
+use gantry_fakes::Serving;
 use gantry_types::Namespace;
 
 pub(crate) use self::faults::Faults;
@@ -26,8 +26,8 @@ use crate::store::Store;
 /// Parts of an engine.
 pub(crate) struct Stage {
     folder: tempfile::TempDir,
-    serving: Option<Island>,
-    _others: [Island; 2],
+    serving: Option<Serving>,
+    _others: [Serving; 2],
     pub(crate) containers: Containers,
     pub(crate) events: Events,
     pub(crate) peers: Peers,
@@ -84,8 +84,6 @@ impl Stage {
     pub(crate) fn lose_tasks(&mut self) {
         self.serving = None;
         std::fs::remove_file(self.folder.path().join("tasks.sock")).expect("its socket");
-        // The client is replaced too, because connections survive the fake.
-        self.peers = peers(self.folder.path());
     }
 
     /// A container that was created and not started.

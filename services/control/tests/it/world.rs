@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use gantry_api::Peers;
 use gantry_daemon::{Context, Roots, Service};
-use gantry_fakes::Island;
+use gantry_fakes::Serving;
 use gantry_proto::containerd::services::content::v1 as content;
 use gantry_proto::containerd::services::content::v1::content_server::{Content, ContentServer};
 use gantry_proto::gantry::gc::v1 as gc;
@@ -15,8 +15,9 @@ use gantry_proto::gantry::gc::v1::collector_server::{Collector, CollectorServer}
 use gantry_rpc::context::with_namespace;
 use gantry_types::Namespace;
 use parking_lot::Mutex;
-use tokio_stream::wrappers::{ReceiverStream, UnixListenerStream};
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
+use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 
 /// A store with blobs that are only names, in namespace `test`.
@@ -164,7 +165,7 @@ pub fn resource(key: &str) -> gc::Resource {
 pub struct World {
     folder: tempfile::TempDir,
     pub store: Store,
-    behind: Vec<Island>,
+    behind: Vec<Serving>,
     context: Context,
     service: Option<tokio::task::JoinHandle<()>>,
     /// Clients, each at its own service.
@@ -228,20 +229,9 @@ impl Drop for World {
     }
 }
 
-fn serve(socket: &Path, store: Store) -> Island {
-    let socket = socket.to_owned();
-    let (ready, is_ready) = std::sync::mpsc::channel();
-    let island = Island::run(async move {
-        let listener = gantry_rpc::socket::bind(&socket, 0o600).expect("a store's socket");
-        ready.send(()).expect("somebody waits");
-        let server = tonic::transport::Server::builder()
-            .add_service(ContentServer::new(store.clone()))
-            .add_service(CollectorServer::new(store))
-            .serve_with_incoming(UnixListenerStream::new(listener));
-        server.await.expect("a store serves");
-    });
-    is_ready.recv().expect("a store that listens");
-    island
+fn serve(socket: &Path, store: Store) -> Serving {
+    let routes = Routes::new(ContentServer::new(store.clone())).add_service(CollectorServer::new(store));
+    gantry_fakes::routes(socket, routes)
 }
 
 /// Waits for a condition.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use gantry_fakes::Island;
+use gantry_fakes::Serving;
 use parking_lot::Mutex;
 use tokio::net::UnixListener;
 use tokio_stream::wrappers::UnixListenerStream;
@@ -68,11 +68,11 @@ impl Faults {
     }
 
     /// Serves a fake with these faults, until the value is dropped.
-    pub(crate) fn serve(&self, path: &Path, routes: Routes) -> Island {
+    pub(crate) fn serve(&self, path: &Path, routes: Routes) -> Serving {
         let listener = StdListener::bind(path).expect("a free path");
         listener.set_nonblocking(true).expect("a socket");
         let faulty = Faulty { routes, faults: self.clone() };
-        Island::run(async move {
+        Serving::run(async move {
             let incoming = UnixListenerStream::new(UnixListener::from_std(listener).expect("a socket"));
             Server::builder().serve_with_incoming(faulty, incoming).await.expect("a fake serves");
         })

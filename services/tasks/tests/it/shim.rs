@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use gantry_fakes::Island;
+use gantry_fakes::Serving;
 use gantry_proto::containerd::runtime::sandbox::v1 as sandbox;
 use gantry_proto::containerd::runtime::sandbox::v1::sandbox_server::{Sandbox, SandboxServer};
 use gantry_proto::containerd::task::v3 as pb;
@@ -54,7 +54,7 @@ enum Shared {
 pub struct FakeShim {
     model: Model,
     socket: PathBuf,
-    server: Option<Island>,
+    server: Option<Serving>,
 }
 
 impl FakeShim {
@@ -120,11 +120,11 @@ impl Drop for FakeShim {
     }
 }
 
-fn serve(socket: &Path, model: Model) -> Island {
+fn serve(socket: &Path, model: Model) -> Serving {
     let _ = std::fs::remove_file(socket);
     let listener = UnixListener::bind(socket).expect("the shim's socket");
     listener.set_nonblocking(true).expect("a socket that does not block");
-    Island::run(async move {
+    Serving::run(async move {
         let listener = tokio::net::UnixListener::from_std(listener).expect("a runtime");
         let service = TaskServer::new(model.clone());
         let gone = async {

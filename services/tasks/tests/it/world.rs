@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use gantry_api::Peers;
 use gantry_daemon::{Context, Roots};
-use gantry_fakes::Island;
+use gantry_fakes::Serving;
 use gantry_proto::containerd::services::containers::v1::{Container, CreateContainerRequest, container};
 use gantry_proto::containerd::services::events::v1::events_server::{Events, EventsServer};
 use gantry_proto::containerd::services::events::v1::{ForwardRequest, PublishRequest, SubscribeRequest};
@@ -22,7 +22,7 @@ use parking_lot::Mutex;
 use prost::Message;
 use prost_types::Any;
 use rustix::fs::{FlockOperation, flock};
-use tokio_stream::wrappers::UnixListenerStream;
+use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
 use crate::shim::FakeShim;
@@ -77,7 +77,7 @@ impl Gc for Control {
 pub struct World {
     folder: tempfile::TempDir,
     control: Control,
-    control_server: Option<Island>,
+    control_server: Option<Serving>,
     service: Option<(Context, tokio::task::JoinHandle<()>)>,
     /// Clients.
     pub peers: Peers,
@@ -126,14 +126,8 @@ impl World {
     pub fn start_control(&mut self) {
         let socket = self.folder.path().join("run/control.sock");
         let control = self.control.clone();
-        self.control_server = Some(Island::run(async move {
-            let listener = gantry_rpc::socket::bind(&socket, 0o600).expect("control's socket");
-            let server = tonic::transport::Server::builder()
-                .add_service(EventsServer::new(control.clone()))
-                .add_service(GcServer::new(control))
-                .serve_with_incoming(UnixListenerStream::new(listener));
-            server.await.expect("control serves");
-        }));
+        let routes = Routes::new(EventsServer::new(control.clone())).add_service(GcServer::new(control));
+        self.control_server = Some(gantry_fakes::routes(&socket, routes));
     }
 
     pub fn stop_control(&mut self) {
