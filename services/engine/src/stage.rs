@@ -122,6 +122,12 @@ impl Stage {
         past.iter().map(|event| event.action.clone()).collect()
     }
 
+    /// Waits until deletions are carried out that nobody has waited for. A later write returns after them.
+    pub(crate) async fn flush(&self) {
+        let later = crate::record::VolumeRecord { name: "later".to_owned(), ..Default::default() };
+        self.containers.store.put_volumes(&[later]).await.expect("written");
+    }
+
     /// What other services and the disk have of containers: ids of tasks' processes, network namespaces, roots,
     /// records, directories.
     pub(crate) fn parts_of_containers(&self) -> Vec<String> {

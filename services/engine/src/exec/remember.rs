@@ -271,6 +271,7 @@ mod tests {
         assert_eq!(exec.ended().await, 3, "those who wait hear of it");
         let late = execs.make(&container, spec(), Kept::Durable).await.map(drop).expect_err("it is gone");
         assert!(matches!(late, Error::NoSuchContainer(_)), "{late}");
+        stage.flush().await;
         assert!(store.execs().await.expect("readable").is_empty(), "no record outlives its container");
     }
 }

@@ -58,6 +58,7 @@ async fn an_interrupted_creation_is_undone() {
     let container = recovered(&stage, &parts, &record.id).await;
     assert!(container.life().is_removed());
     assert_eq!(stage.parts_of_containers(), Vec::<String>::new());
+    stage.flush().await;
     assert!(stage.containers.store.containers().await.expect("readable").is_empty());
 }
 

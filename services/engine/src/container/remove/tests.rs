@@ -25,6 +25,7 @@ async fn a_removal_that_fails_at_any_step_is_finished_by_the_next() {
         }
         assert!(container.life().is_removed(), "{method}");
         assert_eq!(stage.parts_of_containers(), Vec::<String>::new(), "{method}");
+        stage.flush().await;
         assert!(stage.containers.store.containers().await.expect("readable").is_empty(), "{method}");
         assert!(!stage.paths().container(container.id()).exists(), "{method}");
         assert!(parts.plugin.users().is_empty(), "{method}");
