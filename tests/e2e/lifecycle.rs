@@ -106,12 +106,12 @@ fn restart_policies_bring_containers_back() {
         "exit 3",
     ])
     .ok();
-    eventually("two restarts", Duration::from_secs(10), || {
+    eventually("two restarts", Duration::from_secs(60), || {
         let state = inspect(&node, "failing", "{{.RestartCount}} {{.State.Status}} {{.State.ExitCode}}");
         if state == "2 exited 3" { Ok(()) } else { Err(state) }
     });
     node.docker(&["run", "-d", "--name", "first", "--restart", "always", "busybox", "sleep", "0.2"]).ok();
-    eventually("a restart", Duration::from_secs(10), || {
+    eventually("a restart", Duration::from_secs(60), || {
         let count = inspect(&node, "first", "{{.RestartCount}}");
         if count.parse::<u32>().unwrap_or(0) >= 1 { Ok(()) } else { Err(count) }
     });
