@@ -18,7 +18,7 @@ fn a_line_of_a_gigabyte_takes_little_memory_and_disk() {
     let options = ["run", "-d", "--name", "box", "--log-opt", "max-size=10m", "--log-opt", "max-file=2"];
     node.docker(&[&options[..], &["busybox", "sh", "-c", script][..]].concat()).ok();
     let before = peak(node.shim("box")).expect("the shim is there");
-    eventually("the line is written", Duration::from_secs(100), || {
+    eventually("the line is written", Duration::from_secs(300), || {
         match node.docker(&["exec", "box", "ls", "/written"]).code {
             0 => Ok(()),
             code => Err(format!("ls ends with {code}")),

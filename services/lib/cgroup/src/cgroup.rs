@@ -338,6 +338,14 @@ mod tests {
                 drop(shell.spawn().unwrap());
             }
 
+            fn is_joined_within(&self, patience: Duration) -> bool {
+                let deadline = Instant::now() + patience;
+                while self.0.pids().is_empty() && Instant::now() < deadline {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                !self.0.pids().is_empty()
+            }
+
             fn is_empty_within(&self, patience: Duration) -> bool {
                 let deadline = Instant::now() + patience;
                 while !self.0.pids().is_empty() && Instant::now() < deadline {
@@ -395,6 +403,7 @@ mod tests {
             let own = Own::make();
             // Each of them lives for no longer than it takes to make the next one.
             own.start("r() { r & }; for n in $(seq 20); do r & done");
+            assert!(own.is_joined_within(Duration::from_secs(10)), "it does not begin");
             assert!(!own.is_empty_within(Duration::from_millis(50)), "it goes on");
             own.0.kill_all();
             assert!(own.is_empty_within(Duration::from_secs(5)), "left: {:?}", own.0.pids());
