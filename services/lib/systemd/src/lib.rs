@@ -69,6 +69,11 @@ impl Error {
         matches!(self, Self::Refused { name, .. } if name == "org.freedesktop.systemd1.NoSuchUnit")
     }
 
+    /// Whether the unit does not run: it has not begun yet, or has ended. systemd has no name of its own for this.
+    pub fn is_unit_inactive(&self) -> bool {
+        matches!(self, Self::Refused { message, .. } if message.starts_with("Unit is not active"))
+    }
+
     fn io(op: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { op, source }
     }

@@ -78,6 +78,16 @@ fn a_refusal_has_its_name_and_its_words() {
 }
 
 #[test]
+fn a_unit_that_has_not_begun_is_known_by_its_words() {
+    let arguments = "org.freedesktop.DBus.Error.InvalidArgs";
+    let words = "Unit is not active, refusing.";
+    let (_folder, path, _serving) = systemd(vec![message(3, "", arguments, 1, &[words])]);
+    let mut systemd = Systemd::connect_to(&path).expect("connected");
+    let error = systemd.attach("a.scope", &[1]).expect_err("refused");
+    assert!(error.is_unit_inactive() && !error.is_unit_exists(), "{error:?}");
+}
+
+#[test]
 fn an_array_s_length_leaves_its_padding_out() {
     let mut body = Body::default();
     body.text("abc").properties(&[("X", Value::Bool(true))]);

@@ -8,14 +8,14 @@
 use std::fs;
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gantry_systemd::{Error, Systemd, Value};
 
 /// The name of the scope; all Gantries of a machine share it.
 const UNIT: &str = "gantry-shims.scope";
-/// How often the service tries again when the scope goes away meanwhile.
-const ATTEMPTS: u32 = 20;
+/// How long the service tries again when the scope is about to begin or to end.
+const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Moves the process that will start a shim into the scope. Blocks.
@@ -23,17 +23,19 @@ pub fn settle(pid: u32) -> Result<(), Error> {
     if !gantry_systemd::is_running() {
         return Ok(());
     }
-    let mut attempt = 0;
+    let deadline = Instant::now() + PATIENCE;
     loop {
-        attempt += 1;
         match settle_once(pid) {
             // The scope began, or ended, at the same moment.
-            Err(error) if attempt < ATTEMPTS && (error.is_unit_exists() || error.is_no_such_unit()) => {
-                std::thread::sleep(PAUSE);
-            }
+            Err(error) if is_between(&error) && Instant::now() < deadline => std::thread::sleep(PAUSE),
             result => return result,
         }
     }
+}
+
+/// Whether the scope was neither there nor away: several shims that start at once, as after a boot, all look for it.
+fn is_between(error: &Error) -> bool {
+    error.is_unit_exists() || error.is_no_such_unit() || error.is_unit_inactive()
 }
 
 fn settle_once(pid: u32) -> Result<(), Error> {
