@@ -96,7 +96,8 @@ impl Probes {
         };
         let probe = Probe { start, end: time::now(), exit_code, output };
         let changed = container.change(|life| {
-            if !life.is_in(run) {
+            // Who was paused meanwhile is not probed, whatever this probe saw before.
+            if !life.is_in(run) || life.status() != Status::Running {
                 return None;
             }
             let since = time::elapsed(life.past().started_at);
